@@ -1,0 +1,59 @@
+/* Tensors inside the engine. */
+#ifndef PARE_TENSOR_H
+#define PARE_TENSOR_H
+#include "../pare.h"
+
+/* A view of dense data.  Its elements are [shape][lanes]: `lanes` copies of the network run side by
+ * side, one sample each, and the lane is the innermost axis.  lanes 1 = the same for every sample
+ * (weights, constants) or a plain run. */
+struct pare_tensor {
+	enum pare_dtype dtype;
+	int lanes;
+	struct pare_shape shape;
+	union {
+		void *data;
+		float *f32;
+		double *f64;
+		int8_t *i8;
+		uint8_t *u8;
+		int16_t *i16;
+		uint16_t *u16;
+		int32_t *i32;
+		int64_t *i64;
+		uint64_t *u64;
+	};
+};
+
+/* Elements of a shape (lanes not counted); -1 when a dimension is unknown or the product overflows
+ * or exceeds 2^40. */
+int64_t pare_shape_elems(const struct pare_shape *s);
+bool pare_shape_equal(const struct pare_shape *a, const struct pare_shape *b);
+/* Product of dimensions from <= i < to. */
+int64_t pare_shape_span(const struct pare_shape *s, int from, int to);
+/* Bytes of `elems` elements, sub-byte types packed; false on overflow. */
+bool pare_dtype_bytes(enum pare_dtype t, int64_t elems, size_t *bytes);
+/* Shape of numpy broadcasting; false when a and b do not broadcast. */
+bool pare_shape_broadcast(
+	const struct pare_shape *a, const struct pare_shape *b, struct pare_shape *out);
+
+/* Weights: an immutable block shared by models, the only thing with a count of its own. */
+struct pare_blob {
+	atomic_int refs;
+	size_t len;
+	void *data;  /* aligned to 64 unless mapped from a file */
+	void *owner; /* what holds data alive; freed by `release` with the last reference */
+	void (*release)(struct pare_blob *b);
+};
+struct pare_blob *pare_blob_new(size_t len); /* malloc'ed and zeroed; NULL: no memory */
+struct pare_blob *pare_blob_ref(struct pare_blob *b);
+void pare_blob_free(struct pare_blob *b);
+
+float pare_f16_to_f32(uint16_t h);
+uint16_t pare_f32_to_f16(float f); /* to nearest even; overflow to inf */
+float pare_bf16_to_f32(uint16_t h);
+uint16_t pare_f32_to_bf16(float f);
+/* Any dtype to float32, element by element. */
+PARE_MUST_CHECK enum pare_status
+pare_to_f32(enum pare_dtype from, const void *data, int64_t n, float *out, struct pare_err *err);
+
+#endif

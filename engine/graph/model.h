@@ -1,0 +1,79 @@
+/* The inside of a model: a graph of nodes over values.  Everything is laid out in the model's arena
+ * and never changes once pare_model_open, or an edit, has returned. */
+#ifndef PARE_MODEL_H
+#define PARE_MODEL_H
+#include "../base/arena.h"
+#include "../base/tensor.h"
+#include "../ops/op.h"
+
+struct pare_var { /* a value: what flows along an edge */
+	const char *name;
+	struct pare_known
+		declared;       /* dtype UNDEFINED / dims -1 where not known; value: constants */
+	struct pare_blob *blob; /* holds declared.value's data; NULL for activations */
+	int producer;           /* node; -1 = input or constant */
+};
+
+struct pare_node {
+	const char *name; /* unique */
+	const char *op_type, *domain;
+	const struct pare_op *op; /* NULL = unsupported */
+	void *attr; /* op->attr_size bytes, filled by the op's table; NULL when there are none */
+	int n_in, n_out;
+	int *in, *out; /* indices of vars; -1 = absent */
+};
+
+struct pare_graph {
+	const char *name;
+	int n_nodes, n_vars, n_in, n_out;
+	struct pare_node *nodes; /* topologically sorted */
+	struct pare_var *vars;
+	int *in, *out; /* vars; constants are no inputs */
+};
+
+struct pare_model {
+	atomic_int refs;
+	struct pare_arena *arena;
+	struct pare_model *base; /* of an edit: keeps names and attributes alive; NULL otherwise */
+	struct pare_graph graph;
+	int64_t ir_version;
+	struct pare_model_info info;
+	struct pare_layer *layers;            /* [info.n_layers] */
+	struct pare_weight_at *weight_at;     /* [info.n_layers] */
+	struct pare_node_info *node_info;     /* [graph.n_nodes] */
+	struct pare_unsupported *unsupported; /* [info.n_unsupported] */
+	struct pare_io *inputs, *outputs;
+	struct pare_known
+		*known; /* [graph.n_vars] for one sample; dtype UNDEFINED where not known */
+};
+
+/* Shapes and types of all values for concrete input shapes (graph inputs in order), folding what
+ * becomes constant (Shape arithmetic).  known[]: [g->n_vars], allocated by the caller, zeroed;
+ * constants made on the way live in `a`.  Stops with an error at the first node that cannot be
+ * inferred, or, with `lenient`, leaves its outputs UNDEFINED and goes on. */
+PARE_MUST_CHECK enum pare_status
+pare_graph_infer(const struct pare_graph *g, const struct pare_shape *inputs, bool lenient,
+	struct pare_arena *a, struct pare_known *known, struct pare_err *err);
+
+/* Input shapes of one sample: unknown dims of axis 0 become 1; false if others are unknown. */
+bool pare_model_sample_shapes(const struct pare_model *m, struct pare_shape *inputs);
+
+/* After the reader: drop what no output needs, fold constants, Identity, Dropout and
+ * BatchNormalization, sort, name. In place; only for a graph not yet published. */
+PARE_MUST_CHECK enum pare_status
+pare_graph_simplify(struct pare_graph *g, struct pare_arena *a, struct pare_err *err);
+
+/* Fill layers, node_info, unsupported, known, groups, totals from the graph; the last step of an
+ * open. */
+PARE_MUST_CHECK enum pare_status pare_model_index(struct pare_model *m, struct pare_err *err);
+
+/* Channel groups: fills group and stuck of every layer. */
+PARE_MUST_CHECK enum pare_status pare_groups_find(struct pare_model *m, struct pare_err *err);
+
+/* An edit: the same graph with other float32 data for some layers' weights and biases.
+ * weights[i], bias[i]: new blobs ([n_layers], NULL entries = unchanged), references are taken over;
+ * on failure too. */
+PARE_MUST_CHECK enum pare_status pare_model_with_weights(const struct pare_model *m,
+	struct pare_blob **weights, struct pare_model **out, struct pare_err *err);
+
+#endif

@@ -1,0 +1,154 @@
+/* Operators are rows.  A file ops/x.c defines `const struct pare_op pare_ops_x[]`, ended by {0};
+ * Make collects them, so adding an operator is adding a row, nothing else. */
+#ifndef PARE_OP_H
+#define PARE_OP_H
+#include "../base/arena.h"
+#include "../base/err.h"
+#include "../base/tensor.h"
+
+struct pare_node;
+struct pare_kernels;
+struct pare_graph;
+
+/* ---- attributes: parser, writer and inspector all read these tables ----------------------------
+ */
+
+enum pare_attr_type {
+	PARE_ATTR_END = 0,
+	PARE_ATTR_INT,    /* int64_t */
+	PARE_ATTR_FLOAT,  /* float */
+	PARE_ATTR_STRING, /* const char *, NULL when absent */
+	PARE_ATTR_INTS,   /* struct pare_ints */
+	PARE_ATTR_FLOATS, /* struct pare_floats */
+	PARE_ATTR_TENSOR, /* struct pare_tensor, data NULL when absent */
+	PARE_ATTR_GRAPH,  /* struct pare_graph * */
+};
+struct pare_ints {
+	int n; /* 0 also when absent: see `present` */
+	int64_t *v;
+};
+struct pare_floats {
+	int n;
+	float *v;
+};
+struct pare_attr {
+	const char *name;
+	enum pare_attr_type type;
+	size_t offset; /* in the row's attribute struct */
+	double preset; /* default of INT and FLOAT; other types are zero when absent */
+	/* Older opsets have an attribute where newer ones have an input.  The loader turns the
+	 * attribute into constant input `as_input` (> 0) when it is there, so that rows know the
+	 * new form alone. */
+	int as_input;
+};
+
+/* ---- shapes ------------------------------------------------------------------------------------
+ */
+
+/* What is known of a value before anything runs. */
+struct pare_known {
+	enum pare_dtype dtype;
+	struct pare_shape shape;         /* concrete */
+	const struct pare_tensor *value; /* NULL unless constant */
+};
+struct pare_shape_call {
+	const struct pare_node *node;
+	const void *attr;
+	int n_in, n_out;
+	const struct pare_known *const *in; /* NULL where an optional input is absent */
+	struct pare_known *out;             /* to fill: dtype and shape */
+};
+/* PARE_E_FORMAT when shapes do not fit; the caller adds the node's name. */
+typedef enum pare_status pare_shape_fn(const struct pare_shape_call *c, struct pare_err *err);
+
+/* ---- running -----------------------------------------------------------------------------------
+ */
+
+struct pare_call {
+	const struct pare_node *node;
+	const void *attr;
+	int lanes; /* of the run */
+	int n_in, n_out;
+	/* in[i]: NULL when absent.  lanes is the run's, or 1 for inputs in `plain` and, for rows
+	 * with `mixed`, for any constant.  Dense.  Never aliases out[]. */
+	const struct pare_tensor *const *in;
+	struct pare_tensor *const *out;
+	const struct pare_kernels *k; /* of this CPU, for `lanes` */
+	void *scratch;                /* `scratch` bytes as the row asked */
+};
+typedef void pare_forward_fn(const struct pare_call *c);
+
+/* ---- layers and channels ------------------------------------------------------------------------
+ */
+
+/* What makes a node a layer: where its weight is. */
+struct pare_weight_at {
+	int input;             /* which input is the weight; -1 = this node is no layer */
+	int bias;              /* which input is the bias; -1 = none */
+	int out_axis, in_axis; /* of the weight; in_axis counts channels per group */
+	int groups;            /* 1 unless grouped convolution */
+};
+
+/* How channel c of an input maps to channels of the output; groups.c knows only these. */
+enum pare_flow {
+	PARE_FLOW_BLOCK = 0, /* not known: channels reaching it cannot be removed */
+	PARE_FLOW_PASS,      /* axis 1 of the only activation to axis 1 */
+	PARE_FLOW_TIE,       /* elementwise of several: channel c of each belongs together */
+	PARE_FLOW_CAT,       /* concatenation along the channel axis */
+	PARE_FLOW_SPREAD,    /* channel c becomes a run of consecutive features (Flatten) */
+	PARE_FLOW_PRODUCE,   /* a layer: new channels out, those that come in are consumed */
+};
+
+/* ---- the row ------------------------------------------------------------------------------------
+ */
+
+enum {
+	PARE_Q_FUSE = 1,       /* runtimes fuse it into the layer before: no quantizer between */
+	PARE_Q_SAME_SCALE = 2, /* output lies on the input's grid: pooling, reshapes */
+};
+
+struct pare_op {
+	const char *name;   /* ONNX operator */
+	const char *domain; /* NULL = the default one */
+	int since; /* lowest opset in which the form that this row reads is legal; what export
+		      writes */
+	int min_in, max_in;            /* max_in -1: any number */
+	int max_out;                   /* 0 means 1 */
+	const struct pare_attr *attrs; /* ended by a NULL name; NULL = none */
+	size_t attr_size;
+	/* Mend what `as_input` cannot: attributes of a node read under an older opset (Softmax's
+	 * axis before 13).  NULL = nothing to mend. */
+	enum pare_status (*upgrade)(struct pare_node *n, int opset, struct pare_err *err);
+	/* Things the row cannot do, found in the node itself: returns why, or NULL when it is fine.
+	 */
+	const char *(*refuse)(const struct pare_node *n, const void *attr);
+	pare_shape_fn *shape;
+	pare_forward_fn *forward; /* NULL = named in `info`, cannot run */
+	size_t (*scratch)(
+		const struct pare_call *c); /* bytes; in/out have shapes but no data; NULL = 0 */
+	unsigned plain; /* bit i: input i is read without lanes, so must be constant in a batched
+			   run */
+	bool mixed;     /* reads constants of lanes 1 beside activations of the run's lanes */
+	int64_t (*macs)(const struct pare_shape_call *c); /* out is filled; NULL = 0 */
+	struct pare_weight_at (*weight)(
+		const struct pare_node *n, const void *attr); /* NULL: no layer */
+	enum pare_flow flow;
+	unsigned quant;
+};
+
+/* The row for an operator; NULL when there is none.  Alphabetical: pare_op_row(i), NULL after the
+ * last. */
+const struct pare_op *pare_op_find(const char *domain, const char *name);
+const struct pare_op *pare_op_row(int i);
+
+/* Shared by rows. */
+pare_shape_fn pare_shape_same;        /* out[0] is like in[0] */
+pare_shape_fn pare_shape_elementwise; /* numpy broadcasting of all inputs */
+/* -1 … rank-1 to 0 … rank-1; PARE_E_FORMAT when out of range. */
+PARE_MUST_CHECK enum pare_status pare_axis(int64_t axis, int rank, int *out, struct pare_err *err);
+/* Constant integers of input i (int64 or int32), at most PARE_MAX_DIMS; PARE_E_UNSUPPORTED when not
+ * constant. */
+PARE_MUST_CHECK enum pare_status pare_const_ints(const struct pare_shape_call *c, int i,
+	int64_t v[PARE_MAX_DIMS], int *n, struct pare_err *err);
+
+#endif

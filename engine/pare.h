@@ -1,0 +1,478 @@
+/* pare.h: the engine's whole public face.
+ *
+ * The nouns, in the order in which data flows through them:
+ *
+ *   model     a network read from ONNX, immutable
+ *   dataset   samples, labels if any, and the split calibrate / evaluate
+ *   plan      what is asked of each layer: number formats and pruning; a plain value
+ *   variant   a model with a plan carried out: new weights, activation quantizers
+ *   study     a model on a dataset with everything learned about them: float answers, the
+ *             sensitivity map, every plan measured; answers "what would this plan cost?"
+ *   metrics   the answer: accuracy, bytes, MACs, each with its kind and interval
+ *
+ * Conventions.  A function that can fail returns enum pare_status (0 = ok), takes `struct pare_err
+ * *` last (NULL allowed) and leaves its outputs untouched on failure.  "borrowed" = the caller
+ * keeps it and keeps it alive; "owned" = whoever receives it frees it.  const objects may be shared
+ * between threads; anything else belongs to one thread at a time.  Accuracies are in percent,
+ * drops in percentage points (positive = worse), sizes in bytes, times in seconds unless named.
+ * Activations are float32 [N, ...] with the batch first.  The engine never prints and never exits.
+ */
+#ifndef PARE_H
+#define PARE_H
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PARE_VERSION "0.1.0"
+#define PARE_MUST_CHECK __attribute__((warn_unused_result))
+
+/* ---- status ---------------------------------------------------------------------------------- */
+
+enum pare_status {
+	PARE_OK = 0,
+	PARE_E_NOMEM,       /* memory is not there */
+	PARE_E_IO,          /* the system refused a file: missing, unreadable, disk full */
+	PARE_E_FORMAT,      /* what was read is not what it should be */
+	PARE_E_ARG,         /* a value out of range, a name that is not known */
+	PARE_E_UNSUPPORTED, /* right, but more than pare can do; the text says what */
+	PARE_E_MISMATCH,    /* two things do not belong together: shapes, hashes, versions */
+	PARE_E_BUSY,        /* another pare owns it */
+	PARE_E_CANCELED,
+};
+
+struct pare_err {
+	enum pare_status code;
+	char text[512]; /* a sentence: names the file, line or node, and what to do */
+};
+
+/* ---- long work --------------------------------------------------------------------------------
+ */
+
+/* Handed to everything that may take longer than a frame.  `cancel` may be set from any thread; the
+ * work then ends within 50 ms or so with PARE_E_CANCELED.  `progress` is called from the working
+ * thread, may be NULL, and must return at once. */
+struct pare_ctl {
+	atomic_bool cancel;
+	void (*progress)(void *user, double done, double total);
+	void *user;
+};
+
+/* Threads that computations may use; 0 = one per processor (the default).  Results do not depend on
+ * it. */
+void pare_set_threads(int n);
+int pare_threads(void);
+
+/* ---- tensors and shapes -----------------------------------------------------------------------
+ */
+
+enum pare_dtype {
+	PARE_UNDEFINED = 0,
+	PARE_F32,
+	PARE_F64,
+	PARE_F16,
+	PARE_BF16,
+	PARE_I8,
+	PARE_U8,
+	PARE_I16,
+	PARE_U16,
+	PARE_I32,
+	PARE_U32,
+	PARE_I64,
+	PARE_U64,
+	PARE_BOOL,
+	PARE_I4, /* two to a byte, low half first */
+	PARE_U4,
+};
+
+enum { PARE_MAX_DIMS = 8 };
+
+struct pare_shape {
+	int n;                    /* 0 = scalar */
+	int64_t d[PARE_MAX_DIMS]; /* -1 = not known, in declared shapes only */
+};
+
+#define PARE_SHA_HEX 65 /* 64 digits and the end */
+
+/* A dense array that stands alone: what `pare run` reads and writes. */
+struct pare_array {
+	enum pare_dtype dtype;
+	struct pare_shape shape;
+	void *data; /* malloc'ed; owned by the struct */
+};
+void pare_array_free(struct pare_array *a);     /* frees data, not a */
+const char *pare_dtype_name(enum pare_dtype t); /* "float32" … */
+size_t pare_dtype_bits(enum pare_dtype t);
+/* "16×32×32" style text into buf; returns buf. */
+char *pare_shape_text(const struct pare_shape *s, const char *times, char *buf, size_t len);
+
+/* ---- model ------------------------------------------------------------------------------------
+ */
+
+struct pare_model; /* immutable; reference-counted */
+
+struct pare_model_info {
+	const char *path;
+	char sha256[PARE_SHA_HEX]; /* of the file as it lies */
+	int opset;                 /* of the default domain */
+	int64_t params;            /* elements of all weights */
+	int64_t macs;         /* multiply-accumulates of one sample; -1 if shapes are not known */
+	int64_t bytes;        /* of the file */
+	int64_t weight_bytes; /* of all constants as float32 */
+	int n_nodes, n_layers, n_inputs, n_outputs, n_unsupported;
+};
+
+/* A layer: a node whose weights can be quantized and pruned.  All pointers live as long as the
+ * model. */
+struct pare_layer {
+	const char *name; /* unique; the node's name or a made-up "conv_3" */
+	const char *op;
+	int node;  /* index for pare_model_node */
+	int group; /* layers with the same group lose channels together; -1: its channels cannot be
+		      removed */
+	const char *stuck;               /* group -1: why, in a few words */
+	struct pare_shape weight;        /* as in the file */
+	int out_axis, in_axis;           /* of weight: which axis counts output / input channels */
+	struct pare_shape input, output; /* of one sample, batch axis included as 1 */
+	int64_t params;                  /* weights and bias */
+	int64_t weights;                 /* elements of the weight alone */
+	int64_t macs;
+};
+
+/* A node as devices see it. */
+struct pare_node_info {
+	const char *name, *op;
+	int layer; /* -1: no weights */
+	int64_t macs, params;
+	int64_t in_elems, out_elems; /* of one sample, constants left out */
+	int kernel, stride, groups; /* largest spatial kernel edge, stride; 1 where there is none */
+	int64_t in_channels, out_channels; /* axis 1 of input and output; 0 where there is none */
+};
+
+struct pare_io {
+	const char *name;
+	enum pare_dtype dtype;
+	struct pare_shape shape; /* as declared: -1 where dynamic */
+};
+
+struct pare_unsupported {
+	const char *node, *op, *why;
+};
+
+/* Read an ONNX file (protobuf, external data beside it).  Unsupported operators do not fail: they
+ * are listed, everything else of the model is there, and running it fails with PARE_E_UNSUPPORTED.
+ * PARE_E_IO, PARE_E_FORMAT (the sentence names the node or tensor), PARE_E_NOMEM. */
+PARE_MUST_CHECK enum pare_status
+pare_model_open(const char *path, struct pare_model **out, struct pare_err *err);
+struct pare_model *pare_model_ref(const struct pare_model *m);
+void pare_model_free(struct pare_model *m); /* gives back one reference; NULL allowed */
+
+const struct pare_model_info *pare_model_info(const struct pare_model *m);
+const struct pare_layer *pare_model_layer(const struct pare_model *m, int i);
+const struct pare_node_info *
+pare_model_node(const struct pare_model *m, int i); /* execution order */
+const struct pare_unsupported *pare_model_unsupported(const struct pare_model *m, int i);
+const struct pare_io *pare_model_input(const struct pare_model *m, int i);
+const struct pare_io *pare_model_output(const struct pare_model *m, int i);
+/* The layer of that name; -1 when there is none. */
+int pare_model_find_layer(const struct pare_model *m, const char *name);
+/* Float32 weights of layer i, in the file's order, [layer->weight]; borrowed from the model. */
+const float *pare_model_weights(const struct pare_model *m, int i);
+
+/* Plain inference on whole arrays, batch and all as given.  in[]: n_inputs arrays, by input order;
+ * out[]: n_outputs arrays, filled and then owned by the caller. */
+PARE_MUST_CHECK enum pare_status pare_model_run(const struct pare_model *m,
+	const struct pare_array *in, struct pare_array *out, struct pare_err *err);
+
+/* ---- ONNX conformance -------------------------------------------------------------------------
+ */
+
+enum pare_case_result { PARE_CASE_PASSED, PARE_CASE_FAILED, PARE_CASE_UNSUPPORTED };
+
+/* Run one ONNX test case: `dir` holds model.onnx and test_data_set_N/{input,output}_K.pb.  Outputs
+ * agree when |x - y| <= 1e-7 + 1e-3 |y|, as in ONNX's own runner.  `why` tells what failed or is
+ * not supported. */
+enum pare_case_result pare_conform(const char *dir, char why[256]);
+
+/* ---- dataset ----------------------------------------------------------------------------------
+ */
+
+struct pare_dataset; /* immutable; uint8 stays uint8 in memory */
+
+enum pare_split { PARE_CALIBRATE, PARE_EVALUATE };
+enum pare_measure { /* what "accuracy" means on this dataset */
+	PARE_TOP1,
+	PARE_FIDELITY, /* no labels: agreement with the float model's top-1 */
+};
+
+struct pare_dataset_info {
+	const char *path;          /* as opened */
+	const char *name;          /* short, for a title line */
+	char sha256[PARE_SHA_HEX]; /* of all samples and labels, in order, as stored */
+	int64_t n_calibrate, n_evaluate;
+	int64_t calibrate_from, calibrate_to, evaluate_from,
+		evaluate_to;      /* evaluate: of the samples;
+calibrate: of the `train` set where there is one, of the samples otherwise */
+	struct pare_shape sample; /* of one input, batch axis included as 1 */
+	int n_classes;            /* 0 = not known */
+	enum pare_measure measure;
+	bool labelled;
+};
+
+/* A folder with x.npy (and y.npy), an .npz, IDX (.gz too), CIFAR binary, a folder of class folders
+ * of images, a CSV, or a data.conf (keys: samples, labels, train, split, scale, mean, std, layout,
+ * classes, metric).  `model` may be NULL; with it, shapes are checked against its first input
+ * (and images decoded to it).  PARE_E_MISMATCH: shapes differ, labels out of range. */
+PARE_MUST_CHECK enum pare_status pare_dataset_open(const char *path, const struct pare_model *model,
+	struct pare_dataset **out, struct pare_err *err);
+/* Other bounds, as a recipe names them: from <= to within the set, -1 = as it was. */
+PARE_MUST_CHECK enum pare_status pare_dataset_set_split(struct pare_dataset *d,
+	enum pare_split split, int64_t from, int64_t to, struct pare_err *err);
+void pare_dataset_free(struct pare_dataset *d);
+const struct pare_dataset_info *pare_dataset_info(const struct pare_dataset *d);
+/* Samples first … first+n-1 of a split as inputs: float32 [n][elements of a sample], already
+ * scaled. */
+void pare_dataset_read(
+	const struct pare_dataset *d, enum pare_split split, int64_t first, int64_t n, float *out);
+/* Class of a sample; -1 without labels. */
+int pare_dataset_label(const struct pare_dataset *d, enum pare_split split, int64_t i);
+const char *pare_dataset_class(const struct pare_dataset *d, int k); /* its name or "7" */
+
+/* .npy and .npz, for `pare run`.  Read: [N, ...] of any dtype.  Write: npz when n > 1 or the name
+ * ends in .npz; names[] are the entries. */
+PARE_MUST_CHECK enum pare_status
+pare_npy_read(const char *path, struct pare_array *out, struct pare_err *err);
+PARE_MUST_CHECK enum pare_status pare_npz_write(const char *path, const struct pare_array *arrays,
+	const char *const *names, int n, struct pare_err *err);
+
+/* ---- the rows of choices ----------------------------------------------------------------------
+ */
+
+/* Number formats, for weights and activations. */
+enum pare_format_kind { PARE_KIND_FLOAT, PARE_KIND_INT };
+enum { PARE_FOR_WEIGHTS = 1, PARE_FOR_ACTIVATIONS = 2 };
+struct pare_format {
+	const char *name; /* "int4" */
+	int bits;
+	enum pare_format_kind kind;
+	unsigned uses; /* PARE_FOR_… */
+	const char *help;
+};
+extern const struct pare_format pare_formats[]; /* row 0 is float32; ended by a NULL name */
+
+/* Methods with a name: what a dial may say beside a format. */
+enum pare_method {
+	PARE_GRANULARITY,
+	PARE_CALIBRATOR,
+	PARE_ROUNDING,
+	PARE_CRITERION,
+	PARE_N_METHODS
+};
+/* Row i of a family, NULL after the last; row 0 is the default. */
+const char *pare_method_name(enum pare_method family, int i);
+const char *pare_method_help(enum pare_method family, int i);
+/* Index of a name; -1 when there is none. */
+int pare_method_find(enum pare_method family, const char *name);
+int pare_format_find(const char *name);
+
+/* ---- plan -------------------------------------------------------------------------------------
+ */
+
+/* What is asked of one layer.  Zero is "leave it as it is". */
+struct pare_dials {
+	uint8_t weights, activations;                         /* rows of pare_formats */
+	uint8_t granularity, calibrator, rounding, criterion; /* rows of their family */
+	float sparsity; /* share of the weights set to zero, 0 <= s < 1 */
+};
+
+struct pare_plan {
+	int n;                    /* layers of the model it is for */
+	struct pare_dials *dials; /* [n] */
+};
+
+struct pare_plan *pare_plan_new(int n_layers); /* all float; NULL: no memory */
+struct pare_plan *pare_plan_copy(const struct pare_plan *p);
+void pare_plan_free(struct pare_plan *p);
+bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b);
+uint64_t
+pare_plan_hash(const struct pare_plan *p); /* equal plans, equal hashes; the same on any machine */
+int pare_plan_n_changed(const struct pare_plan *p); /* layers that differ from float */
+
+/* An option: one position of one dial.  The map's columns are options, and a cell is (layer,
+ * option). */
+enum pare_dial { PARE_DIAL_WEIGHTS, PARE_DIAL_ACTIVATIONS, PARE_DIAL_SPARSITY, PARE_N_DIALS };
+struct pare_option {
+	enum pare_dial dial;
+	int format; /* of weights or activations */
+	float sparsity;
+	const char *name; /* "int4", "act int8", "50%": the name in JSON and on screen */
+};
+/* All options, dial by dial, in the order in which a dial turns; the first of each dial is "off".
+ * Ended by a NULL name. */
+extern const struct pare_option pare_options[];
+int pare_n_options(void);
+void pare_option_apply(const struct pare_option *o, struct pare_dials *d);
+/* The option on which the dial stands (the nearest one for sparsities between). */
+int pare_option_of(const struct pare_dials *d, enum pare_dial dial);
+/* The layer kept but one dial turned by `step` options; stops at the ends.  Returns the option. */
+int pare_option_turn(struct pare_dials *d, enum pare_dial dial, int step);
+
+/* What a plan costs to store, exactly; needs no data.
+ *   bytes       weights at their bits (sub-byte packed, rows of zeros not counted), scales, zero
+ *               points and biases, and all other constants of the model as float32
+ *   file_bytes  of the ONNX file that pare_variant_export would write (int4 packed; other widths
+ *               below 8 as int8), metadata included
+ *   macs        of one sample */
+struct pare_cost {
+	int64_t bytes, file_bytes, macs;
+};
+PARE_MUST_CHECK enum pare_status pare_plan_cost(const struct pare_model *m,
+	const struct pare_plan *p, struct pare_cost *out, struct pare_err *err);
+
+/* ---- variant ----------------------------------------------------------------------------------
+ */
+
+/* Ranges of the activations that enter each layer, seen on the calibration samples; needed by plans
+ * that quantize activations.  Memory does not grow with samples.  Immutable once made. */
+struct pare_ranges;
+PARE_MUST_CHECK enum pare_status
+pare_ranges_new(const struct pare_model *m, const struct pare_dataset *d, int64_t limit,
+	struct pare_ctl *ctl, struct pare_ranges **out, struct pare_err *err);
+void pare_ranges_free(struct pare_ranges *r);
+
+struct pare_variant; /* immutable */
+
+/* Carry out a plan.  `ranges` may be NULL when no activation is quantized (else PARE_E_ARG).
+ * Order: pruning, then weights, so that rounding keeps the zeros. */
+PARE_MUST_CHECK enum pare_status
+pare_variant_new(const struct pare_model *m, const struct pare_plan *p,
+	const struct pare_ranges *ranges, struct pare_variant **out, struct pare_err *err);
+void pare_variant_free(struct pare_variant *v);
+/* The model with the plan's weights in float32; borrowed. */
+const struct pare_model *pare_variant_model(const struct pare_variant *v);
+/* Signal-to-noise of layer i's weights after the plan, in dB; +inf when unchanged. */
+double pare_variant_weight_snr(const struct pare_variant *v, int i);
+
+/* Write it as ONNX with QuantizeLinear/DequantizeLinear; `recipe_sha` (NULL allowed) goes into the
+ * metadata.  The file appears whole or not at all; `sha256` and `bytes` tell of it. */
+PARE_MUST_CHECK enum pare_status pare_variant_export(const struct pare_variant *v, const char *path,
+	const char *recipe_sha, char sha256[PARE_SHA_HEX], int64_t *bytes, struct pare_err *err);
+/* The same without writing: what the file's hash would be. */
+PARE_MUST_CHECK enum pare_status pare_variant_hash(const struct pare_variant *v,
+	const char *recipe_sha, char sha256[PARE_SHA_HEX], int64_t *bytes, struct pare_err *err);
+
+/* ---- metrics ----------------------------------------------------------------------------------
+ */
+
+enum pare_kind { PARE_UNKNOWN, PARE_ESTIMATED, PARE_MEASURED };
+
+struct pare_value {
+	enum pare_kind kind;
+	double value;    /* NaN when unknown */
+	double lo, hi;   /* 90 % interval: of what measuring would give when estimated; of what more
+		  samples would give when measured */
+	int64_t samples; /* that it rests on */
+};
+const char *pare_kind_name(enum pare_kind k); /* "measured" … */
+
+struct pare_metrics {
+	struct pare_value accuracy; /* percent */
+	struct pare_value drop;     /* points against float on the same samples */
+	struct pare_cost cost;
+	double ratio; /* cost.bytes / float bytes */
+};
+
+/* Accuracy of a model or variant on the evaluation split; limit 0 = all samples. */
+struct pare_score {
+	enum pare_measure measure;
+	struct pare_value accuracy;
+	double seconds;
+	double samples_per_second;
+};
+PARE_MUST_CHECK enum pare_status
+pare_evaluate(const struct pare_model *m, const struct pare_dataset *d, int64_t limit,
+	struct pare_ctl *ctl, struct pare_score *out, struct pare_err *err);
+PARE_MUST_CHECK enum pare_status
+pare_evaluate_variant(const struct pare_variant *v, const struct pare_dataset *d, int64_t limit,
+	struct pare_ctl *ctl, struct pare_score *out, struct pare_err *err);
+
+/* ---- study ------------------------------------------------------------------------------------
+ */
+
+/* A study belongs to one thread (the one that draws).  What takes time is a task, run by any thread
+ * on a const study; its result is handed back to the owner, who adds it:
+ *
+ *     owner:  pare_study_next(study, plan, order, &task)
+ *     worker: pare_study_run(study, &task, ctl, &result, err)      slow
+ *     owner:  pare_study_add(study, result)                        quick
+ *
+ * While a worker is inside pare_study_run the owner may call everything except pare_study_free and
+ * pare_study_add of a PARE_TASK_BASELINE result. */
+struct pare_study;
+struct pare_result; /* what a task found */
+
+enum pare_task_kind {
+	PARE_TASK_NONE,     /* nothing left to do */
+	PARE_TASK_BASELINE, /* float answers and activation ranges; everything else waits for it */
+	PARE_TASK_CELLS,    /* one layer, all options of one dial */
+	PARE_TASK_PLAN,     /* measure a plan */
+};
+struct pare_task {
+	enum pare_task_kind kind;
+	int layer;              /* CELLS */
+	enum pare_dial dial;    /* CELLS */
+	struct pare_plan *plan; /* PLAN; owned by the task */
+};
+void pare_task_free(struct pare_task *t);
+
+/* `model` and `dataset` are borrowed and must outlive the study; dataset NULL: no figure but cost
+ * is known.  `limit`: evaluation samples to use, 0 = all. */
+PARE_MUST_CHECK enum pare_status
+pare_study_new(const struct pare_model *model, const struct pare_dataset *dataset, int64_t limit,
+	struct pare_study **out, struct pare_err *err);
+void pare_study_free(struct pare_study *s);
+
+/* The next useful task: the baseline, then `plan` (borrowed, may be NULL) unless measured, then
+ * cells of the map, layer by layer in the order given by `order` ([n_layers], NULL = as in the
+ * model). */
+PARE_MUST_CHECK enum pare_status
+pare_study_next(const struct pare_study *s, const struct pare_plan *plan, const int *order,
+	struct pare_task *out, struct pare_err *err);
+PARE_MUST_CHECK enum pare_status
+pare_study_run(const struct pare_study *s, const struct pare_task *t, struct pare_ctl *ctl,
+	struct pare_result **out, struct pare_err *err);
+/* Takes the result over and frees it, whatever it returns. */
+PARE_MUST_CHECK enum pare_status
+pare_study_add(struct pare_study *s, struct pare_result *r, struct pare_err *err);
+
+/* A result as bytes, for the session file, and back.  `key` names what it is of (e.g. "cells 3 0",
+ * "plan 9f2c…"): a later result with the same key replaces the earlier.  pack: *data is malloc'ed.
+ */
+PARE_MUST_CHECK enum pare_status pare_result_pack(
+	const struct pare_result *r, void **data, size_t *len, char key[96], struct pare_err *err);
+/* PARE_E_FORMAT / PARE_E_MISMATCH when the bytes are not of this study. */
+PARE_MUST_CHECK enum pare_status pare_result_unpack(const struct pare_study *s, const void *data,
+	size_t len, struct pare_result **out, struct pare_err *err);
+void pare_result_free(struct pare_result *r);
+/* Seconds of work a result took: what progress and ETA are made of. */
+double pare_result_seconds(const struct pare_result *r);
+
+struct pare_value pare_study_float(const struct pare_study *s); /* the float model's accuracy */
+/* Drop of a cell; unknown until its task was added. */
+struct pare_value pare_study_cell(const struct pare_study *s, int layer, int option);
+int pare_study_n_done(const struct pare_study *s); /* cells known */
+int pare_study_n_cells(const struct pare_study *s);
+int64_t pare_study_samples(const struct pare_study *s);
+/* NULL before the baseline is there. */
+const struct pare_ranges *pare_study_ranges(const struct pare_study *s);
+
+/* What a plan costs: measured if it was, else estimated by superposing the moves of the logits on
+ * the nearest measured plan, else unknown.  Under 1 ms for 100 layers × 1,000 samples × 10 classes.
+ */
+PARE_MUST_CHECK enum pare_status pare_study_estimate(const struct pare_study *s,
+	const struct pare_plan *p, struct pare_metrics *out, struct pare_err *err);
+/* As if the plan had not been measured: to hold estimates against measurements. */
+PARE_MUST_CHECK enum pare_status pare_study_predict(const struct pare_study *s,
+	const struct pare_plan *p, struct pare_metrics *out, struct pare_err *err);
+
+#endif

@@ -1,0 +1,124 @@
+#include "cli.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct cli_common cli_common;
+
+static struct {
+	struct pare_ctl ctl;
+	const char *what;
+	double started, drawn;
+	bool on_screen;
+} job;
+
+int cli_bad(const struct pare_err *err)
+{
+	cli_ctl_done();
+	fprintf(stderr, "pare: %s\n", err->text);
+	return CLI_BAD;
+}
+
+int cli_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("pare: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return CLI_BAD;
+}
+
+bool cli_number(const char *text, const char *option, int64_t min, int64_t max, int64_t *out)
+{
+	char *end;
+	long long v;
+
+	errno = 0;
+	v = strtoll(text, &end, 10);
+	if (errno || end == text || *end || v < min || v > max) {
+		cli_usage("%s takes a whole number from %" PRId64 " to %" PRId64 ", not '%s'",
+			option, min, max, text);
+		return false;
+	}
+	*out = v;
+	return true;
+}
+
+int cli_json(json_t *o, int code)
+{
+	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+	putchar('\n');
+	json_decref(o);
+	return code;
+}
+
+json_t *cli_value_json(const struct pare_value *v)
+{
+	if (v->kind == PARE_UNKNOWN || isnan(v->lo) || isnan(v->hi))
+		return json_null();
+	return json_pack("[ff]", v->lo, v->hi);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void on_interrupt(int sig)
+{
+	if (atomic_exchange(&job.ctl.cancel, true))
+		_exit(128 + sig); /* asked twice */
+}
+
+static void draw(void *user, double done, double total)
+{
+	enum { WIDTH = 30 };
+	double t = now(), part = total > 0 ? done / total : 0;
+	int full = (int)(part * WIDTH);
+	char bar[WIDTH + 1];
+
+	(void)user;
+	if (t - job.drawn < 0.1)
+		return;
+	job.drawn = t;
+	job.on_screen = true;
+	memset(bar, '-', WIDTH);
+	memset(bar, '#', (size_t)(full < 0 ? 0 : full > WIDTH ? WIDTH : full));
+	bar[WIDTH] = 0;
+	fprintf(stderr, "\r%s [%s] %3.0f %%", job.what, bar, 100 * part);
+	if (part > 0.02)
+		fprintf(stderr, "  eta %.0f s ", (t - job.started) * (1 - part) / part);
+}
+
+struct pare_ctl *cli_ctl(const char *what)
+{
+	struct sigaction sa = { .sa_handler = on_interrupt };
+
+	cli_ctl_done();
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	job.what = what;
+	job.started = now();
+	job.ctl.progress = isatty(STDERR_FILENO) ? draw : NULL;
+	return &job.ctl;
+}
+
+void cli_ctl_done(void)
+{
+	if (job.on_screen)
+		fputs("\r\033[K", stderr);
+	job.on_screen = false;
+}

@@ -1,0 +1,157 @@
+/* pare: subcommands are rows; without one, the workbench opens. */
+#include "cli/cli.h"
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMAND(name) extern const struct cli_command name;
+#include "gen/cli.inc"
+#undef COMMAND
+
+static const struct cli_command *const commands[] = {
+#define COMMAND(name) &name,
+#include "gen/cli.inc"
+#undef COMMAND
+	NULL,
+};
+
+static const char *json_switch, *threads_text, *seed_text, *help_switch;
+static const struct cli_option common[] = {
+	{ "--json", NULL, "one JSON object on stdout", &json_switch, NULL },
+	{ "--threads", "N", "processors to use (results do not depend on it)", &threads_text,
+		NULL },
+	{ "--seed", "N", "seed of what is random", &seed_text, NULL },
+	{ "--help", NULL, "this text", &help_switch, NULL },
+	{ 0 },
+};
+
+static const struct cli_command *find_command(const char *name)
+{
+	for (int i = 0; commands[i]; i++)
+		if (!strcmp(commands[i]->name, name))
+			return commands[i];
+	return NULL;
+}
+
+static const struct cli_option *find_option(const struct cli_option *o, const char *name, size_t n)
+{
+	for (; o && o->name; o++)
+		if (strlen(o->name) == n && !strncmp(o->name, name, n))
+			return o;
+	return NULL;
+}
+
+static void print_options(const struct cli_option *o)
+{
+	for (; o && o->name; o++)
+		printf("  %-10s %-10s %s\n", o->name, o->value ? o->value : "", o->help);
+}
+
+static int help_all(void)
+{
+	puts("pare: make a neural network small enough for the device it must run on\n\n"
+	     "usage: pare [MODEL] [--data D] [--device NAME]…   open the workbench\n"
+	     "       pare COMMAND …\n");
+	for (int i = 0; commands[i]; i++)
+		if (*commands[i]->name)
+			printf("  %-10s %-30s %s\n", commands[i]->name, commands[i]->args,
+				commands[i]->help);
+	puts("\npare COMMAND --help tells more.  Options of every command:");
+	print_options(common);
+	return CLI_OK;
+}
+
+static int help_one(const struct cli_command *c)
+{
+	printf("usage: pare %s%s%s\n%s\n\n", c->name, *c->name ? " " : "", c->args, c->help);
+	print_options(c->options);
+	print_options(common);
+	return CLI_OK;
+}
+
+/* Options may stand anywhere; "--" ends them; "--name=value" is "--name value". */
+static int parse(const struct cli_command *c, int argc, char **argv, struct cli_args *a)
+{
+	bool only_words = false;
+
+	for (int i = 0; i < argc; i++) {
+		const char *s = argv[i], *eq = strchr(s, '=');
+		size_t n = !strncmp(s, "--", 2) && eq ? (size_t)(eq - s) : strlen(s);
+		const struct cli_option *o;
+
+		if (only_words || s[0] != '-' || !s[1]) {
+			a->word[a->n++] = s;
+			continue;
+		}
+		if (!strcmp(s, "--")) {
+			only_words = true;
+			continue;
+		}
+		o = find_option(c->options, s, n);
+		if (!o)
+			o = find_option(common, s, n);
+		if (!o)
+			return cli_usage("%s has no option '%.*s'; pare %s --help lists them",
+				*c->name ? c->name : "pare", (int)n, s, c->name);
+		if (o->value && s[n] != '=' && i + 1 == argc)
+			return cli_usage("%s needs a value (%s)", o->name, o->value);
+		s = !o->value ? o->name : s[n] == '=' ? s + n + 1 : argv[++i];
+		if (o->list) {
+			int k = 0;
+
+			while (*o->list && (*o->list)[k])
+				k++;
+			*o->list = realloc(*o->list, (size_t)(k + 2) * sizeof **o->list);
+			if (!*o->list)
+				return cli_usage("not enough memory");
+			(*o->list)[k] = s;
+			(*o->list)[k + 1] = NULL;
+		} else
+			*o->text = s;
+	}
+	return CLI_OK;
+}
+
+int main(int argc, char **argv)
+{
+	const struct cli_command *c = argc > 1 ? find_command(argv[1]) : NULL;
+	struct cli_args a = { .word = calloc((size_t)argc + 1, sizeof *a.word) };
+	int skip = c ? 2 : 1, code;
+	int64_t n;
+
+	setlocale(LC_ALL, "");
+	setlocale(
+		LC_NUMERIC, "C"); /* figures look the same everywhere, and files can be read back */
+	if (!a.word)
+		return cli_usage("not enough memory");
+	if (!c && argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")))
+		return help_all();
+	if (!c && argc == 2 && !strcmp(argv[1], "--version"))
+		return puts("pare " PARE_VERSION), CLI_OK;
+	if (!c && !(c = find_command("")))
+		return help_all(), CLI_BAD;
+	if ((code = parse(c, argc - skip, argv + skip, &a)))
+		return code;
+	if (help_switch)
+		return *c->name ? help_one(c) : help_all();
+	if (a.n < c->min_words || (c->max_words >= 0 && a.n > c->max_words))
+		return cli_usage("usage: pare %s %s", c->name, c->args);
+	cli_common.json = json_switch != NULL;
+	if (threads_text) {
+		if (!cli_number(threads_text, "--threads", 1, 256, &n))
+			return CLI_BAD;
+		pare_set_threads((int)n);
+	}
+	if (seed_text) {
+		if (!cli_number(seed_text, "--seed", 0, INT64_MAX, &n))
+			return CLI_BAD;
+		cli_common.seed = (uint64_t)n;
+	}
+	code = c->run(&a);
+	cli_ctl_done();
+	free(a.word);
+	if (fflush(stdout) || ferror(stdout))
+		return cli_usage("stdout cannot be written");
+	return code;
+}
