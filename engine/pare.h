@@ -46,6 +46,17 @@ struct pare_err {
 	char text[512]; /* a sentence: names the file, line or node, and what to do */
 };
 
+/* How a fallible function says why: it returns pare_fail(err, ...) where it happens; callers on the
+ * way up may put context in front with pare_wrap.  `err` may be NULL everywhere.  Both return
+ * `code`. */
+enum pare_status pare_fail(struct pare_err *err, enum pare_status code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* "context: what it said before" */
+enum pare_status pare_wrap(struct pare_err *err, enum pare_status code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The sentence for memory that is not there; `what` names what it was for. */
+enum pare_status pare_nomem(struct pare_err *err, const char *what);
+
 /* ---- long work --------------------------------------------------------------------------------
  */
 
@@ -93,6 +104,7 @@ struct pare_shape {
 };
 
 #define PARE_SHA_HEX 65 /* 64 digits and the end */
+void pare_sha256(const void *data, size_t n, char hex[PARE_SHA_HEX]);
 
 /* A dense array that stands alone: what `pare run` reads and writes. */
 struct pare_array {

@@ -1,10 +1,9 @@
-/* SHA-256, by nettle. */
+/* SHA-256, by nettle; pare_sha256 of a block is in pare.h. */
 #ifndef PARE_HASH_H
 #define PARE_HASH_H
 #include "../pare.h"
 #include <stddef.h>
 
-void pare_sha256(const void *data, size_t n, char hex[PARE_SHA_HEX]);
 PARE_MUST_CHECK enum pare_status
 pare_sha256_file(const char *path, char hex[PARE_SHA_HEX], struct pare_err *err);
 
