@@ -8,16 +8,17 @@
 
 struct pare_var { /* a value: what flows along an edge */
 	const char *name;
-	struct pare_known
-		declared;       /* dtype UNDEFINED / dims -1 where not known; value: constants */
-	struct pare_blob *blob; /* holds declared.value's data; NULL for activations */
-	int producer;           /* node; -1 = input or constant */
+	struct pare_known declared; /* dtype UNDEFINED / dims -1 where not known (shape.n -1: not
+				       even their number); value: constants */
+	struct pare_blob *blob;     /* holds declared.value's data; NULL for activations */
+	int producer;               /* node; -1 = input or constant */
 };
 
 struct pare_node {
 	const char *name; /* unique */
 	const char *op_type, *domain;
 	const struct pare_op *op; /* NULL = unsupported */
+	const char *why;          /* op NULL: what is not supported about it */
 	void *attr; /* op->attr_size bytes, filled by the op's table; NULL when there are none */
 	int n_in, n_out;
 	int *in, *out; /* indices of vars; -1 = absent */

@@ -87,6 +87,10 @@ struct pare_weight_at {
 	int bias;              /* which input is the bias; -1 = none */
 	int out_axis, in_axis; /* of the weight; in_axis counts channels per group */
 	int groups;            /* 1 unless grouped convolution */
+	/* The input that holds, or could hold, a bias that is added as it is, one value an output
+	 * channel: a scale and shift behind the node can then be folded into weight and bias.
+	 * 0 = there is no such place (MatMul, a Gemm whose beta is not 1). */
+	int bias_at;
 };
 
 /* How channel c of an input maps to channels of the output; groups.c knows only these. */
@@ -134,6 +138,16 @@ struct pare_op {
 		const struct pare_node *n, const void *attr); /* NULL: no layer */
 	enum pare_flow flow;
 	unsigned quant;
+	/* In inference output 0 is input 0, unchanged (Identity, Dropout): the node is removed. */
+	bool alias;
+	/* `forward` looks at the shapes of its inputs, not at their data (Shape, Size): the output
+	 * is known as soon as they are. */
+	bool by_shape;
+	/* Output = input * scale[c] + shift[c] for channel c of axis 1 (BatchNormalization): fills
+	 * both, [channels].  in[] as in a shape call; false when what it needs is not constant.
+	 * NULL = it is nothing of the kind. */
+	bool (*affine)(
+		const struct pare_shape_call *c, int64_t channels, float *scale, float *shift);
 };
 
 /* The row for an operator; NULL when there is none.  Alphabetical: pare_op_row(i), NULL after the
