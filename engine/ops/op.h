@@ -64,6 +64,12 @@ typedef enum pare_status pare_shape_fn(const struct pare_shape_call *c, struct p
 /* ---- running -----------------------------------------------------------------------------------
  */
 
+/* What a step does to its result before storing it: clamp(result + add, lo, hi).  NaN passes. */
+struct pare_after {
+	const struct pare_tensor *add; /* of the output's shape and lanes; NULL = nothing */
+	float lo, hi;                  /* -inf and inf = as it is */
+};
+
 struct pare_call {
 	const struct pare_node *node;
 	const void *attr;
@@ -73,8 +79,10 @@ struct pare_call {
 	 * with `mixed`, for any constant.  Dense.  Never aliases out[]. */
 	const struct pare_tensor *const *in;
 	struct pare_tensor *const *out;
-	const struct pare_kernels *k; /* of this CPU, for `lanes` */
-	void *scratch;                /* `scratch` bytes as the row asked */
+	const struct pare_kernels *k;   /* of this CPU, for `lanes` */
+	void *scratch;                  /* `scratch` bytes as the row asked, aligned to 64 */
+	const void *packed;             /* what `prepare` laid out; NULL without one */
+	const struct pare_after *after; /* rows with `fuses` carry it out; never NULL for them */
 };
 typedef void pare_forward_fn(const struct pare_call *c);
 
@@ -133,6 +141,17 @@ struct pare_op {
 	unsigned plain; /* bit i: input i is read without lanes, so must be constant in a batched
 			   run */
 	bool mixed;     /* reads constants of lanes 1 beside activations of the run's lanes */
+	/* Once a program, before `scratch` and any forward: lay out what constants become (packed
+	 * weights) in `a`; it comes back as call->packed.  Constant inputs have data, all else
+	 * has shapes alone.  NULL = nothing to lay out. */
+	enum pare_status (*prepare)(const struct pare_call *c, struct pare_arena *a,
+		const void **packed, struct pare_err *err);
+	bool fuses; /* carries out call->after, so that what follows may join its step */
+	bool adds;  /* out = in[0] + in[1]: may join the step of a row that fuses */
+	/* The node is clamp(in[0], lo, hi), so may join the step of a row that fuses; false = not
+	 * with these constants (which have data; other inputs are NULL or without).  NULL = never.
+	 */
+	bool (*clamp)(const struct pare_call *c, float *lo, float *hi);
 	int64_t (*macs)(const struct pare_shape_call *c); /* out is filled; NULL = 0 */
 	struct pare_weight_at (*weight)(
 		const struct pare_node *n, const void *attr); /* NULL: no layer */
