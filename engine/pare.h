@@ -330,8 +330,8 @@ int pare_option_of(const struct pare_dials *d, enum pare_dial dial);
 int pare_option_turn(struct pare_dials *d, enum pare_dial dial, int step);
 
 /* What a plan costs to store, exactly; needs no data.
- *   bytes       weights at their bits (sub-byte packed, rows of zeros not counted), scales, zero
- *               points and biases, and all other constants of the model as float32
+ *   bytes       weights at their bits (sub-byte packed; pruned ones as bitmap and rest where
+ * smaller), scales, zero points and biases, and all other constants of the model as float32
  *   file_bytes  of the ONNX file that pare_variant_export would write (int4 packed; other widths
  *               below 8 as int8), metadata included
  *   macs        of one sample */

@@ -1,0 +1,112 @@
+/* Variants as files, and what they weigh. */
+#include "../base/err.h"
+#include "../base/file.h"
+#include "../base/hash.h"
+#include "../prune/prune.h"
+#include "../quantize/quantize.h"
+#include "variant.h"
+#include <stdlib.h>
+
+static enum pare_status lay_out(const struct pare_variant *v, const char *recipe_sha, void **data,
+	size_t *len, struct pare_err *err)
+{
+	struct pare_write_spec spec = { v->store, v->acts, recipe_sha };
+
+	return pare_onnx_write(v->model, &spec, data, len, err);
+}
+
+enum pare_status pare_variant_hash(const struct pare_variant *v, const char *recipe_sha,
+	char sha256[PARE_SHA_HEX], int64_t *bytes, struct pare_err *err)
+{
+	size_t len;
+	void *data;
+	enum pare_status st = lay_out(v, recipe_sha, &data, &len, err);
+
+	if (st)
+		return st;
+	pare_sha256(data, len, sha256);
+	*bytes = (int64_t)len;
+	free(data);
+	return PARE_OK;
+}
+
+enum pare_status pare_variant_export(const struct pare_variant *v, const char *path,
+	const char *recipe_sha, char sha256[PARE_SHA_HEX], int64_t *bytes, struct pare_err *err)
+{
+	size_t len;
+	void *data;
+	enum pare_status st = lay_out(v, recipe_sha, &data, &len, err);
+
+	if (st)
+		return st;
+	st = pare_file_write(path, data, len, err);
+	if (!st) {
+		pare_sha256(data, len, sha256);
+		*bytes = (int64_t)len;
+	}
+	free(data);
+	return st;
+}
+
+/* Packed: dense, or a bitmap and the weights that are left, whichever is smaller. */
+static int64_t weight_bytes(const struct pare_layer *l, const struct pare_dials *d)
+{
+	const struct pare_format *f = &pare_formats[d->weights];
+	int64_t left = l->weights - pare_n_pruned(l->weights, d->sparsity);
+	int64_t dense = l->weights * f->bits, sparse = l->weights + left * f->bits;
+	int64_t bytes = ((dense < sparse ? dense : sparse) + 7) / 8;
+
+	if (f->kind == PARE_KIND_INT) {
+		int axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
+
+		bytes += pare_channels_of(&l->weight, axis).channels * (int64_t)sizeof(float);
+	}
+	if (d->activations)
+		bytes += (int64_t)sizeof(float) + 1; /* scale and zero point */
+	return bytes;
+}
+
+enum pare_status pare_plan_cost(const struct pare_model *m, const struct pare_plan *p,
+	struct pare_cost *out, struct pare_err *err)
+{
+	const struct pare_model_info *info = pare_model_info(m);
+	size_t n = (size_t)(info->n_layers ? info->n_layers : 1);
+	struct pare_cost c = { .bytes = info->weight_bytes, .macs = info->macs };
+	struct pare_weight_store *store;
+	struct pare_act_quant *acts;
+	enum pare_status st;
+
+	if (p->n != info->n_layers)
+		return pare_fail(err, PARE_E_MISMATCH,
+			"the plan is for %d layers, the model has %d", p->n, info->n_layers);
+	store = calloc(n, sizeof *store);
+	acts = calloc(n, sizeof *acts);
+	for (int i = 0; i < p->n && store && acts; i++) {
+		const struct pare_layer *l = pare_model_layer(m, i);
+		const struct pare_dials *d = &p->dials[i];
+		const struct pare_format *f = &pare_formats[d->weights];
+
+		c.bytes += weight_bytes(l, d) - l->weights * (int64_t)sizeof(float);
+		store[i].dtype = pare_format_store(f);
+		store[i].axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
+		store[i].n_scales = pare_channels_of(&l->weight, store[i].axis).channels;
+		/* only that it is there, and int8, matters to the size; layers differ in scale, so
+		 * none shares a pair with another unless it is the very same input and calibrator
+		 */
+		acts[i].on = d->activations != 0;
+		acts[i].lo = -128;
+		acts[i].hi = 127;
+		acts[i].zero = d->calibrator;
+	}
+	if (store && acts) {
+		struct pare_write_spec spec = { store, acts, NULL };
+
+		st = pare_onnx_size(m, &spec, &c.file_bytes, err);
+	} else
+		st = pare_nomem(err, "the cost of a plan");
+	free(store);
+	free(acts);
+	if (!st)
+		*out = c;
+	return st;
+}

@@ -1,0 +1,117 @@
+/* Number formats and the positions of the dials, as rows. */
+#include "../pare.h"
+#include <math.h>
+#include <string.h>
+
+/* clang-format off */
+const struct pare_format pare_formats[] = {
+	{ "float32", 32, PARE_KIND_FLOAT, PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "as it is in the file" },
+	{ "float16", 16, PARE_KIND_FLOAT, PARE_FOR_WEIGHTS, "IEEE half precision, rounded to nearest even" },
+	{ "int8",     8, PARE_KIND_INT,   PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "8 bits; activations with a zero point" },
+	{ "int6",     6, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "6 bits; stored as int8 in ONNX" },
+	{ "int5",     5, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "5 bits; stored as int8 in ONNX" },
+	{ "int4",     4, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "4 bits; packed in ONNX (opset 21)" },
+	{ "int3",     3, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "3 bits; stored as int8 in ONNX" },
+	{ "int2",     2, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "2 bits; stored as int8 in ONNX" },
+	{ 0 },
+};
+
+enum { F32, F16, I8, I6, I5, I4, I3, I2 }; /* rows of pare_formats */
+
+const struct pare_option pare_options[] = {
+	{ PARE_DIAL_WEIGHTS, F32, 0, "float32" },
+	{ PARE_DIAL_WEIGHTS, F16, 0, "float16" },
+	{ PARE_DIAL_WEIGHTS, I8, 0, "int8" },
+	{ PARE_DIAL_WEIGHTS, I6, 0, "int6" },
+	{ PARE_DIAL_WEIGHTS, I5, 0, "int5" },
+	{ PARE_DIAL_WEIGHTS, I4, 0, "int4" },
+	{ PARE_DIAL_WEIGHTS, I3, 0, "int3" },
+	{ PARE_DIAL_WEIGHTS, I2, 0, "int2" },
+	{ PARE_DIAL_ACTIVATIONS, F32, 0, "act float32" },
+	{ PARE_DIAL_ACTIVATIONS, I8, 0, "act int8" },
+	{ PARE_DIAL_SPARSITY, 0, .0f, "0%" },
+	{ PARE_DIAL_SPARSITY, 0, .1f, "10%" },
+	{ PARE_DIAL_SPARSITY, 0, .2f, "20%" },
+	{ PARE_DIAL_SPARSITY, 0, .3f, "30%" },
+	{ PARE_DIAL_SPARSITY, 0, .4f, "40%" },
+	{ PARE_DIAL_SPARSITY, 0, .5f, "50%" },
+	{ PARE_DIAL_SPARSITY, 0, .6f, "60%" },
+	{ PARE_DIAL_SPARSITY, 0, .7f, "70%" },
+	{ PARE_DIAL_SPARSITY, 0, .8f, "80%" },
+	{ PARE_DIAL_SPARSITY, 0, .9f, "90%" },
+	{ 0 },
+};
+/* clang-format on */
+
+int pare_format_find(const char *name)
+{
+	for (int i = 0; pare_formats[i].name; i++)
+		if (!strcmp(pare_formats[i].name, name))
+			return i;
+	return -1;
+}
+
+int pare_n_options(void)
+{
+	int n = 0;
+
+	while (pare_options[n].name)
+		n++;
+	return n;
+}
+
+void pare_option_apply(const struct pare_option *o, struct pare_dials *d)
+{
+	switch (o->dial) {
+	case PARE_DIAL_WEIGHTS:
+		d->weights = (uint8_t)o->format;
+		break;
+	case PARE_DIAL_ACTIVATIONS:
+		d->activations = (uint8_t)o->format;
+		break;
+	case PARE_DIAL_SPARSITY:
+		d->sparsity = o->sparsity;
+		break;
+	case PARE_N_DIALS:
+		break;
+	}
+}
+
+static double distance(const struct pare_option *o, const struct pare_dials *d)
+{
+	switch (o->dial) {
+	case PARE_DIAL_WEIGHTS:
+		return o->format == d->weights ? 0 : 1;
+	case PARE_DIAL_ACTIVATIONS:
+		return o->format == d->activations ? 0 : 1;
+	default:
+		return fabs((double)o->sparsity - (double)d->sparsity);
+	}
+}
+
+int pare_option_of(const struct pare_dials *d, enum pare_dial dial)
+{
+	int best = -1;
+
+	for (int i = 0; pare_options[i].name; i++)
+		if (pare_options[i].dial == dial &&
+			(best < 0 ||
+				distance(&pare_options[i], d) < distance(&pare_options[best], d)))
+			best = i;
+	return best;
+}
+
+int pare_option_turn(struct pare_dials *d, enum pare_dial dial, int step)
+{
+	int at = pare_option_of(d, dial), way = step < 0 ? -1 : 1;
+
+	for (; step; step -= way) {
+		int next = at + way;
+
+		if (next < 0 || !pare_options[next].name || pare_options[next].dial != dial)
+			break;
+		at = next;
+	}
+	pare_option_apply(&pare_options[at], d);
+	return at;
+}

@@ -1,0 +1,52 @@
+/* Names and help of the method rows, for people. */
+#include "../prune/prune.h"
+#include "../quantize/quantize.h"
+#include <string.h>
+
+struct label {
+	const char *name, *help;
+};
+
+static struct label label_of(enum pare_method family, int i)
+{
+	switch (family) {
+	case PARE_GRANULARITY:
+		return (struct label){ pare_granularities[i].name, pare_granularities[i].help };
+	case PARE_CALIBRATOR:
+		return (struct label){ pare_calibrators[i].name, pare_calibrators[i].help };
+	case PARE_ROUNDING:
+		return (struct label){ pare_roundings[i].name, pare_roundings[i].help };
+	case PARE_CRITERION:
+		return (struct label){ pare_criteria[i].name, pare_criteria[i].help };
+	case PARE_N_METHODS:
+		break;
+	}
+	return (struct label){ 0 };
+}
+
+static int n_rows(enum pare_method family)
+{
+	int n = 0;
+
+	while (label_of(family, n).name)
+		n++;
+	return n;
+}
+
+const char *pare_method_name(enum pare_method family, int i)
+{
+	return i >= 0 && i < n_rows(family) ? label_of(family, i).name : NULL;
+}
+
+const char *pare_method_help(enum pare_method family, int i)
+{
+	return i >= 0 && i < n_rows(family) ? label_of(family, i).help : NULL;
+}
+
+int pare_method_find(enum pare_method family, const char *name)
+{
+	for (int i = 0; i < n_rows(family); i++)
+		if (!strcmp(label_of(family, i).name, name))
+			return i;
+	return -1;
+}

@@ -1,0 +1,104 @@
+/* The plan as a value. */
+#include "../pare.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct pare_plan *pare_plan_new(int n_layers)
+{
+	struct pare_plan *p = malloc(sizeof *p);
+
+	if (!p)
+		return NULL;
+	p->n = n_layers;
+	p->dials = calloc((size_t)(n_layers > 0 ? n_layers : 1), sizeof *p->dials);
+	if (!p->dials) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+struct pare_plan *pare_plan_copy(const struct pare_plan *p)
+{
+	struct pare_plan *q = pare_plan_new(p->n);
+
+	if (q)
+		memcpy(q->dials, p->dials, (size_t)p->n * sizeof *p->dials);
+	return q;
+}
+
+void pare_plan_free(struct pare_plan *p)
+{
+	if (!p)
+		return;
+	free(p->dials);
+	free(p);
+}
+
+/* A method that has no effect is no difference: a rounding matters to integers alone. */
+static struct pare_dials effective(struct pare_dials d)
+{
+	bool integer = pare_formats[d.weights].kind == PARE_KIND_INT;
+
+	if (!integer)
+		d.granularity = d.rounding = 0;
+	if (!d.activations)
+		d.calibrator = 0;
+	if (!(d.sparsity > 0)) {
+		d.sparsity = 0;
+		d.criterion = 0;
+	}
+	return d;
+}
+
+static bool same(struct pare_dials a, struct pare_dials b)
+{
+	a = effective(a);
+	b = effective(b);
+	return a.weights == b.weights && a.activations == b.activations &&
+	       a.granularity == b.granularity && a.calibrator == b.calibrator &&
+	       a.rounding == b.rounding && a.criterion == b.criterion && a.sparsity == b.sparsity;
+}
+
+bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (int i = 0; i < a->n; i++)
+		if (!same(a->dials[i], b->dials[i]))
+			return false;
+	return true;
+}
+
+static uint64_t mix(uint64_t h, uint64_t x)
+{
+	h = (h ^ x) * 0x9e3779b97f4a7c15u; /* splitmix64's finalizer, chained */
+	h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
+	return h ^ (h >> 31);
+}
+
+uint64_t pare_plan_hash(const struct pare_plan *p)
+{
+	uint64_t h = mix(0x70617265, (uint64_t)p->n);
+
+	for (int i = 0; i < p->n; i++) {
+		struct pare_dials d = effective(p->dials[i]);
+		uint32_t sparsity;
+
+		memcpy(&sparsity, &d.sparsity, 4);
+		h = mix(h, (uint64_t)d.weights | (uint64_t)d.activations << 8 |
+				   (uint64_t)d.granularity << 16 | (uint64_t)d.calibrator << 24 |
+				   (uint64_t)d.rounding << 32 | (uint64_t)d.criterion << 40);
+		h = mix(h, sparsity);
+	}
+	return h;
+}
+
+int pare_plan_n_changed(const struct pare_plan *p)
+{
+	int n = 0;
+
+	for (int i = 0; i < p->n; i++)
+		n += !same(p->dials[i], (struct pare_dials){ 0 });
+	return n;
+}

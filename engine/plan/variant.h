@@ -1,0 +1,18 @@
+/* A plan carried out. */
+#ifndef PARE_VARIANT_H
+#define PARE_VARIANT_H
+#include "../base/arena.h"
+#include "../onnx/onnx.h"
+
+struct pare_variant {
+	struct pare_arena *arena;
+	struct pare_model *model;        /* the plan's weights, as float32 */
+	struct pare_weight_store *store; /* [n_layers] how they are written */
+	struct pare_act_quant *acts;     /* [n_layers] */
+	double *snr;                     /* [n_layers] dB */
+};
+
+/* How a weight in this format is stored in ONNX; UNDEFINED = as float32. */
+enum pare_dtype pare_format_store(const struct pare_format *f);
+
+#endif

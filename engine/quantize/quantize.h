@@ -1,0 +1,65 @@
+/* Quantization of weights and the calibration of activations.
+ * Symmetric uniform quantization: w' = scale * q, q an integer of `bits` bits (Jacob et al. 2018;
+ * Nagel et al. 2021, "A White Paper on Neural Network Quantization"). */
+#ifndef PARE_QUANTIZE_H
+#define PARE_QUANTIZE_H
+#include "../base/arena.h"
+#include "../base/tensor.h"
+#include "../run/run.h"
+
+/* Weights seen as channels: element (c, i, j) of [outer][channels][inner] lies at
+ * (i * channels + c) * inner + j. */
+struct pare_channels {
+	int64_t outer, channels, inner;
+};
+struct pare_channels
+pare_channels_of(const struct pare_shape *s, int axis); /* axis -1: one channel */
+
+/* q range of a width: int8 is -127…127, below that the full range. */
+void pare_int_range(int bits, int *lo, int *hi);
+
+struct pare_rounding {
+	const char *name, *help;
+	/* Round the n weights w of one channel at `scale` to integers q in lo…hi. */
+	void (*round)(const float *w, int64_t n, float scale, int lo, int hi, int8_t *q);
+};
+extern const struct pare_rounding pare_roundings[];
+
+struct pare_granularity {
+	const char *name, *help;
+	bool per_channel;
+};
+extern const struct pare_granularity pare_granularities[];
+
+/* Scale that minimizes the squared error of rounding w [n] to the nearest of lo…hi: a sweep of
+ * clipping points, then alternating least squares between scale and integers.  All zeros: 1. */
+float pare_scale_mse(const float *w, int64_t n, int lo, int hi);
+
+/* Quantize w [elements of c] to `bits`.  scale: [c.channels], q: [elements], out: [elements], the
+ * float values q * scale (may be w itself).  PARE_E_NOMEM. */
+PARE_MUST_CHECK enum pare_status pare_quantize_weights(const float *w, struct pare_channels c,
+	int bits, const struct pare_rounding *rounding, float *scale, int8_t *q, float *out,
+	struct pare_err *err);
+
+/* What was seen of an activation: its bounds and a histogram between them.  min > max: nothing. */
+enum { PARE_BINS = 2048 };
+struct pare_range {
+	float min, max;
+	uint64_t count[PARE_BINS];
+};
+struct pare_calibrator {
+	const char *name, *help;
+	void (*clip)(const struct pare_range *r, int levels, float *lo, float *hi);
+};
+extern const struct pare_calibrator pare_calibrators[];
+
+/* The quantizer for an activation of `bits` bits: asymmetric, zero exactly on the grid. */
+struct pare_act_quant
+pare_act_quant_of(const struct pare_range *r, const struct pare_calibrator *calibrator, int bits);
+
+struct pare_ranges {
+	int n;                    /* layers */
+	struct pare_range *range; /* [n], of the activation that enters the layer */
+};
+
+#endif

@@ -1,0 +1,278 @@
+/* What would this plan cost?  Superposition of logit moves on the nearest measured plan. */
+#include "../base/err.h"
+#include "study.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 64 }; /* samples added up at a time, so that sums stay in the cache */
+
+struct term {
+	const float *move;
+	float share;
+};
+
+struct study_mix pare_study_mix(const struct pare_dials *d)
+{
+	struct study_mix m = { .n = 0 };
+
+	for (int dial = 0; dial < PARE_N_DIALS; dial++) {
+		int at = pare_option_of(d, dial), other;
+		float have = pare_options[at].sparsity, gap, part = 0;
+
+		other = d->sparsity > have ? at + 1 : at - 1;
+		if (dial == PARE_DIAL_SPARSITY && d->sparsity != have && pare_options[other].name &&
+			pare_options[other].dial ==
+				PARE_DIAL_SPARSITY) { /* between two positions */
+			gap = pare_options[other].sparsity - have;
+			part = (d->sparsity - have) / gap;
+			m.option[m.n] = other;
+			m.share[m.n++] = part;
+		}
+		m.option[m.n] = at;
+		m.share[m.n++] = 1 - part;
+	}
+	return m;
+}
+
+/* The cells of the map are measured with the first row of every method: a dial that names another
+ * is not on the map. */
+static bool on_map(const struct pare_dials *d)
+{
+	bool integer = pare_formats[d->weights].kind == PARE_KIND_INT;
+
+	return !(integer && (d->granularity || d->rounding)) &&
+	       !(d->activations && d->calibrator) && !(d->sparsity > 0 && d->criterion);
+}
+
+static bool same_dials(const struct pare_dials *a, const struct pare_dials *b)
+{
+	struct pare_plan p = { 1, (struct pare_dials *)a }, q = { 1, (struct pare_dials *)b };
+
+	return pare_plan_equal(&p, &q);
+}
+
+/* Cells in which layer `l` differs between plan and anchor: signed shares by option. */
+static void layer_terms(const struct pare_study *s, const struct pare_dials *plan,
+	const struct pare_dials *anchor, float *share)
+{
+	struct study_mix a = pare_study_mix(plan), b = pare_study_mix(anchor);
+
+	memset(share, 0, (size_t)s->n_options * sizeof *share);
+	for (int i = 0; i < a.n; i++)
+		share[a.option[i]] += a.share[i];
+	for (int i = 0; i < b.n; i++)
+		share[b.option[i]] -= b.share[i];
+}
+
+/* How far the plan is from a measured one, by the size of the moves between; infinite when a cell
+ * is missing. */
+static double
+distance(const struct pare_study *s, const struct pare_plan *p, const struct study_plan *anchor)
+{
+	double sum = 0;
+	float share[64];
+
+	for (int l = 0; l < s->n_layers; l++) {
+		const struct pare_dials *a = &p->dials[l], *b = &anchor->plan->dials[l];
+
+		if (!memcmp(a, b, sizeof *a) || same_dials(a, b))
+			continue;
+		if (!on_map(a) || !on_map(b))
+			return INFINITY;
+		layer_terms(s, a, b, share);
+		for (int o = 0; o < s->n_options; o++) {
+			const struct study_cell *c = &s->cell[l * s->n_options + o];
+
+			if (share[o] == 0)
+				continue;
+			if (!c->known)
+				return INFINITY;
+			sum += (double)(share[o] * share[o]) * c->size * c->size;
+		}
+	}
+	return sum;
+}
+
+static const struct study_plan *
+nearest(const struct pare_study *s, const struct pare_plan *p, const struct study_plan *but)
+{
+	const struct study_plan *best = NULL;
+	double least = INFINITY;
+
+	for (int i = 0; i < s->n_plans; i++) {
+		double d = &s->plan[i] == but ? INFINITY : distance(s, p, &s->plan[i]);
+
+		if (d < least) {
+			least = d;
+			best = &s->plan[i];
+		}
+	}
+	return best;
+}
+
+static int collect(const struct pare_study *s, const struct pare_plan *p,
+	const struct study_plan *anchor, struct term *term)
+{
+	int n = 0;
+	float share[64];
+
+	for (int l = 0; l < s->n_layers; l++) {
+		const struct pare_dials *a = &p->dials[l], *b = &anchor->plan->dials[l];
+
+		if (!memcmp(a, b, sizeof *a) || same_dials(a, b))
+			continue;
+		layer_terms(s, a, b, share);
+		for (int o = 0; o < s->n_options; o++)
+			if (share[o] != 0 && s->cell[l * s->n_options + o].move)
+				term[n++] = (struct term){ s->cell[l * s->n_options + o].move,
+					share[o] };
+	}
+	return n;
+}
+
+bool pare_study_superpose(const struct pare_study *s, const struct pare_plan *p,
+	const struct study_plan *but, struct study_guess *out)
+{
+	const struct study_baseline *b = s->base;
+	const struct study_plan *anchor = b && p->n == s->n_layers ? nearest(s, p, but) : NULL;
+	int64_t guess_right = 0, anchor_right = 0, flips = 0;
+	float sum[BLOCK * PARE_SLOTS];
+	struct term *term;
+	int n_terms;
+
+	if (!anchor)
+		return false;
+	/* at most four cells of a dial that stands between two positions, in plan and anchor */
+	term = malloc((size_t)(s->n_layers * 4 * PARE_N_DIALS + 1) * sizeof *term);
+	if (!term)
+		return false;
+	n_terms = collect(s, p, anchor, term);
+	for (int64_t first = 0; first < b->n; first += BLOCK) {
+		int64_t count = b->n - first < BLOCK ? b->n - first : BLOCK;
+		const float *from = anchor->slots + first * b->k;
+
+		memcpy(sum, from, (size_t)(count * b->k) * sizeof *sum);
+		for (int t = 0; t < n_terms; t++) {
+			const float *move = term[t].move + first * b->k;
+			float share = term[t].share;
+
+			for (int64_t i = 0; i < count * b->k; i++)
+				sum[i] += share * move[i];
+		}
+		for (int64_t i = 0; i < count; i++) {
+			int8_t truth = b->truth[first + i];
+			bool was = pare_argmax(from + i * b->k, b->k) == truth;
+			bool is = pare_argmax(sum + i * b->k, b->k) == truth;
+
+			anchor_right += was;
+			guess_right += is;
+			flips += was != is;
+		}
+	}
+	free(term);
+	/* counted against the anchor's measured figure: classes outside the slots are in it */
+	out->n_right = (double)(anchor->n_right + guess_right - anchor_right);
+	out->n_flips = (double)flips;
+	return true;
+}
+
+double pare_guess_width(const struct study_guess *g, int64_t n)
+{
+	double f = g->n_flips;
+
+	return 100 * (sqrt(f + 1) + 0.25 * f) / (double)n;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Conformal: the width that would have covered nine of ten of the estimates whose truth came out,
+ * at least the prior's while there are few. */
+static double surprise_quantile(const struct pare_study *s)
+{
+	enum { WINDOW = 64, PRIOR = 9 };
+	double v[WINDOW + PRIOR];
+	int have = s->n_surprises < WINDOW ? s->n_surprises : WINDOW, n = have;
+
+	for (int i = 0; i < have; i++)
+		v[i] = s->surprise[s->n_surprises - have + i];
+	for (int i = 0; i < PRIOR && have < 2 * PRIOR; i++)
+		v[n++] = 1.0 * (i + 1) / PRIOR;
+	qsort(v, (size_t)n, sizeof *v, by_value);
+	return v[(int)ceil(0.9 * (n + 1)) - 1 < n ? (int)ceil(0.9 * (n + 1)) - 1 : n - 1];
+}
+
+static enum pare_status fill_cost(const struct pare_study *s, const struct pare_plan *p,
+	struct pare_metrics *m, struct pare_err *err)
+{
+	int64_t was = pare_model_info(s->model)->weight_bytes;
+	enum pare_status st = pare_plan_cost(s->model, p, &m->cost, err);
+
+	m->ratio = was ? (double)m->cost.bytes / (double)was : 1;
+	return st;
+}
+
+static struct pare_value shifted(struct pare_value drop, double from)
+{
+	double lo = drop.lo;
+
+	drop.value = from - drop.value;
+	drop.lo = fmax(from - drop.hi, 0);
+	drop.hi = fmin(from - lo, 100);
+	return drop;
+}
+
+static enum pare_status predict(const struct pare_study *s, const struct pare_plan *p,
+	const struct study_plan *but, struct pare_metrics *out, struct pare_err *err)
+{
+	struct pare_metrics m = { 0 };
+	struct pare_value none = { PARE_UNKNOWN, NAN, NAN, NAN, 0 };
+	struct study_guess g;
+	enum pare_status st = fill_cost(s, p, &m, err);
+
+	if (st)
+		return st;
+	m.drop = m.accuracy = none;
+	if (s->n && pare_study_superpose(s, p, but, &g)) {
+		double base = 100 * (double)s->base->n_right / (double)s->n;
+		double drop = base - 100 * g.n_right / (double)s->n;
+		double half = surprise_quantile(s) * pare_guess_width(&g, s->n);
+
+		m.drop =
+			(struct pare_value){ PARE_ESTIMATED, drop, drop - half, drop + half, s->n };
+		m.accuracy = shifted(m.drop, base);
+	}
+	*out = m;
+	return PARE_OK;
+}
+
+enum pare_status pare_study_predict(const struct pare_study *s, const struct pare_plan *p,
+	struct pare_metrics *out, struct pare_err *err)
+{
+	return predict(s, p, pare_study_find(s, p), out, err);
+}
+
+enum pare_status pare_study_estimate(const struct pare_study *s, const struct pare_plan *p,
+	struct pare_metrics *out, struct pare_err *err)
+{
+	const struct study_plan *known = s->base && s->n ? pare_study_find(s, p) : NULL;
+	struct pare_metrics m = { 0 };
+	enum pare_status st;
+
+	if (!known)
+		return predict(s, p, NULL, out, err);
+	st = fill_cost(s, p, &m, err);
+	if (st)
+		return st;
+	m.accuracy = (struct pare_value){ PARE_MEASURED,
+		100 * (double)known->n_right / (double)s->n, 0, 0, s->n };
+	pare_share_interval(known->n_right, s->n, &m.accuracy.lo, &m.accuracy.hi);
+	m.drop = pare_measured_drop(known->fixed, known->broken, s->n);
+	*out = m;
+	return PARE_OK;
+}

@@ -1,0 +1,131 @@
+/* Accuracy, without keeping anything. */
+#include "../base/err.h"
+#include "../plan/variant.h"
+#include "study.h"
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct scoring {
+	const struct pare_program *program,
+		*reference; /* reference: float, for fidelity; may be NULL */
+	const struct pare_dataset *dataset;
+	int64_t k;
+	struct scorer {
+		struct pare_frame *reference;
+		float *answers, *expected; /* [lanes][k] */
+		int64_t right;
+	} * scorer; /* [threads] */
+};
+
+static enum pare_status score_block(void *user, const struct pare_block *b, struct pare_err *err)
+{
+	struct scoring *s = user;
+	struct scorer *w = &s->scorer[b->worker];
+	size_t room = (size_t)pare_program_lanes(s->program) * (size_t)s->k * sizeof(float);
+
+	if (!w->answers &&
+		(!(w->answers = malloc(room)) || !(w->expected = malloc(room)) ||
+			(s->reference && !(w->reference = pare_frame_new(s->reference)))))
+		return pare_nomem(err, "the answers of a block of samples");
+	if (s->reference) {
+		const struct pare_tensor *x = pare_frame_input(b->frame, 0);
+		float *y = pare_frame_input(w->reference, 0)->f32;
+
+		for (int64_t i = 0; i < pare_shape_elems(&x->shape) * x->lanes; i++)
+			y[i] = x->f32[i];
+		pare_program_run(s->reference, w->reference, 0, pare_program_steps(s->reference));
+		pare_block_answers(b, w->reference, s->reference, w->expected);
+	}
+	pare_program_run(s->program, b->frame, 0, pare_program_steps(s->program));
+	pare_block_answers(b, b->frame, s->program, w->answers);
+	for (int i = 0; i < b->count; i++) {
+		int64_t got = pare_argmax(w->answers + i * s->k, s->k);
+
+		w->right += got == (s->reference ? pare_argmax(w->expected + i * s->k, s->k)
+						 : pare_dataset_label(s->dataset, PARE_EVALUATE,
+							   b->first + i));
+	}
+	return PARE_OK;
+}
+
+static double seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* `reference` NULL: the model is its own. */
+static enum pare_status evaluate(const struct pare_model *m, const struct pare_act_quant *acts,
+	const struct pare_model *reference, const struct pare_dataset *d, int64_t limit,
+	struct pare_ctl *ctl, struct pare_score *out, struct pare_err *err)
+{
+	const struct pare_dataset_info *info = pare_dataset_info(d);
+	int64_t n = limit && limit < info->n_evaluate ? limit : info->n_evaluate, right = 0;
+	int threads = pare_threads();
+	struct scoring s = { .dataset = d, .k = pare_answer_len(m) };
+	struct pare_feed f = {
+		.dataset = d, .split = PARE_EVALUATE, .n = n, .fn = score_block, .user = &s
+	};
+	struct pare_program *program = NULL, *ref = NULL;
+	double start;
+	enum pare_status st;
+
+	if (s.k < 1)
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"%s: the first output is no float32 vector of known size",
+			pare_model_info(m)->path);
+	st = pare_feed_program(m, acts, &program, err);
+	if (!st && !info->labelled)
+		st = pare_feed_program(reference ? reference : m, NULL, &ref, err);
+	s.scorer = calloc((size_t)threads, sizeof *s.scorer);
+	if (!st && !s.scorer)
+		st = pare_nomem(err, "an evaluation");
+	start = seconds_now();
+	if (!st) {
+		s.program = f.program = program;
+		s.reference = ref;
+		f.span.total = pare_feed_blocks(program, n);
+		st = pare_feed_run(&f, ctl, err);
+	}
+	for (int t = 0; t < threads && s.scorer; t++) {
+		right += s.scorer[t].right;
+		pare_frame_free(s.scorer[t].reference);
+		free(s.scorer[t].answers);
+		free(s.scorer[t].expected);
+	}
+	free(s.scorer);
+	pare_program_free(program);
+	pare_program_free(ref);
+	if (st)
+		return st;
+	out->measure = info->labelled ? PARE_TOP1 : PARE_FIDELITY;
+	out->seconds = seconds_now() - start;
+	out->samples_per_second = (double)n / out->seconds;
+	out->accuracy =
+		(struct pare_value){ PARE_MEASURED, 100 * (double)right / (double)n, 0, 0, n };
+	pare_share_interval(right, n, &out->accuracy.lo, &out->accuracy.hi);
+	return PARE_OK;
+}
+
+enum pare_status pare_evaluate(const struct pare_model *m, const struct pare_dataset *d,
+	int64_t limit, struct pare_ctl *ctl, struct pare_score *out, struct pare_err *err)
+{
+	return evaluate(m, NULL, NULL, d, limit, ctl, out, err);
+}
+
+enum pare_status pare_evaluate_variant(const struct pare_variant *v, const struct pare_dataset *d,
+	int64_t limit, struct pare_ctl *ctl, struct pare_score *out, struct pare_err *err)
+{
+	/* an edit knows the model that it was made from */
+	return evaluate(v->model, v->acts, v->model->base, d, limit, ctl, out, err);
+}
+
+const char *pare_kind_name(enum pare_kind k)
+{
+	static const char *const name[] = { "unknown", "estimated", "measured" };
+
+	return name[k];
+}

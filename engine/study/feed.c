@@ -1,0 +1,116 @@
+#include "feed.h"
+#include "../base/err.h"
+#include <stdlib.h>
+
+enum pare_status pare_feed_program(const struct pare_model *m, const struct pare_act_quant *acts,
+	struct pare_program **out, struct pare_err *err)
+{
+	const struct pare_model_info *info = pare_model_info(m);
+	struct pare_program_spec spec = { .lanes = 0, .acts = acts };
+	struct pare_err batched;
+	enum pare_status st;
+
+	if (info->n_inputs != 1)
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"%s has %d inputs; a dataset feeds networks of one input", info->path,
+			info->n_inputs);
+	if (pare_model_input(m, 0)->shape.n && pare_model_input(m, 0)->shape.d[0] > 1)
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"%s is fixed at a batch of %lld; export it with batch 1 or a dynamic batch",
+			info->path, (long long)pare_model_input(m, 0)->shape.d[0]);
+	st = pare_program_new(m, &spec, out, &batched);
+	if (!st)
+		return PARE_OK;
+	spec.lanes = 1; /* what cannot run side by side may still run one by one */
+	if (st == PARE_E_UNSUPPORTED)
+		return pare_program_new(m, &spec, out, err);
+	return pare_fail(err, st, "%s", batched.text);
+}
+
+struct feeding {
+	const struct pare_feed *f;
+	int lanes;
+	int64_t elems;             /* of a sample */
+	struct pare_frame **frame; /* [threads], made when first needed */
+	float **samples;           /* [threads] [lanes][elems] */
+};
+
+static enum pare_status feed_block(void *ctx, int chunk, int worker, struct pare_err *err)
+{
+	struct feeding *g = ctx;
+	const struct pare_feed *f = g->f;
+	int64_t first = (int64_t)chunk * g->lanes, left = f->n - first;
+	struct pare_block b = { first, left < g->lanes ? (int)left : g->lanes, worker, NULL };
+	struct pare_tensor *in;
+
+	if (!g->frame[worker]) {
+		g->frame[worker] = pare_frame_new(f->program);
+		g->samples[worker] = malloc((size_t)g->lanes * (size_t)g->elems * sizeof(float));
+	}
+	if (!g->frame[worker] || !g->samples[worker])
+		return pare_nomem(err, "the activations of a block of samples");
+	b.frame = g->frame[worker];
+	in = pare_frame_input(b.frame, 0);
+	pare_dataset_read(f->dataset, f->split, first, b.count, g->samples[worker]);
+	pare_lanes_in(g->samples[worker], g->elems, b.count, g->lanes, in->f32);
+	return f->fn(f->user, &b, err);
+}
+
+int pare_feed_blocks(const struct pare_program *p, int64_t n)
+{
+	int lanes = pare_program_lanes(p);
+
+	return (int)((n + lanes - 1) / lanes);
+}
+
+enum pare_status
+pare_feed_run(const struct pare_feed *f, struct pare_ctl *ctl, struct pare_err *err)
+{
+	size_t threads = (size_t)pare_threads();
+	struct feeding g = { .f = f,
+		.lanes = pare_program_lanes(f->program),
+		.elems = pare_shape_elems(&pare_dataset_info(f->dataset)->sample) };
+	enum pare_status st;
+
+	g.frame = calloc(threads, sizeof *g.frame);
+	g.samples = calloc(threads, sizeof *g.samples);
+	if (g.frame && g.samples)
+		st = pare_parallel(
+			pare_feed_blocks(f->program, f->n), feed_block, &g, ctl, f->span, err);
+	else
+		st = pare_nomem(err, "a run over the data");
+	for (size_t i = 0; i < threads; i++) {
+		if (g.frame)
+			pare_frame_free(g.frame[i]);
+		if (g.samples)
+			free(g.samples[i]);
+	}
+	free(g.frame);
+	free(g.samples);
+	return st;
+}
+
+void pare_block_answers(const struct pare_block *b, const struct pare_frame *f,
+	const struct pare_program *p, float *out)
+{
+	const struct pare_tensor *y = pare_frame_output(f, 0);
+
+	pare_lanes_out(y->f32, pare_shape_elems(&y->shape), b->count, pare_program_lanes(p), out);
+}
+
+int64_t pare_answer_len(const struct pare_model *m)
+{
+	const struct pare_known *y = &m->known[m->graph.out[0]];
+
+	return y->dtype == PARE_F32 ? pare_shape_elems(&y->shape) : -1;
+}
+
+int64_t pare_argmax(const float *v, int64_t k)
+{
+	int64_t best = 0;
+
+	for (int64_t i = 1; i < k; i++)
+		if (v[i] > v[best] || !(v[best] == v[best]))
+			best = i;
+	return best;
+}

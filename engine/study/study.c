@@ -1,0 +1,313 @@
+/* What is known: the owner's side of a study. */
+#include "study.h"
+#include "../base/err.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void pare_dial_options(enum pare_dial dial, int *first, int *n)
+{
+	*first = -1;
+	*n = 0;
+	for (int i = 0; pare_options[i].name; i++)
+		if (pare_options[i].dial == dial) {
+			if (*first < 0)
+				*first = i;
+			++*n;
+		}
+}
+
+enum pare_status pare_study_new(const struct pare_model *model, const struct pare_dataset *dataset,
+	int64_t limit, struct pare_study **out, struct pare_err *err)
+{
+	struct pare_study *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return pare_nomem(err, "a study");
+	s->model = model;
+	s->dataset = dataset;
+	s->n = dataset ? pare_dataset_info(dataset)->n_evaluate : 0;
+	if (limit && limit < s->n)
+		s->n = limit;
+	s->n_layers = pare_model_info(model)->n_layers;
+	s->n_options = pare_n_options();
+	s->cell = calloc((size_t)s->n_layers * (size_t)s->n_options + 1, sizeof *s->cell);
+	if (!s->cell) {
+		free(s);
+		return pare_nomem(err, "the map");
+	}
+	*out = s;
+	return PARE_OK;
+}
+
+void pare_baseline_free(struct study_baseline *b)
+{
+	if (!b)
+		return;
+	pare_program_free(b->program);
+	pare_ranges_free(b->ranges);
+	free(b->class);
+	free(b->slots);
+	free(b->truth);
+	free(b->right);
+	free(b);
+}
+
+void pare_study_free(struct pare_study *s)
+{
+	if (!s)
+		return;
+	for (int i = 0; i < s->n_layers * s->n_options; i++)
+		free(s->cell[i].move);
+	for (int i = 0; i < s->n_plans; i++) {
+		pare_plan_free(s->plan[i].plan);
+		free(s->plan[i].slots);
+	}
+	pare_baseline_free(s->base);
+	free(s->cell);
+	free(s->plan);
+	free(s->surprise);
+	free(s);
+}
+
+void pare_task_free(struct pare_task *t)
+{
+	pare_plan_free(t->plan);
+	t->plan = NULL;
+}
+
+void pare_result_free(struct pare_result *r)
+{
+	if (!r)
+		return;
+	for (int i = 0; i < r->n_parts && r->part; i++)
+		free(r->part[i].slots);
+	free(r->part);
+	pare_plan_free(r->plan);
+	pare_baseline_free(r->base);
+	free(r);
+}
+
+double pare_result_seconds(const struct pare_result *r)
+{
+	return r->seconds;
+}
+
+const struct study_plan *pare_study_find(const struct pare_study *s, const struct pare_plan *p)
+{
+	uint64_t hash = pare_plan_hash(p);
+
+	for (int i = 0; i < s->n_plans; i++)
+		if (s->plan[i].hash == hash && pare_plan_equal(s->plan[i].plan, p))
+			return &s->plan[i];
+	return NULL;
+}
+
+enum pare_status pare_study_next(const struct pare_study *s, const struct pare_plan *plan,
+	const int *order, struct pare_task *out, struct pare_err *err)
+{
+	struct pare_task t = { .kind = PARE_TASK_NONE };
+
+	if (s->dataset && !s->base)
+		t.kind = PARE_TASK_BASELINE;
+	else if (s->dataset && plan && !pare_study_find(s, plan)) {
+		t.kind = PARE_TASK_PLAN;
+		if (!(t.plan = pare_plan_copy(plan)))
+			return pare_nomem(err, "a plan");
+	} else if (s->dataset)
+		for (int i = 0; i < s->n_layers * PARE_N_DIALS && !t.kind; i++) {
+			int layer = order ? order[i / PARE_N_DIALS] : i / PARE_N_DIALS, first, n;
+
+			pare_dial_options(i % PARE_N_DIALS, &first, &n);
+			if (!s->cell[layer * s->n_options + first + 1].known) {
+				t.kind = PARE_TASK_CELLS;
+				t.layer = layer;
+				t.dial = i % PARE_N_DIALS;
+			}
+		}
+	*out = t;
+	return PARE_OK;
+}
+
+/* ---- adding what was found ----------------------------------------------------------------------
+ */
+
+static double move_size(const float *move, int64_t n)
+{
+	double sum = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		sum += (double)move[i] * (double)move[i];
+	return n ? sqrt(sum / (double)n) : 0;
+}
+
+static void add_cells(struct pare_study *s, struct pare_result *r)
+{
+	int first, n;
+
+	pare_dial_options(r->dial, &first, &n);
+	for (int o = 0; o < n - 1; o++) {
+		struct study_cell *c = &s->cell[r->layer * s->n_options + first + 1 + o];
+
+		s->n_known += !c->known;
+		free(c->move);
+		*c = (struct study_cell){ true, r->part[o].slots,
+			move_size(r->part[o].slots, r->n * r->k), r->part[o].fixed,
+			r->part[o].broken };
+		r->part[o].slots = NULL; /* the cell's now */
+	}
+}
+
+static enum pare_status keep_plan(struct pare_study *s, struct study_plan p, struct pare_err *err)
+{
+	if (s->n_plans == s->room) {
+		int room = s->room ? 2 * s->room : 16;
+		struct study_plan *bigger = realloc(s->plan, (size_t)room * sizeof *bigger);
+		double *surprise;
+
+		if (!bigger)
+			return pare_nomem(err, "a measured plan");
+		s->plan = bigger;
+		surprise = realloc(s->surprise, (size_t)room * sizeof *surprise);
+		if (!surprise)
+			return pare_nomem(err, "a measured plan");
+		s->surprise = surprise;
+		s->room = room;
+	}
+	s->plan[s->n_plans++] = p;
+	return PARE_OK;
+}
+
+static enum pare_status add_plan(struct pare_study *s, struct pare_result *r, struct pare_err *err)
+{
+	struct study_plan p = { r->plan, pare_plan_hash(r->plan), r->part[0].slots,
+		r->part[0].n_right, r->part[0].fixed, r->part[0].broken };
+	struct study_guess g;
+	bool guessed = pare_study_superpose(s, r->plan, NULL, &g);
+	enum pare_status st;
+
+	if (pare_study_find(s, r->plan))
+		return PARE_OK; /* measured twice */
+	st = keep_plan(s, p, err);
+	if (st)
+		return st;
+	r->plan = NULL; /* the study's now */
+	r->part[0].slots = NULL;
+	if (guessed)
+		s->surprise[s->n_surprises++] = fabs(g.n_right - (double)p.n_right) * 100 /
+						(double)s->n / pare_guess_width(&g, s->n);
+	return PARE_OK;
+}
+
+static enum pare_status
+add_baseline(struct pare_study *s, struct pare_result *r, struct pare_err *err)
+{
+	struct study_baseline *b = r->base;
+	size_t bytes = (size_t)b->n * (size_t)b->k * sizeof *b->slots;
+	struct study_plan p = { .plan = pare_plan_new(s->n_layers),
+		.slots = malloc(bytes + 1),
+		.n_right = b->n_right };
+	enum pare_status st;
+
+	if (s->base || !p.plan || !p.slots) {
+		pare_plan_free(p.plan);
+		free(p.slots);
+		return s->base ? PARE_OK : pare_nomem(err, "the float model's answers");
+	}
+	p.hash = pare_plan_hash(p.plan);
+	memcpy(p.slots, b->slots, bytes);
+	st = keep_plan(s, p, err);
+	if (st) {
+		pare_plan_free(p.plan);
+		free(p.slots);
+		return st;
+	}
+	s->base = b;
+	r->base = NULL;
+	for (int l = 0; l < s->n_layers; l++) /* "off" moves nothing */
+		for (int o = 0; o < s->n_options; o++)
+			if (!o || pare_options[o].dial != pare_options[o - 1].dial) {
+				s->cell[l * s->n_options + o].known = true;
+				s->n_known++;
+			}
+	return PARE_OK;
+}
+
+enum pare_status pare_study_add(struct pare_study *s, struct pare_result *r, struct pare_err *err)
+{
+	enum pare_status st = PARE_OK;
+
+	if (r->kind == PARE_TASK_BASELINE)
+		st = add_baseline(s, r, err);
+	else if (r->kind == PARE_TASK_CELLS)
+		add_cells(s, r);
+	else if (r->kind == PARE_TASK_PLAN)
+		st = add_plan(s, r, err);
+	pare_result_free(r);
+	return st;
+}
+
+/* ---- asking -------------------------------------------------------------------------------------
+ */
+
+void pare_share_interval(int64_t hits, int64_t n, double *lo, double *hi)
+{
+	const double z = 1.6449; /* 90 % */
+	double m = (double)n, p = (double)hits / m, mid = p + z * z / (2 * m);
+	double half = z * sqrt(p * (1 - p) / m + z * z / (4 * m * m)), by = 1 + z * z / m;
+
+	*lo = fmax(0, 100 * (mid - half) / by);
+	*hi = fmin(100, 100 * (mid + half) / by);
+}
+
+struct pare_value pare_measured_drop(int64_t fixed, int64_t broken, int64_t n)
+{
+	/* a difference on the same samples: only those that flip matter (McNemar 1947) */
+	double m = (double)n, d = (double)(broken - fixed) / m;
+	double half = 1.6449 * sqrt(fmax((double)(broken + fixed) / m - d * d, 0) / m);
+
+	return (struct pare_value){ PARE_MEASURED, 100 * d, 100 * (d - half), 100 * (d + half), n };
+}
+
+static struct pare_value unknown(void)
+{
+	return (struct pare_value){ PARE_UNKNOWN, NAN, NAN, NAN, 0 };
+}
+
+struct pare_value pare_study_float(const struct pare_study *s)
+{
+	struct pare_value v = { PARE_MEASURED, 0, 0, 0, s->n };
+
+	if (!s->base || !s->n)
+		return unknown();
+	v.value = 100 * (double)s->base->n_right / (double)s->n;
+	pare_share_interval(s->base->n_right, s->n, &v.lo, &v.hi);
+	return v;
+}
+
+struct pare_value pare_study_cell(const struct pare_study *s, int layer, int option)
+{
+	const struct study_cell *c = &s->cell[layer * s->n_options + option];
+
+	return c->known && s->n ? pare_measured_drop(c->fixed, c->broken, s->n) : unknown();
+}
+
+int pare_study_n_done(const struct pare_study *s)
+{
+	return s->n_known;
+}
+
+int pare_study_n_cells(const struct pare_study *s)
+{
+	return s->dataset ? s->n_layers * s->n_options : 0;
+}
+
+int64_t pare_study_samples(const struct pare_study *s)
+{
+	return s->n;
+}
+
+const struct pare_ranges *pare_study_ranges(const struct pare_study *s)
+{
+	return s->base ? s->base->ranges : NULL;
+}

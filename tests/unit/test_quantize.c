@@ -1,0 +1,172 @@
+#include "engine/base/rng.h"
+#include "engine/prune/prune.h"
+#include "engine/quantize/quantize.h"
+#include "tests/tap.h"
+#include <math.h>
+
+static double error_of(const float *w, int n, float scale, int lo, int hi)
+{
+	double e = 0;
+
+	for (int i = 0; i < n; i++) {
+		double q = rint((double)w[i] / (double)scale);
+
+		q = q < lo ? lo : q > hi ? hi : q;
+		e += ((double)w[i] - q * (double)scale) * ((double)w[i] - q * (double)scale);
+	}
+	return e;
+}
+
+/* Against a sweep so fine that nothing better is left. */
+static void scale_is_the_best_there_is(void)
+{
+	struct pare_rng r = pare_rng_seed(1, 1);
+	static const int widths[] = { 8, 6, 5, 4, 3, 2 };
+
+	for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
+		float w[200], top = 0, s;
+		double best = INFINITY, got;
+		int lo, hi;
+
+		pare_int_range(widths[k], &lo, &hi);
+		for (int i = 0; i < 200; i++) {
+			w[i] = (float)pare_rng_normal(&r);
+			top = fmaxf(top, fabsf(w[i]));
+		}
+		for (int i = 1; i <= 20000; i++)
+			best = fmin(
+				best, error_of(w, 200, top / (float)hi * 1.2f * (float)i / 20000,
+					      lo, hi));
+		s = pare_scale_mse(w, 200, lo, hi);
+		got = error_of(w, 200, s, lo, hi);
+		ok(got <= best * 1.05, "int%d: error %.4g within 5 %% of the best possible %.4g",
+			widths[k], got, best);
+	}
+}
+
+static void grids_are_exact(void)
+{
+	/* weights that lie on an int4 grid come back unchanged */
+	float w[16], scale, out[16];
+	int8_t q[16];
+	struct pare_err err = { 0 };
+
+	for (int i = 0; i < 16; i++)
+		w[i] = 0.25f * (float)(i - 8);
+	ok_status(pare_quantize_weights(w, (struct pare_channels){ 1, 1, 16 }, 4,
+			  &pare_roundings[0], &scale, q, out, &err),
+		err, "quantizes");
+	ok(fabsf(scale - 0.25f) < 1e-6f, "the grid's step is found: %g", (double)scale);
+	ok(!memcmp(w, out, sizeof w), "and every weight stays");
+	ok(q[0] == -8 && q[15] == 7, "the range is -8 to 7");
+}
+
+static void channels_are_apart(void)
+{
+	/* [2][3][2] by axis 1: a channel is every third pair */
+	float w[12] = { 1, 1, 10, 10, 0, 0, -1, .5f, 20, -20, 0, 0 }, scale[3], out[12];
+	int8_t q[12];
+	struct pare_shape s = { 3, { 2, 3, 2 } };
+	struct pare_channels c = pare_channels_of(&s, 1);
+	struct pare_err err = { 0 };
+
+	ok(c.outer == 2 && c.channels == 3 && c.inner == 2, "axis 1 of [2,3,2]");
+	ok_status(pare_quantize_weights(w, c, 8, &pare_roundings[0], scale, q, out, &err), err,
+		"quantizes");
+	ok(fabsf(scale[0] - 1.f / 127) < 1e-3f && fabsf(scale[1] - 20.f / 127) < 1e-2f,
+		"a scale for each");
+	ok(scale[2] == 1 && !q[4] && !out[4], "zeros stay zeros");
+}
+
+static void zero_lies_on_the_grid(void)
+{
+	struct pare_range r = { .min = -1.3f, .max = 4.7f };
+	struct pare_act_quant a;
+
+	for (int i = 0; i < PARE_BINS; i++)
+		r.count[i] = 1;
+	for (int k = 0; pare_calibrators[k].name; k++) {
+		a = pare_act_quant_of(&r, &pare_calibrators[k], 8);
+		ok(a.on && a.lo == -128 && a.hi == 127 && a.zero >= a.lo && a.zero <= a.hi,
+			"%s: bounds of int8", pare_calibrators[k].name);
+		ok(fabsf((float)(a.hi - a.zero) * a.scale - 4.7f) < 0.2f &&
+				fabsf((float)(a.lo - a.zero) * a.scale + 1.3f) < 0.2f,
+			"%s: a flat histogram keeps its ends", pare_calibrators[k].name);
+	}
+	r = (struct pare_range){ .min = INFINITY, .max = -INFINITY };
+	a = pare_act_quant_of(&r, &pare_calibrators[0], 8);
+	ok(a.scale == 1, "nothing seen: a grid that does no harm");
+}
+
+static void outliers_are_clipped_by_error(void)
+{
+	struct pare_range r = { .min = 0, .max = 100 };
+	float lo, hi;
+
+	for (int i = 0; i < 100; i++) /* a hundred thousand values below 5, one at 100 */
+		r.count[i] = 1000;
+	r.count[PARE_BINS - 1] = 1;
+	pare_calibrators[pare_method_find(PARE_CALIBRATOR, "mse")].clip(&r, 16, &lo, &hi);
+	ok(hi < 50, "mse at 4 bits gives the outlier up: %g", (double)hi);
+	pare_calibrators[pare_method_find(PARE_CALIBRATOR, "min-max")].clip(&r, 16, &lo, &hi);
+	ok(hi == 100, "min-max keeps it");
+	pare_calibrators[pare_method_find(PARE_CALIBRATOR, "percentile")].clip(&r, 16, &lo, &hi);
+	ok(hi < 6, "percentile drops it: %g", (double)hi);
+}
+
+static void the_smallest_go(void)
+{
+	float w[10] = { 3, -1, 2, -2, 5, 1, -7, .5f, 1, 0 };
+	struct pare_err err = { 0 };
+	int zeros = 0;
+
+	ok_status(pare_prune_unstructured(w, 10, 0, .5f, &pare_criteria[0], &err), err, "prunes");
+	for (int i = 0; i < 10; i++)
+		zeros += w[i] == 0;
+	ok(zeros == 5, "half of ten are five");
+	ok(w[0] == 3 && w[2] == 2 && w[3] == -2 && w[4] == 5 && w[6] == -7, "the largest stay");
+	ok(pare_n_pruned(10, .3f) == 3 && pare_n_pruned(1000, .7f) == 700 &&
+			pare_n_pruned(7, .5f) == 3,
+		"counts are those of decimal fractions, rounded down");
+}
+
+static void ties_fall_in_order(void)
+{
+	float w[6] = { 1, 1, 1, 1, 1, 1 };
+	struct pare_err err = { 0 };
+
+	ok_status(pare_prune_unstructured(w, 6, 0, .5f, &pare_criteria[0], &err), err, "prunes");
+	ok(!w[0] && !w[1] && !w[2] && w[3] == 1, "the first of equals go");
+}
+
+static void random_is_a_control(void)
+{
+	float w[1000], v[1000];
+	struct pare_err err = { 0 };
+	int zeros = 0, differ = 0;
+
+	for (int i = 0; i < 1000; i++)
+		w[i] = v[i] = (float)(i + 1);
+	ok_status(pare_prune_unstructured(w, 1000, 3, .4f, &pare_criteria[1], &err), err, "prunes");
+	ok_status(pare_prune_unstructured(v, 1000, 3, .4f, &pare_criteria[1], &err), err,
+		"and again");
+	for (int i = 0; i < 1000; i++) {
+		zeros += w[i] == 0;
+		differ += w[i] != v[i];
+	}
+	ok(zeros == 400 && !differ && w[999] + w[998] + w[997] > 0,
+		"400 of 1,000, the same each time");
+}
+
+int main(void)
+{
+	scale_is_the_best_there_is();
+	grids_are_exact();
+	channels_are_apart();
+	zero_lies_on_the_grid();
+	outliers_are_clipped_by_error();
+	the_smallest_go();
+	ties_fall_in_order();
+	random_is_a_control();
+	return tap_done();
+}
