@@ -220,7 +220,8 @@ enum pare_measure { /* what "accuracy" means on this dataset */
 struct pare_dataset_info {
 	const char *path;          /* as opened */
 	const char *name;          /* short, for a title line */
-	char sha256[PARE_SHA_HEX]; /* of all samples and labels, in order, as stored */
+	char sha256[PARE_SHA_HEX]; /* of all samples and labels, in order, as stored, and of how they
+				    * become inputs; not of how files pack them, nor of the split */
 	int64_t n_calibrate, n_evaluate;
 	int64_t calibrate_from, calibrate_to, evaluate_from,
 		evaluate_to;      /* evaluate: of the samples;
@@ -237,7 +238,8 @@ calibrate: of the `train` set where there is one, of the samples otherwise */
  * (and images decoded to it).  PARE_E_MISMATCH: shapes differ, labels out of range. */
 PARE_MUST_CHECK enum pare_status pare_dataset_open(const char *path, const struct pare_model *model,
 	struct pare_dataset **out, struct pare_err *err);
-/* Other bounds, as a recipe names them: from <= to within the set, -1 = as it was. */
+/* Other bounds, as a recipe names them: from <= to within the set, -1 = as it was.  No sample does
+ * both: a split that was not set by this function gives way to the one that is. */
 PARE_MUST_CHECK enum pare_status pare_dataset_set_split(struct pare_dataset *d,
 	enum pare_split split, int64_t from, int64_t to, struct pare_err *err);
 void pare_dataset_free(struct pare_dataset *d);

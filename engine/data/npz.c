@@ -1,0 +1,241 @@
+/* .npz archives: .npy files in a zip, through libzip. */
+#include "../base/err.h"
+#include "data.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zip.h>
+
+/* Deflate cannot shrink by more: what claims to is no archive of ours. */
+enum { DEFLATE_MAX = 1032 };
+
+/* The entries that people use, the likeliest first. */
+static const char *const sample_names[] = { "x", "x_test", "samples", "images", "data", "X",
+	"arr_0", NULL };
+static const char *const label_names[] = { "y", "y_test", "labels", "targets", "Y", "arr_1", NULL };
+static const char *const train_names[] = { "x_train", NULL };
+static const char *const train_label_names[] = { "y_train", NULL };
+
+static enum pare_status read_entry(const char *path, zip_t *z, zip_uint64_t index,
+	struct data_array *out, struct pare_err *err)
+{
+	zip_stat_t sb;
+	zip_file_t *f;
+	struct pare_blob *b;
+	char name[512];
+	zip_uint64_t at = 0;
+
+	if (zip_stat_index(z, index, 0, &sb))
+		return pare_fail(err, PARE_E_FORMAT, "%s: %s", path, zip_strerror(z));
+	snprintf(name, sizeof name, "%s: %s", path, sb.name);
+	if (sb.size / DEFLATE_MAX > sb.comp_size + 1)
+		return pare_fail(err, PARE_E_FORMAT, "%s claims an absurd size", name);
+	if (!(f = zip_fopen_index(z, index, 0)))
+		return pare_fail(err, PARE_E_FORMAT, "%s: %s", name, zip_strerror(z));
+	if (!(b = pare_blob_new((size_t)sb.size))) {
+		zip_fclose(f);
+		return pare_nomem(err, name);
+	}
+	while (at < sb.size) {
+		zip_int64_t n = zip_fread(f, (char *)b->data + at, sb.size - at);
+
+		if (n <= 0)
+			break;
+		at += (zip_uint64_t)n;
+	}
+	/* a damaged entry gives all its bytes and fails with the checksum */
+	if (zip_fclose(f) || at < sb.size) {
+		pare_blob_free(b);
+		return pare_fail(err, PARE_E_FORMAT,
+			"%s is damaged; copy the archive again or write it with np.savez", name);
+	}
+	return data_npy_array(name, b, out, err);
+}
+
+static enum pare_status read_first(const char *path, zip_t *z, const char *const *names,
+	struct data_array *out, struct pare_err *err)
+{
+	for (; *names; names++) {
+		char entry[32];
+		zip_int64_t i;
+
+		snprintf(entry, sizeof entry, "%s.npy", *names);
+		if ((i = zip_name_locate(z, entry, 0)) >= 0)
+			return read_entry(path, z, (zip_uint64_t)i, out, err);
+	}
+	return PARE_OK;
+}
+
+static enum pare_status no_samples(const char *path, zip_t *z, struct pare_err *err)
+{
+	char there[256] = "";
+	zip_int64_t n = zip_get_num_entries(z, 0);
+
+	for (zip_int64_t i = 0; i < n && strlen(there) < 200; i++) {
+		const char *name = zip_get_name(z, (zip_uint64_t)i, 0);
+
+		snprintf(there + strlen(there), sizeof there - strlen(there), "%s%s", i ? ", " : "",
+			name ? name : "?");
+	}
+	return pare_fail(err, PARE_E_FORMAT,
+		"%s: no array named x in it (there: %s); write it with np.savez(…, x=samples, "
+		"y=labels)",
+		path, n > 0 ? there : "nothing");
+}
+
+static enum pare_status npz_open(const char *path, const struct data_want *want,
+	struct data_source *out, struct pare_err *err)
+{
+	int code;
+	zip_t *z = zip_open(path, ZIP_RDONLY, &code);
+	enum pare_status st;
+
+	(void)want;
+	if (!z) {
+		zip_error_t e;
+
+		zip_error_init_with_code(&e, code);
+		st = pare_fail(err, PARE_E_FORMAT, "%s: cannot be read as .npz: %s", path,
+			zip_error_strerror(&e));
+		zip_error_fini(&e);
+		return st;
+	}
+	out->train.path = path;
+	st = read_first(path, z, sample_names, &out->samples.x, err);
+	if (!st)
+		st = read_first(path, z, label_names, &out->samples.y, err);
+	if (!st)
+		st = read_first(path, z, train_names, &out->train.x, err);
+	if (!st)
+		st = read_first(path, z, train_label_names, &out->train.y, err);
+	if (!st && !out->samples.x.blob)
+		st = no_samples(path, z, err);
+	zip_discard(z);
+	return st;
+}
+
+static bool npz_looks(const struct data_probe *p)
+{
+	return !p->folder && !p->gz && p->n_head >= 4 &&
+	       (!memcmp(p->head, "PK\3\4", 4) || !memcmp(p->head, "PK\5\6", 4));
+}
+
+const struct data_format data_format_npz = { "npz",
+	"an .npz with arrays x and y (also x_train, y_train)", npz_looks, npz_open };
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+enum { HEADER_ROOM = 512 };
+
+static enum pare_status header_of(const struct pare_array *a, const char *name,
+	char buf[HEADER_ROOM], size_t *head, size_t *bytes, struct pare_err *err)
+{
+	int64_t elems = pare_shape_elems(&a->shape);
+
+	*head = data_npy_header(a->dtype, &a->shape, buf, HEADER_ROOM);
+	if (!*head)
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"'%s' is %s, which numpy files cannot hold", name,
+			pare_dtype_name(a->dtype));
+	if (elems < 0 || !pare_dtype_bytes(a->dtype, elems, bytes))
+		return pare_fail(err, PARE_E_ARG, "'%s' has no size", name);
+	return PARE_OK;
+}
+
+static enum pare_status
+write_npy(const char *path, const struct pare_array *a, const char *name, struct pare_err *err)
+{
+	char head[HEADER_ROOM], tmp[4096];
+	size_t n_head, bytes;
+	enum pare_status st = header_of(a, name, head, &n_head, &bytes, err);
+	FILE *f;
+	int bad, fd;
+
+	if (st)
+		return st;
+	if (snprintf(tmp, sizeof tmp, "%s.XXXXXX", path) >= (int)sizeof tmp)
+		return pare_fail(err, PARE_E_ARG, "%s: the name is too long", path);
+	fd = mkostemp(tmp, O_CLOEXEC);
+	if (fd < 0)
+		return pare_fail(err, PARE_E_IO, "%s: %s", path, strerror(errno));
+	if (fchmod(fd, 0644) || !(f = fdopen(fd, "wb"))) {
+		st = pare_fail(err, PARE_E_IO, "%s: %s", path, strerror(errno));
+		close(fd);
+		unlink(tmp);
+		return st;
+	}
+	bad = fwrite(head, 1, n_head, f) != n_head || fwrite(a->data, 1, bytes, f) != bytes;
+	bad |= fclose(f) != 0;
+	if (bad || rename(tmp, path)) {
+		st = pare_fail(err, PARE_E_IO, "%s: %s", path, strerror(errno));
+		unlink(tmp);
+	}
+	return st;
+}
+
+static enum pare_status add_entry(zip_t *z, const char *path, const struct pare_array *a,
+	const char *name, struct pare_err *err)
+{
+	char head[HEADER_ROOM], entry[512];
+	size_t n_head, bytes;
+	enum pare_status st = header_of(a, name, head, &n_head, &bytes, err);
+	zip_source_t *source;
+	zip_int64_t index;
+	char *all;
+
+	if (st)
+		return st;
+	if (snprintf(entry, sizeof entry, "%s.npy", name) >= (int)sizeof entry)
+		return pare_fail(err, PARE_E_ARG, "%s: the name '%.40s…' is too long", path, name);
+	if (!(all = malloc(n_head + bytes)))
+		return pare_nomem(err, name);
+	memcpy(all, head, n_head);
+	if (bytes)
+		memcpy(all + n_head, a->data, bytes);
+	if (!(source = zip_source_buffer(z, all, n_head + bytes, 1))) {
+		free(all);
+		return pare_nomem(err, name);
+	}
+	index = zip_file_add(z, entry, source, ZIP_FL_ENC_UTF_8);
+	if (index < 0) {
+		zip_source_free(source);
+		return pare_fail(err, PARE_E_ARG, "%s: '%s': %s", path, entry, zip_strerror(z));
+	}
+	/* stored, as np.savez does, and of no date: the same arrays make the same bytes */
+	if (zip_set_file_compression(z, (zip_uint64_t)index, ZIP_CM_STORE, 0) ||
+		zip_file_set_dostime(z, (zip_uint64_t)index, 0, 33, 0))
+		return pare_fail(err, PARE_E_IO, "%s: %s", path, zip_strerror(z));
+	return PARE_OK;
+}
+
+enum pare_status pare_npz_write(const char *path, const struct pare_array *arrays,
+	const char *const *names, int n, struct pare_err *err)
+{
+	enum pare_status st = PARE_OK;
+	int code;
+	zip_t *z;
+
+	if (n < 1)
+		return pare_fail(err, PARE_E_ARG, "%s: no array to write", path);
+	if (n == 1 && !data_ends_with(path, ".npz"))
+		return write_npy(path, arrays, names[0], err);
+	if (!(z = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, &code))) {
+		zip_error_t e;
+
+		zip_error_init_with_code(&e, code);
+		st = pare_fail(err, PARE_E_IO, "%s: %s", path, zip_error_strerror(&e));
+		zip_error_fini(&e);
+		return st;
+	}
+	for (int i = 0; !st && i < n; i++)
+		st = add_entry(z, path, &arrays[i], names[i], err);
+	if (!st && zip_close(z)) /* writes beside and renames */
+		st = pare_fail(err, PARE_E_IO, "%s: %s", path, zip_strerror(z));
+	if (st)
+		zip_discard(z);
+	return st;
+}
