@@ -1,0 +1,434 @@
+/* Operators of several inputs with numpy broadcasting.  The lane is one more trailing axis, of size
+ * 1 for constants beside activations of a batched run. */
+#include "kit.h"
+#include <math.h>
+#include <string.h>
+
+enum { DIMS = PARE_MAX_DIMS + 1 };
+
+/* Axes of the output, joined where all inputs allow it; steps in elements, innermost 0 or 1. */
+struct spread {
+	int n, n_in;
+	size_t d[DIMS], s[3][DIMS];
+};
+
+static void spread_find(struct spread *s, const struct pare_tensor *out, int n_in,
+	const struct pare_tensor *const *in)
+{
+	size_t step[3][DIMS], d;
+	int n = out->shape.n + 1; /* the last one is the lane */
+
+	for (int i = 0; i < n_in; i++) {
+		size_t run = 1;
+
+		for (int k = n; k-- > 0;) {
+			int j = k - (out->shape.n - in[i]->shape.n);
+			size_t have = k == n - 1 ? (size_t)in[i]->lanes
+				      : j >= 0   ? (size_t)in[i]->shape.d[j]
+						 : 1;
+
+			step[i][k] = have == 1 ? 0 : run;
+			run *= have;
+		}
+	}
+	s->n = 0;
+	s->n_in = n_in;
+	for (int k = 0; k < n; k++) {
+		bool join = s->n > 0;
+
+		d = (size_t)(k == n - 1 ? out->lanes : out->shape.d[k]);
+		if (d == 1)
+			continue;
+		for (int i = 0; i < n_in; i++)
+			join = join && s->s[i][s->n - 1] == step[i][k] * d;
+		if (!join)
+			s->d[s->n++] = 1;
+		s->d[s->n - 1] *= d;
+		for (int i = 0; i < n_in; i++)
+			s->s[i][s->n - 1] = step[i][k];
+	}
+}
+
+/* On to the next index of axes 0..top: p[i] are the inputs' places.  False after the last. */
+static bool spread_next(const struct spread *s, int top, size_t at[DIMS], size_t p[3])
+{
+	for (int k = top; k >= 0; k--) {
+		bool wrap = ++at[k] == s->d[k];
+
+		for (int i = 0; i < s->n_in; i++)
+			p[i] += s->s[i][k] - (wrap ? s->s[i][k] * s->d[k] : 0);
+		if (!wrap)
+			return true;
+		at[k] = 0;
+	}
+	return false;
+}
+
+/* Two innermost axes at once, so that a short one (the lanes) does not cost a call an element. */
+struct loop {
+	size_t n0, n1;         /* outer, inner */
+	size_t a0, a1, b0, b1; /* steps; a1, b1 are 0 or 1 */
+};
+typedef void kernel_fn(const struct loop *l, void *out, const void *a, const void *b);
+
+static void run_kernel(kernel_fn *fn, const struct pare_tensor *out, const struct pare_tensor *a,
+	const struct pare_tensor *b)
+{
+	const struct pare_tensor *in[] = { a, b };
+	struct spread s;
+	size_t at[DIMS] = { 0 }, p[3] = { 0 }, out_size = op_size(out->dtype);
+	size_t size = op_size(a->dtype);
+	char *o = out->data;
+	struct loop l = { 1, 1, 0, 0, 0, 0 };
+
+	if (!op_count(out))
+		return;
+	spread_find(&s, out, 2, in);
+	if (s.n > 0) {
+		l.n1 = s.d[s.n - 1];
+		l.a1 = s.s[0][s.n - 1];
+		l.b1 = s.s[1][s.n - 1];
+	}
+	if (s.n > 1) {
+		l.n0 = s.d[s.n - 2];
+		l.a0 = s.s[0][s.n - 2];
+		l.b0 = s.s[1][s.n - 2];
+	}
+	do {
+		fn(&l, o, a->u8 + p[0] * size, b->u8 + p[1] * size);
+		o += l.n0 * l.n1 * out_size;
+	} while (spread_next(&s, s.n - 3, at, p));
+}
+
+/* ---- kernels ----------------------------------------------------------------------------------
+ */
+
+/* EXPR in x and y.  Three loops, so that each can be vectorized. */
+#define KERNEL(hot, name, T, R, EXPR)                                                              \
+	hot static void name(const struct loop *l, void *out, const void *pa, const void *pb)      \
+	{                                                                                          \
+		const T *a = pa, *b = pb;                                                          \
+		R *o = out;                                                                        \
+		size_t n = l->n1;                                                                  \
+                                                                                                   \
+		for (size_t j = 0; j < l->n0; j++, a += l->a0, b += l->b0, o += n) {               \
+			if (l->a1 && l->b1)                                                        \
+				for (size_t i = 0; i < n; i++) {                                   \
+					T x = a[i], y = b[i];                                      \
+					o[i] = (R)(EXPR);                                          \
+				}                                                                  \
+			else if (l->a1)                                                            \
+				for (size_t i = 0; i < n; i++) {                                   \
+					T x = a[i], y = *b;                                        \
+					o[i] = (R)(EXPR);                                          \
+				}                                                                  \
+			else                                                                       \
+				for (size_t i = 0; i < n; i++) {                                   \
+					T x = *a, y = b[i * l->b1];                                \
+					o[i] = (R)(EXPR);                                          \
+				}                                                                  \
+		}                                                                                  \
+	}
+#define COLD
+#define INTEGERS(X, ...)                                                                           \
+	X(I8, int8_t, __VA_ARGS__)                                                                 \
+	X(U8, uint8_t, __VA_ARGS__)                                                                \
+	X(I16, int16_t, __VA_ARGS__)                                                               \
+	X(U16, uint16_t, __VA_ARGS__)                                                              \
+	X(I32, int32_t, __VA_ARGS__)                                                               \
+	X(U32, uint32_t, __VA_ARGS__)                                                              \
+	X(I64, int64_t, __VA_ARGS__)                                                               \
+	X(U64, uint64_t, __VA_ARGS__)
+
+#define ARITH_INT(D, T, name, EXPR) KERNEL(COLD, name##_##D, T, T, EXPR)
+#define TEST_INT(D, T, name, EXPR) KERNEL(COLD, name##_##D, T, uint8_t, EXPR)
+#define ENTRY(D, T, name) [PARE_##D] = name##_##D,
+
+/* T is the element's type inside EXPR; float and double share one, integers have their own. */
+#define ARITH(name, REAL, INT)                                                                     \
+	KERNEL(OP_HOT, name##_F32, float, float, REAL)                                             \
+	KERNEL(COLD, name##_F64, double, double, REAL)                                             \
+	INTEGERS(ARITH_INT, name, INT)                                                             \
+	static kernel_fn *const name[PARE_U4 + 1] = {                                              \
+		[PARE_F32] = name##_F32, [PARE_F64] = name##_F64, INTEGERS(ENTRY, name)            \
+	};
+#define TEST(name, EXPR)                                                                           \
+	KERNEL(OP_HOT, name##_F32, float, uint8_t, EXPR)                                           \
+	KERNEL(COLD, name##_F64, double, uint8_t, EXPR)                                            \
+	INTEGERS(TEST_INT, name, EXPR)                                                             \
+	static kernel_fn *const name[PARE_U4 + 1] = { [PARE_F32] = name##_F32,                     \
+		[PARE_F64] = name##_F64,                                                           \
+		INTEGERS(ENTRY, name)[PARE_BOOL] = name##_U8 };
+#define LOGIC(name, EXPR)                                                                          \
+	KERNEL(COLD, name##_BOOL, uint8_t, uint8_t, EXPR)                                          \
+	static kernel_fn *const name[PARE_U4 + 1] = { [PARE_BOOL] = name##_BOOL };
+
+/* Integers wrap around, as in ONNX Runtime, by way of unsigned arithmetic. */
+#define WRAP(op) ((uint64_t)x op(uint64_t) y)
+
+/* Division by zero has no right answer: 0 is at least no trap, and neither is the lowest by -1. */
+static int64_t divide(int64_t x, int64_t y)
+{
+	return y == 0 ? 0 : y == -1 ? (int64_t)(0 - (uint64_t)x) : x / y;
+}
+
+static int64_t remainder_of(int64_t x, int64_t y)
+{
+	return y == 0 || y == -1 ? 0 : x % y;
+}
+
+/* The sign of the divisor, as in Python. */
+static int64_t modulo(int64_t x, int64_t y)
+{
+	int64_t r = remainder_of(x, y);
+
+	return r && (r < 0) != (y < 0) ? r + y : r;
+}
+
+KERNEL(COLD, power_F32, float, float, y == 2 ? x * x : powf(x, y))
+
+ARITH(add, x + y, WRAP(+))
+ARITH(sub, x - y, WRAP(-))
+ARITH(mul, x *y, WRAP(*))
+/* 64-bit unsigned above 2^63 divide as such */
+#define DIVIDE                                                                                     \
+	(sizeof x == 8 && x > 0 && y > 0 ? (int64_t)((uint64_t)x / (uint64_t)y)                    \
+					 : divide((int64_t)x, (int64_t)y))
+ARITH(quotient, x / y, DIVIDE)
+ARITH(fmod_rest, fmod(x, y), remainder_of((int64_t)x, (int64_t)y))
+ARITH(floor_rest, fmod(x, y), modulo((int64_t)x, (int64_t)y))
+/* NaN goes through from either side */
+ARITH(lesser, x < y || x != x ? x : y, x < y ? x : y)
+ARITH(larger, x > y || x != x ? x : y, x > y ? x : y)
+ARITH(prelu, x < 0 ? x * y : x, x < 1 ? WRAP(*) : (uint64_t)x)
+TEST(equal, x == y)
+TEST(greater, x > y)
+TEST(less, x < y)
+TEST(greater_equal, x >= y)
+TEST(less_equal, x <= y)
+LOGIC(both, x &&y)
+LOGIC(either, x || y)
+LOGIC(one_of, !x != !y)
+
+/* ---- forward ----------------------------------------------------------------------------------
+ */
+
+static void binary(const struct pare_call *c, kernel_fn *const *kernels)
+{
+	run_kernel(kernels[c->in[0]->dtype], c->out[0], c->in[0], c->in[1]);
+}
+
+/* Of any number of inputs, from the left. */
+static void fold(const struct pare_call *c, kernel_fn *const *kernels)
+{
+	struct pare_tensor *out = c->out[0];
+
+	if (c->n_in == 1) {
+		memcpy(out->data, c->in[0]->data, op_count(out) * op_size(out->dtype));
+		return;
+	}
+	binary(c, kernels);
+	for (int i = 2; i < c->n_in; i++)
+		run_kernel(kernels[out->dtype], out, out, c->in[i]);
+}
+
+#define FORWARD(how, name)                                                                         \
+	static void name##_forward(const struct pare_call *c)                                      \
+	{                                                                                          \
+		how(c, name);                                                                      \
+	}
+FORWARD(fold, add)
+FORWARD(binary, sub)
+FORWARD(binary, mul)
+FORWARD(binary, quotient)
+FORWARD(fold, lesser)
+FORWARD(fold, larger)
+FORWARD(binary, prelu)
+FORWARD(binary, equal)
+FORWARD(binary, greater)
+FORWARD(binary, less)
+FORWARD(binary, greater_equal)
+FORWARD(binary, less_equal)
+FORWARD(binary, both)
+FORWARD(binary, either)
+FORWARD(binary, one_of)
+
+static void mean_forward(const struct pare_call *c)
+{
+	size_t n = op_count(c->out[0]);
+	float *o = c->out[0]->f32;
+
+	fold(c, add);
+	for (size_t i = 0; i < n; i++)
+		o[i] /= (float)c->n_in;
+}
+
+struct mod {
+	int64_t fmod;
+};
+static const struct pare_attr mod_attrs[] = {
+	{ "fmod", PARE_ATTR_INT, offsetof(struct mod, fmod), 0, 0 }, { 0 }
+};
+
+static void mod_forward(const struct pare_call *c)
+{
+	const struct mod *m = c->attr;
+
+	binary(c, m->fmod ? fmod_rest : floor_rest);
+}
+
+static void store_power(const struct pare_tensor *out, size_t i, double r)
+{
+	switch (out->dtype) {
+	case PARE_F32:
+		out->f32[i] = (float)r;
+		break;
+	case PARE_F64:
+		out->f64[i] = r;
+		break;
+	case PARE_I32:
+		out->i32[i] = r >= -0x1p31 && r < 0x1p31 ? (int32_t)r : INT32_MIN;
+		break;
+	default:
+		out->i64[i] = r >= -0x1p63 && r < 0x1p63 ? (int64_t)r : INT64_MIN;
+	}
+}
+
+/* The exponent may be of another type than the base: then both are read as doubles. */
+static void pow_forward(const struct pare_call *c)
+{
+	struct spread s;
+	size_t at[DIMS] = { 0 }, p[3] = { 0 }, n = op_count(c->out[0]);
+
+	if (c->in[0]->dtype == PARE_F32 && c->in[1]->dtype == PARE_F32) {
+		run_kernel(power_F32, c->out[0], c->in[0], c->in[1]);
+		return;
+	}
+	spread_find(&s, c->out[0], 2, c->in);
+	for (size_t i = 0; i < n; i++) {
+		struct pare_tensor x = *c->in[0], y = *c->in[1];
+
+		x.u8 += p[0] * op_size(x.dtype);
+		y.u8 += p[1] * op_size(y.dtype);
+		store_power(c->out[0], i, pow(op_scalar(&x), op_scalar(&y)));
+		spread_next(&s, s.n - 1, at, p);
+	}
+}
+
+static void where_forward(const struct pare_call *c)
+{
+	struct spread s;
+	size_t at[DIMS] = { 0 }, p[3] = { 0 }, n = op_count(c->out[0]);
+	size_t size = op_size(c->out[0]->dtype);
+
+	spread_find(&s, c->out[0], 3, c->in);
+	for (size_t i = 0; i < n; i++) {
+		int from = c->in[0]->u8[p[0]] ? 1 : 2;
+
+		memcpy(c->out[0]->u8 + i * size, c->in[from]->u8 + p[from] * size, size);
+		spread_next(&s, s.n - 1, at, p);
+	}
+}
+
+/* ---- shapes -----------------------------------------------------------------------------------
+ */
+
+static enum pare_status
+of_types(const struct pare_shape_call *c, unsigned set, struct pare_err *err)
+{
+	enum pare_status st = pare_shape_elementwise(c, err);
+
+	for (int i = 0; !st && i < c->n_in; i++) {
+		st = op_types(c, i, set, err);
+		if (!st && c->in[i]->dtype != c->in[0]->dtype)
+			st = pare_fail(err, PARE_E_FORMAT, "inputs of types %s and %s",
+				pare_dtype_name(c->in[0]->dtype), pare_dtype_name(c->in[i]->dtype));
+	}
+	return st;
+}
+
+static enum pare_status shape_arith(const struct pare_shape_call *c, struct pare_err *err)
+{
+	return of_types(c, OP_NUMBERS, err);
+}
+
+static enum pare_status shape_mean(const struct pare_shape_call *c, struct pare_err *err)
+{
+	return of_types(c, OP_F32, err);
+}
+
+static enum pare_status shape_test(const struct pare_shape_call *c, struct pare_err *err)
+{
+	enum pare_status st = of_types(c, OP_NUMBERS | OP_T(PARE_BOOL), err);
+
+	c->out[0].dtype = PARE_BOOL;
+	return st;
+}
+
+static enum pare_status shape_logic(const struct pare_shape_call *c, struct pare_err *err)
+{
+	return of_types(c, OP_T(PARE_BOOL), err);
+}
+
+/* The slope spreads over the input, never the other way. */
+static enum pare_status shape_prelu(const struct pare_shape_call *c, struct pare_err *err)
+{
+	enum pare_status st = shape_arith(c, err);
+
+	if (!st && !pare_shape_equal(&c->out[0].shape, &c->in[0]->shape))
+		return pare_fail(err, PARE_E_FORMAT, "the slope does not broadcast to the input");
+	return st;
+}
+
+static enum pare_status shape_pow(const struct pare_shape_call *c, struct pare_err *err)
+{
+	enum pare_status st = op_types(c, 0, OP_FLOATS | OP_T(PARE_I32) | OP_T(PARE_I64), err);
+
+	if (!st)
+		st = op_types(c, 1, OP_NUMBERS, err);
+	return st ? st : pare_shape_elementwise(c, err);
+}
+
+static enum pare_status shape_where(const struct pare_shape_call *c, struct pare_err *err)
+{
+	enum pare_status st = op_types(c, 0, OP_T(PARE_BOOL), err);
+
+	if (!st)
+		st = op_types(c, 1, OP_BYTES, err);
+	if (!st && c->in[1]->dtype != c->in[2]->dtype)
+		st = pare_fail(err, PARE_E_FORMAT, "the two choices differ in type");
+	if (!st)
+		st = pare_shape_elementwise(c, err);
+	c->out[0].dtype = c->in[1]->dtype;
+	return st;
+}
+
+/* clang-format off */
+#define TIED(n, v, least, most, sh, fw)                                                            \
+	{ .name = n, .since = v, .min_in = least, .max_in = most, .shape = sh, .forward = fw,      \
+	  .mixed = true, .flow = PARE_FLOW_TIE }
+const struct pare_op pare_ops_elementwise[] = {
+	TIED("Add", 7, 2, 2, shape_arith, add_forward),
+	TIED("Sub", 7, 2, 2, shape_arith, sub_forward),
+	TIED("Mul", 7, 2, 2, shape_arith, mul_forward),
+	TIED("Div", 7, 2, 2, shape_arith, quotient_forward),
+	TIED("Pow", 12, 2, 2, shape_pow, pow_forward),
+	TIED("Sum", 8, 1, -1, shape_arith, add_forward),
+	TIED("Mean", 8, 1, -1, shape_mean, mean_forward),
+	TIED("Min", 8, 1, -1, shape_arith, lesser_forward),
+	TIED("Max", 8, 1, -1, shape_arith, larger_forward),
+	TIED("PRelu", 9, 2, 2, shape_prelu, prelu_forward),
+	TIED("Equal", 11, 2, 2, shape_test, equal_forward),
+	TIED("Greater", 9, 2, 2, shape_test, greater_forward),
+	TIED("Less", 9, 2, 2, shape_test, less_forward),
+	TIED("GreaterOrEqual", 12, 2, 2, shape_test, greater_equal_forward),
+	TIED("LessOrEqual", 12, 2, 2, shape_test, less_equal_forward),
+	TIED("And", 7, 2, 2, shape_logic, both_forward),
+	TIED("Or", 7, 2, 2, shape_logic, either_forward),
+	TIED("Xor", 7, 2, 2, shape_logic, one_of_forward),
+	TIED("Where", 9, 3, 3, shape_where, where_forward),
+	{ .name = "Mod", .since = 10, .min_in = 2, .max_in = 2, .attrs = mod_attrs,
+	  .attr_size = sizeof(struct mod), .shape = shape_arith, .forward = mod_forward,
+	  .mixed = true, .flow = PARE_FLOW_TIE },
+	{ 0 } };
+/* clang-format on */

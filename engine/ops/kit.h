@@ -1,0 +1,100 @@
+/* What the row files share among themselves.
+ *
+ * In a batched run an activation is [shape][lanes]: for most operators the lane is nothing but one
+ * more axis, the innermost, and their loops run over it with the dense rest. */
+#ifndef PARE_OPS_KIT_H
+#define PARE_OPS_KIT_H
+#include "op.h"
+#include <stddef.h>
+
+/* Loops that decide how fast a network runs: built for wider vectors too, chosen when the program
+ * starts.  Without contraction both give the same bits. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
+	!defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__OPTIMIZE__)
+#define OP_HOT __attribute__((target_clones("default", "arch=x86-64-v3"), optimize("O3")))
+#else
+#define OP_HOT
+#endif
+#define OP_INLINE static inline __attribute__((always_inline))
+
+/* Sets of types, one bit a dtype. */
+#define OP_T(t) (1u << (t))
+#define OP_F32 OP_T(PARE_F32)
+#define OP_FLOATS (OP_F32 | OP_T(PARE_F64))
+#define OP_SIGNED (OP_T(PARE_I8) | OP_T(PARE_I16) | OP_T(PARE_I32) | OP_T(PARE_I64))
+#define OP_UNSIGNED (OP_T(PARE_U8) | OP_T(PARE_U16) | OP_T(PARE_U32) | OP_T(PARE_U64))
+#define OP_NUMBERS (OP_FLOATS | OP_SIGNED | OP_UNSIGNED)
+#define OP_BYTES (OP_NUMBERS | OP_T(PARE_F16) | OP_T(PARE_BF16) | OP_T(PARE_BOOL))
+
+/* PARE_E_UNSUPPORTED unless input i is of a type in the set. */
+PARE_MUST_CHECK enum pare_status
+op_types(const struct pare_shape_call *c, int i, unsigned set, struct pare_err *err);
+/* Is optional input i there? */
+static inline bool op_has(const struct pare_shape_call *c, int i)
+{
+	return i < c->n_in && c->in[i];
+}
+static inline bool op_given(const struct pare_call *c, int i)
+{
+	return i < c->n_in && c->in[i];
+}
+/* Bytes of one element, of the types in OP_BYTES. */
+static inline size_t op_size(enum pare_dtype t)
+{
+	return pare_dtype_bits(t) / 8;
+}
+/* Elements with their lanes: how many numbers lie behind `data`. */
+static inline size_t op_count(const struct pare_tensor *t)
+{
+	return (size_t)pare_shape_elems(&t->shape) * (size_t)t->lanes;
+}
+/* Product of the dimensions from <= i < to. */
+static inline size_t op_span(const struct pare_shape *s, int from, int to)
+{
+	return (size_t)pare_shape_span(s, from, to);
+}
+/* An axis that the shape function has checked. */
+static inline int op_axis(int64_t axis, int rank)
+{
+	return (int)(axis < 0 ? axis + rank : axis);
+}
+
+/* Integers of an int64 or int32 tensor, as they lie in an input read without lanes; at most
+ * PARE_MAX_DIMS.  Returns how many. */
+int op_ints(const struct pare_tensor *t, int64_t v[PARE_MAX_DIMS]);
+/* Element 0 of a number, as a double. */
+double op_scalar(const struct pare_tensor *t);
+/* Set of axes (bit per axis) from `n` axes; all when n is 0. */
+PARE_MUST_CHECK enum pare_status
+op_axes(const int64_t *axes, int n, int rank, unsigned *set, struct pare_err *err);
+
+/* Windows that slide over 1 to 3 spatial axes: pooling and convolution.  Empty lists mean all ones
+ * or zeros.  Missing leading axes have size 1. */
+struct op_window {
+	int n; /* spatial axes */
+	int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3], pad_end[3];
+};
+PARE_MUST_CHECK enum pare_status
+op_window_find(struct op_window *w, const struct pare_shape *x, const struct pare_ints *kernel,
+	const struct pare_ints *strides, const struct pare_ints *dilations,
+	const struct pare_ints *pads, const char *auto_pad, bool ceil_mode, struct pare_err *err);
+
+/* Copy that moves whole elements: out is dense, [d[0]]…[d[n-1]] units of `unit` bytes, and output
+ * index i reads from `in` + sum i[k]*s[k] bytes.  Steps may be 0 or negative. */
+enum { OP_MOVE_DIMS = 2 * PARE_MAX_DIMS };
+struct op_move {
+	int n;
+	size_t d[OP_MOVE_DIMS];
+	ptrdiff_t s[OP_MOVE_DIMS];
+	size_t unit;
+};
+void op_move_run(const struct op_move *m, const void *in, void *out);
+/* Bytes of one element with its lanes: the unit of moving. */
+static inline size_t op_unit(const struct pare_tensor *t)
+{
+	return op_size(t->dtype) * (size_t)t->lanes;
+}
+/* Byte steps of a dense tensor's axes. */
+void op_steps(const struct pare_tensor *t, ptrdiff_t s[PARE_MAX_DIMS]);
+
+#endif
