@@ -408,7 +408,8 @@ static enum pare_status shape_where(const struct pare_shape_call *c, struct pare
 	{ .name = n, .since = v, .min_in = least, .max_in = most, .shape = sh, .forward = fw,      \
 	  .mixed = true, .flow = PARE_FLOW_TIE }
 const struct pare_op pare_ops_elementwise[] = {
-	TIED("Add", 7, 2, 2, shape_arith, add_forward),
+	{ .name = "Add", .since = 7, .min_in = 2, .max_in = 2, .shape = shape_arith,
+	  .forward = add_forward, .mixed = true, .adds = true, .flow = PARE_FLOW_TIE },
 	TIED("Sub", 7, 2, 2, shape_arith, sub_forward),
 	TIED("Mul", 7, 2, 2, shape_arith, mul_forward),
 	TIED("Div", 7, 2, 2, shape_arith, quotient_forward),

@@ -59,9 +59,12 @@ static inline int op_axis(int64_t axis, int rank)
 	return (int)(axis < 0 ? axis + rank : axis);
 }
 
-/* Integers of an int64 or int32 tensor, as they lie in an input read without lanes; at most
- * PARE_MAX_DIMS.  Returns how many. */
-int op_ints(const struct pare_tensor *t, int64_t v[PARE_MAX_DIMS]);
+/* Integers of an int64 or int32 tensor, as they lie in an input read without lanes; at most `max`.
+ * Returns how many there are. */
+int op_ints(const struct pare_tensor *t, int64_t *v, int max);
+/* pare_const_ints with a limit of one's own. */
+PARE_MUST_CHECK enum pare_status op_const_ints(
+	const struct pare_shape_call *c, int i, int64_t *v, int max, int *n, struct pare_err *err);
 /* Element 0 of a number, as a double. */
 double op_scalar(const struct pare_tensor *t);
 /* Set of axes (bit per axis) from `n` axes; all when n is 0. */

@@ -74,6 +74,24 @@ OP_HOT static void scale_and_shift(const float *x, size_t n, float scale, float 
 		out[i] = x[i] * scale + shift;
 }
 
+static bool
+batch_affine(const struct pare_shape_call *c, int64_t channels, float *scale, float *shift)
+{
+	const struct norm *a = c->attr;
+
+	for (int i = 1; i < 5; i++)
+		if (!c->in[i]->value || pare_shape_elems(&c->in[i]->shape) != channels)
+			return false;
+	for (int64_t i = 0; i < channels; i++) {
+		double s = c->in[1]->value->f32[i] /
+			   sqrt((double)c->in[4]->value->f32[i] + a->epsilon);
+
+		scale[i] = (float)s;
+		shift[i] = (float)(c->in[2]->value->f32[i] - c->in[3]->value->f32[i] * s);
+	}
+	return true;
+}
+
 static void batch_forward(const struct pare_call *c)
 {
 	const struct norm *a = c->attr;
@@ -343,7 +361,7 @@ static void hardmax_forward(const struct pare_call *c)
 const struct pare_op pare_ops_norm[] = {
 	{ .name = "BatchNormalization", .since = 9, .min_in = 5, .max_in = 5, .attrs = batch_attrs,
 	  .attr_size = sizeof(struct norm), .refuse = refuse_batch, .shape = shape_batch,
-	  .forward = batch_forward, .plain = 0x1e, .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE },
+	  .forward = batch_forward, .plain = 0x1e, .affine = batch_affine, .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE },
 	{ .name = "InstanceNormalization", .since = 6, .min_in = 3, .max_in = 3,
 	  .attrs = instance_attrs, .attr_size = sizeof(struct norm), .shape = shape_instance,
 	  .forward = instance_forward, .plain = 6, .flow = PARE_FLOW_PASS },

@@ -156,6 +156,9 @@ struct pare_op {
 	struct pare_weight_at (*weight)(
 		const struct pare_node *n, const void *attr); /* NULL: no layer */
 	enum pare_flow flow;
+	/* Rows whose flow hangs on axes and shapes (Concat, Pad, ReduceMean): what it is here; out
+	 * is filled.  NULL = always `flow`. */
+	enum pare_flow (*flow_at)(const struct pare_shape_call *c);
 	unsigned quant;
 	/* In inference output 0 is input 0, unchanged (Identity, Dropout): the node is removed. */
 	bool alias;

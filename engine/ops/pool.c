@@ -244,16 +244,17 @@ static const char *refuse_pool(const struct pare_node *n, const void *attr)
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .attrs = pool_attrs,                    \
 	  .attr_size = sizeof(struct pool), .refuse = refuse_pool, .shape = shape_pool,            \
 	  .forward = fw, .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE }
-#define WHOLE(n, v, at, fw)                                                                        \
-	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .attrs = at,                            \
-	  .attr_size = (at) ? sizeof(struct pool) : 0, .shape = shape_global, .forward = fw,       \
+#define WHOLE(n, v, fw)                                                                            \
+	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .shape = shape_global, .forward = fw,   \
 	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE }
 const struct pare_op pare_ops_pool[] = {
 	WINDOWED("MaxPool", 11, max_forward),
 	WINDOWED("AveragePool", 11, average_forward),
 	WINDOWED("LpPool", 11, norm_forward),
-	WHOLE("GlobalAveragePool", 1, NULL, global_average_forward),
-	WHOLE("GlobalMaxPool", 1, NULL, global_max_forward),
-	WHOLE("GlobalLpPool", 2, pool_attrs, global_norm_forward),
+	WHOLE("GlobalAveragePool", 1, global_average_forward),
+	WHOLE("GlobalMaxPool", 1, global_max_forward),
+	{ .name = "GlobalLpPool", .since = 2, .min_in = 1, .max_in = 1, .attrs = pool_attrs,
+	  .attr_size = sizeof(struct pool), .shape = shape_global, .forward = global_norm_forward,
+	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE },
 	{ 0 } };
 /* clang-format on */

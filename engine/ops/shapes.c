@@ -48,33 +48,44 @@ enum pare_status pare_axis(int64_t axis, int rank, int *out, struct pare_err *er
 	return PARE_OK;
 }
 
-int op_ints(const struct pare_tensor *t, int64_t v[PARE_MAX_DIMS])
+static int64_t int_at(const struct pare_tensor *t, int i)
+{
+	return t->dtype == PARE_I32 ? t->i32[i] : t->i64[i];
+}
+
+int op_ints(const struct pare_tensor *t, int64_t *v, int max)
 {
 	int n = (int)pare_shape_elems(&t->shape);
 
-	for (int i = 0; i < n && i < PARE_MAX_DIMS; i++)
-		v[i] = t->dtype == PARE_I32 ? t->i32[i] : t->i64[i];
+	for (int i = 0; i < n && i < max; i++)
+		v[i] = int_at(t, i);
 	return n;
 }
 
-enum pare_status pare_const_ints(const struct pare_shape_call *c, int i, int64_t v[PARE_MAX_DIMS],
-	int *n, struct pare_err *err)
+enum pare_status op_const_ints(
+	const struct pare_shape_call *c, int i, int64_t *v, int max, int *n, struct pare_err *err)
 {
 	const struct pare_known *k = i < c->n_in ? c->in[i] : NULL;
 
 	if (!k)
 		return pare_fail(err, PARE_E_FORMAT, "input %d is missing", i);
-	if (!k->value)
-		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"input %d is computed while running; pare needs it constant", i);
 	if (k->dtype != PARE_I64 && k->dtype != PARE_I32)
 		return pare_fail(err, PARE_E_FORMAT, "input %d is %s, not integers", i,
 			pare_dtype_name(k->dtype));
-	if (k->shape.n > 1 || pare_shape_elems(&k->shape) > PARE_MAX_DIMS)
-		return pare_fail(err, PARE_E_UNSUPPORTED, "input %d has more than %d integers", i,
-			PARE_MAX_DIMS);
-	*n = op_ints(k->value, v);
+	if (!k->value)
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"input %d is computed while running; pare needs it constant", i);
+	if (k->shape.n > 1 || pare_shape_elems(&k->shape) > max)
+		return pare_fail(
+			err, PARE_E_UNSUPPORTED, "input %d has more than %d integers", i, max);
+	*n = op_ints(k->value, v, max);
 	return PARE_OK;
+}
+
+enum pare_status pare_const_ints(const struct pare_shape_call *c, int i, int64_t v[PARE_MAX_DIMS],
+	int *n, struct pare_err *err)
+{
+	return op_const_ints(c, i, v, PARE_MAX_DIMS, n, err);
 }
 
 double op_scalar(const struct pare_tensor *t)

@@ -199,6 +199,28 @@ static void clip_forward(const struct pare_call *c)
 	}
 }
 
+static bool relu_clamp(const struct pare_call *c, float *lo, float *hi)
+{
+	*lo = 0;
+	*hi = INFINITY;
+	return c->in[0]->dtype == PARE_F32;
+}
+
+static bool clip_clamp(const struct pare_call *c, float *lo, float *hi)
+{
+	float *bound[] = { NULL, lo, hi };
+
+	*lo = -INFINITY;
+	*hi = INFINITY;
+	for (int i = 1; i < 3; i++)
+		if (op_given(c, i)) {
+			if (!c->in[i]->data)
+				return false;
+			*bound[i] = c->in[i]->f32[0];
+		}
+	return c->in[0]->dtype == PARE_F32 && *lo <= *hi;
+}
+
 /* ---- shapes -----------------------------------------------------------------------------------
  */
 
@@ -255,9 +277,11 @@ static const struct pare_attr clip_attrs[] = { { "min", PARE_ATTR_FLOAT, 0, -FLT
 	  .attr_size = sizeof(struct unary), .shape = shape_float, .forward = fw,                  \
 	  .flow = PARE_FLOW_PASS, .quant = q }
 const struct pare_op pare_ops_unary[] = {
-	PLAIN("Relu", 6, shape_number, relu_forward, PARE_Q_FUSE | PARE_Q_SAME_SCALE),
+	{ .name = "Relu", .since = 6, .min_in = 1, .max_in = 1, .shape = shape_number,
+	  .forward = relu_forward, .clamp = relu_clamp, .flow = PARE_FLOW_PASS,
+	  .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE },
 	{ .name = "Clip", .since = 11, .min_in = 1, .max_in = 3, .attrs = clip_attrs,
-	  .attr_size = sizeof(float), .shape = shape_clip, .forward = clip_forward, .plain = 6,
+	  .attr_size = sizeof(float), .shape = shape_clip, .forward = clip_forward, .plain = 6, .clamp = clip_clamp,
 	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE },
 	TUNED("LeakyRelu", 6, leaky_attrs, leaky_forward, PARE_Q_FUSE),
 	TUNED("HardSigmoid", 6, hard_sigmoid_attrs, hard_sigmoid_forward, PARE_Q_FUSE),
