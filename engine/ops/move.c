@@ -1,0 +1,652 @@
+/* Operators that move elements of any type: with its lanes, an element is a unit of bytes. */
+#include "kit.h"
+#include <limits.h>
+#include <string.h>
+
+struct move {
+	int64_t axis, blocksize, parts;
+	const char *mode;
+	struct pare_ints perm;
+};
+#define AT(f) offsetof(struct move, f)
+
+static enum pare_status any_type(const struct pare_shape_call *c, struct pare_err *err)
+{
+	c->out[0].dtype = c->in[0]->dtype;
+	return op_types(c, 0, OP_BYTES, err);
+}
+
+/* A move that reads all of `t` in order; its callers bend it. */
+static struct op_move straight(const struct pare_tensor *t)
+{
+	struct op_move m = { .n = t->shape.n, .unit = op_unit(t) };
+
+	op_steps(t, m.s);
+	for (int k = 0; k < m.n; k++)
+		m.d[k] = (size_t)t->shape.d[k];
+	return m;
+}
+
+/* ---- Transpose --------------------------------------------------------------------------------
+ */
+
+static const struct pare_attr transpose_attrs[] = { { "perm", PARE_ATTR_INTS, AT(perm), 0, 0 },
+	{ 0 } };
+
+static int source_axis(const struct move *a, int rank, int k)
+{
+	return a->perm.n ? (int)a->perm.v[k] : rank - 1 - k;
+}
+
+static enum pare_status shape_transpose(const struct pare_shape_call *c, struct pare_err *err)
+{
+	const struct move *a = c->attr;
+	const struct pare_shape *x = &c->in[0]->shape;
+	unsigned set;
+	enum pare_status st = any_type(c, err);
+
+	if (!st && a->perm.n && a->perm.n != x->n)
+		st = pare_fail(err, PARE_E_FORMAT, "perm names %d axes of %d", a->perm.n, x->n);
+	if (!st && a->perm.n)
+		st = op_axes(a->perm.v, a->perm.n, x->n, &set, err);
+	for (int k = 0; !st && k < a->perm.n; k++)
+		if (a->perm.v[k] < 0)
+			st = pare_fail(err, PARE_E_FORMAT, "perm has a negative axis");
+	if (st)
+		return st;
+	c->out[0].shape.n = x->n;
+	for (int k = 0; k < x->n; k++)
+		c->out[0].shape.d[k] = x->d[source_axis(a, x->n, k)];
+	return PARE_OK;
+}
+
+static void transpose_forward(const struct pare_call *c)
+{
+	struct op_move m = straight(c->out[0]);
+	ptrdiff_t s[PARE_MAX_DIMS];
+
+	op_steps(c->in[0], s);
+	for (int k = 0; k < m.n; k++)
+		m.s[k] = s[source_axis(c->attr, m.n, k)];
+	op_move_run(&m, c->in[0]->data, c->out[0]->data);
+}
+
+static enum pare_flow transpose_flow(const struct pare_shape_call *c)
+{
+	int n = c->in[0]->shape.n;
+
+	return n > 1 && source_axis(c->attr, n, 1) == 1 && source_axis(c->attr, n, 0) == 0
+		       ? PARE_FLOW_PASS
+		       : PARE_FLOW_BLOCK;
+}
+
+/* ---- Concat, Split ----------------------------------------------------------------------------
+ */
+
+static const struct pare_attr concat_attrs[] = { { "axis", PARE_ATTR_INT, AT(axis), 1, 0 }, { 0 } };
+
+static enum pare_status shape_concat(const struct pare_shape_call *c, struct pare_err *err)
+{
+	const struct move *a = c->attr;
+	struct pare_shape *out = &c->out[0].shape;
+	int axis = 0;
+	enum pare_status st = any_type(c, err);
+
+	*out = c->in[0]->shape;
+	if (!st)
+		st = pare_axis(a->axis, out->n, &axis, err);
+	for (int i = 1; !st && i < c->n_in; i++) {
+		const struct pare_shape *x = c->in[i] ? &c->in[i]->shape : NULL;
+		bool fits = x && x->n == out->n && c->in[i]->dtype == c->in[0]->dtype;
+
+		for (int k = 0; fits && k < out->n; k++)
+			fits = k == axis || x->d[k] == out->d[k];
+		if (!fits)
+			return pare_fail(err, PARE_E_FORMAT,
+				"input %d does not fit beside the first along axis %d", i, axis);
+		out->d[axis] += x->d[axis];
+	}
+	return st;
+}
+
+static void concat_forward(const struct pare_call *c)
+{
+	const struct move *a = c->attr;
+	const struct pare_shape *s = &c->out[0]->shape;
+	int axis = op_axis(a->axis, s->n);
+	size_t outer = op_span(s, 0, axis), unit = op_span(s, axis + 1, s->n) * op_unit(c->out[0]);
+	size_t row = (size_t)s->d[axis] * unit, at = 0;
+
+	for (int i = 0; i < c->n_in; i++) {
+		size_t part = (size_t)c->in[i]->shape.d[axis] * unit;
+
+		for (size_t o = 0; o < outer; o++)
+			memcpy(c->out[0]->u8 + o * row + at, c->in[i]->u8 + o * part, part);
+		at += part;
+	}
+}
+
+static enum pare_flow concat_flow(const struct pare_shape_call *c)
+{
+	const struct move *a = c->attr;
+	int axis = op_axis(a->axis, c->in[0]->shape.n);
+
+	return axis == 1 ? PARE_FLOW_CAT : axis > 1 ? PARE_FLOW_TIE : PARE_FLOW_BLOCK;
+}
+
+static const struct pare_attr split_attrs[] = { { "axis", PARE_ATTR_INT, AT(axis), 0, 0 },
+	{ "split", PARE_ATTR_INTS, 0, 0, 1 }, { "num_outputs", PARE_ATTR_INT, AT(parts), 0, 0 },
+	{ 0 } };
+enum { MAX_PARTS = 1024 };
+
+static enum pare_status shape_split(const struct pare_shape_call *c, struct pare_err *err)
+{
+	const struct move *a = c->attr;
+	const struct pare_shape *x = &c->in[0]->shape;
+	int64_t size[MAX_PARTS], sum = 0;
+	int axis = 0, n = c->n_out;
+	enum pare_status st = any_type(c, err);
+
+	if (!st)
+		st = pare_axis(a->axis, x->n, &axis, err);
+	if (!st && n < 1)
+		st = pare_fail(err, PARE_E_FORMAT, "it has no outputs");
+	if (!st && op_has(c, 1)) {
+		st = op_const_ints(c, 1, size, MAX_PARTS, &n, err);
+	} else if (!st) { /* equal parts; the last may be smaller */
+		int64_t part = (x->d[axis] + n - 1) / n;
+
+		for (int i = 0; i < n && i < MAX_PARTS; i++)
+			size[i] = i < n - 1 ? part : x->d[axis] - part * (n - 1);
+	}
+	if (st)
+		return st;
+	if (n != c->n_out || n > MAX_PARTS)
+		return pare_fail(err, PARE_E_FORMAT, "%d sizes for %d outputs", n, c->n_out);
+	for (int i = 0; i < n; i++) {
+		if (size[i] < 0 || size[i] > x->d[axis])
+			return pare_fail(err, PARE_E_FORMAT, "part %d has size %lld of %lld", i,
+				(long long)size[i], (long long)x->d[axis]);
+		sum += size[i];
+		c->out[i].dtype = c->in[0]->dtype;
+		c->out[i].shape = *x;
+		c->out[i].shape.d[axis] = size[i];
+	}
+	if (sum != x->d[axis])
+		return pare_fail(err, PARE_E_FORMAT, "the parts make %lld of %lld", (long long)sum,
+			(long long)x->d[axis]);
+	return PARE_OK;
+}
+
+static void split_forward(const struct pare_call *c)
+{
+	const struct move *a = c->attr;
+	const struct pare_shape *s = &c->in[0]->shape;
+	int axis = op_axis(a->axis, s->n);
+	size_t outer = op_span(s, 0, axis), unit = op_span(s, axis + 1, s->n) * op_unit(c->in[0]);
+	size_t row = (size_t)s->d[axis] * unit, at = 0;
+
+	for (int i = 0; i < c->n_out; i++) {
+		size_t part = (size_t)c->out[i]->shape.d[axis] * unit;
+
+		for (size_t o = 0; o < outer; o++)
+			memcpy(c->out[i]->u8 + o * part, c->in[0]->u8 + o * row + at, part);
+		at += part;
+	}
+}
+
+/* ---- Slice ------------------------------------------------------------------------------------
+ */
+
+static const struct pare_attr slice_attrs[] = { { "starts", PARE_ATTR_INTS, 0, 0, 1 },
+	{ "ends", PARE_ATTR_INTS, 0, 0, 2 }, { "axes", PARE_ATTR_INTS, 0, 0, 3 }, { 0 } };
+
+struct slice {
+	int64_t from[PARE_MAX_DIMS], step[PARE_MAX_DIMS], n[PARE_MAX_DIMS];
+};
+
+static int64_t between(int64_t v, int64_t lo, int64_t hi)
+{
+	return v < lo ? lo : v > hi ? hi : v;
+}
+
+/* From four lists of integers; n[i] is how many there are in list i, -1 = absent. */
+static bool
+slice_find(struct slice *s, const struct pare_shape *x, int64_t v[4][PARE_MAX_DIMS], const int n[4])
+{
+	for (int k = 0; k < x->n; k++) {
+		s->from[k] = 0;
+		s->step[k] = 1;
+		s->n[k] = x->d[k];
+	}
+	for (int i = 0; i < n[0]; i++) {
+		int64_t at = n[2] < 0 ? i : v[2][i], step = n[3] < 0 ? 1 : v[3][i], d, from, to;
+		int k;
+
+		if (at < -x->n || at >= x->n || !step || step == INT64_MIN)
+			return false;
+		k = op_axis(at, x->n);
+		d = x->d[k];
+		from = v[0][i] < 0 && v[0][i] >= -d ? v[0][i] + d : v[0][i];
+		to = v[1][i] < 0 && v[1][i] >= -d ? v[1][i] + d : v[1][i];
+		if (step > 0) {
+			from = between(from, 0, d);
+			to = between(to, from, d);
+			s->n[k] = to > from ? (to - from - 1) / step + 1 : 0;
+		} else {
+			from = between(from, -1, d - 1);
+			to = between(to, -1, from);
+			s->n[k] = from > to ? (from - to - 1) / -step + 1 : 0;
+		}
+		s->from[k] = from;
+		s->step[k] = step;
+	}
+	return true;
+}
+
+static enum pare_status shape_slice(const struct pare_shape_call *c, struct pare_err *err)
+{
+	int64_t v[4][PARE_MAX_DIMS];
+	int n[4] = { -1, -1, -1, -1 };
+	struct slice s;
+	enum pare_status st = any_type(c, err);
+
+	for (int i = 0; !st && i < 4; i++)
+		if (i < 2 || op_has(c, i + 1)) {
+			st = pare_const_ints(c, i + 1, v[i], &n[i], err);
+			if (!st && n[i] != n[0])
+				st = pare_fail(err, PARE_E_FORMAT, "lists of unequal length");
+		}
+	if (st)
+		return st;
+	if (n[0] > c->in[0]->shape.n || !slice_find(&s, &c->in[0]->shape, v, n))
+		return pare_fail(err, PARE_E_FORMAT, "an axis is out of range or a step is 0");
+	c->out[0].shape.n = c->in[0]->shape.n;
+	memcpy(c->out[0].shape.d, s.n, sizeof s.n);
+	return PARE_OK;
+}
+
+static void slice_forward(const struct pare_call *c)
+{
+	int64_t v[4][PARE_MAX_DIMS];
+	int n[4] = { -1, -1, -1, -1 };
+	struct slice s;
+	struct op_move m = straight(c->out[0]);
+	const char *in = c->in[0]->data;
+	ptrdiff_t step[PARE_MAX_DIMS];
+
+	if (!op_count(c->out[0]))
+		return;
+	for (int i = 0; i < 4; i++)
+		if (op_given(c, i + 1))
+			n[i] = op_ints(c->in[i + 1], v[i], PARE_MAX_DIMS);
+	if (!slice_find(&s, &c->in[0]->shape, v, n))
+		return;
+	op_steps(c->in[0], step);
+	for (int k = 0; k < m.n; k++) {
+		in += s.from[k] * step[k];
+		m.s[k] = m.d[k] > 1 ? s.step[k] * step[k] : 0;
+	}
+	op_move_run(&m, in, c->out[0]->data);
+}
+
+/* Axes other than batch and channel may be cut. */
+static enum pare_flow spatial_flow(const struct pare_shape_call *c)
+{
+	const struct pare_shape *x = &c->in[0]->shape, *y = &c->out[0].shape;
+
+	return x->n > 1 && x->d[0] == y->d[0] && x->d[1] == y->d[1] ? PARE_FLOW_PASS
+								    : PARE_FLOW_BLOCK;
+}
+
+static enum pare_flow slice_flow(const struct pare_shape_call *c)
+{
+	int64_t v[PARE_MAX_DIMS];
+	int n = 0;
+
+	if (op_has(c, 4)) { /* a negative step turns channels round */
+		if (!c->in[4]->value)
+			return PARE_FLOW_BLOCK;
+		n = op_ints(c->in[4]->value, v, PARE_MAX_DIMS);
+	}
+	for (int i = 0; i < n; i++)
+		if (v[i] < 0)
+			return PARE_FLOW_BLOCK;
+	return spatial_flow(c);
+}
+
+/* ---- Pad --------------------------------------------------------------------------------------
+ */
+
+static const struct pare_attr pad_attrs[] = { { "mode", PARE_ATTR_STRING, AT(mode), 0, 0 },
+	{ "pads", PARE_ATTR_INTS, 0, 0, 1 }, { "value", PARE_ATTR_FLOAT, 0, 0, 2 }, { 0 } };
+static const char *const pad_modes[] = { "constant", "reflect", "edge", "wrap" };
+enum { CONSTANT, REFLECT, EDGE, WRAP, N_PAD_MODES };
+
+static int pad_mode(const struct move *a)
+{
+	int i = 0;
+
+	while (a->mode && a->mode[0] && i < N_PAD_MODES && strcmp(a->mode, pad_modes[i]))
+		i++;
+	return i;
+}
+
+static const char *refuse_pad(const struct pare_node *n, const void *attr)
+{
+	(void)n;
+	return pad_mode(attr) < N_PAD_MODES ? NULL : "its mode is not known";
+}
+
+/* Pads of all axes, in front [0] and behind [1], from the list for the named ones. */
+static bool pad_find(int64_t pad[2][PARE_MAX_DIMS], int rank, const int64_t *list, int n_list,
+	const int64_t *axes, int n_axes)
+{
+	int n = axes ? n_axes : rank;
+
+	memset(pad[0], 0, sizeof pad[0]);
+	memset(pad[1], 0, sizeof pad[1]);
+	if (n_list != 2 * n)
+		return false;
+	for (int i = 0; i < n; i++) {
+		int64_t at = axes ? axes[i] : i;
+
+		if (at < -rank || at >= rank)
+			return false;
+		pad[0][op_axis(at, rank)] = list[i];
+		pad[1][op_axis(at, rank)] = list[n + i];
+	}
+	return true;
+}
+
+static enum pare_status shape_pad(const struct pare_shape_call *c, struct pare_err *err)
+{
+	const struct pare_shape *x = &c->in[0]->shape;
+	int64_t list[2 * PARE_MAX_DIMS], axes[PARE_MAX_DIMS], pad[2][PARE_MAX_DIMS];
+	int n, n_axes = 0, mode = pad_mode(c->attr);
+	enum pare_status st = any_type(c, err);
+
+	if (!st)
+		st = op_const_ints(c, 1, list, 2 * PARE_MAX_DIMS, &n, err);
+	if (!st && op_has(c, 3))
+		st = pare_const_ints(c, 3, axes, &n_axes, err);
+	if (st)
+		return st;
+	if (!pad_find(pad, x->n, list, n, op_has(c, 3) ? axes : NULL, n_axes))
+		return pare_fail(err, PARE_E_FORMAT, "pads do not fit %d axes", x->n);
+	if (op_has(c, 2) &&
+		(c->in[2]->dtype != c->in[0]->dtype || pare_shape_elems(&c->in[2]->shape) != 1))
+		return pare_fail(err, PARE_E_FORMAT, "its value is not one of the input's type");
+	c->out[0].shape.n = x->n;
+	for (int k = 0; k < x->n; k++) {
+		int64_t a = pad[0][k], b = pad[1][k], d = x->d[k];
+
+		if (a < -d || b < -d || a + b < -d || a > 1 << 30 || b > 1 << 30)
+			return pare_fail(err, PARE_E_FORMAT, "pads of axis %d: %lld, %lld", k,
+				(long long)a, (long long)b);
+		if (mode != CONSTANT && (a > 0 || b > 0) && d < 1)
+			return pare_fail(err, PARE_E_FORMAT, "axis %d is empty", k);
+		c->out[0].shape.d[k] = d + a + b;
+	}
+	return PARE_OK;
+}
+
+/* Where element i of a padded axis comes from; -1 = nowhere. */
+static int64_t pad_source(int mode, int64_t i, int64_t d)
+{
+	if (i >= 0 && i < d)
+		return i;
+	switch (mode) {
+	case CONSTANT:
+		return -1;
+	case EDGE:
+		return i < 0 ? 0 : d - 1;
+	case WRAP:
+		return (i % d + d) % d;
+	default: /* there and back again, without the edge twice */
+		if (d == 1)
+			return 0;
+		i = (i % (2 * d - 2) + 2 * d - 2) % (2 * d - 2);
+		return i < d ? i : 2 * d - 2 - i;
+	}
+}
+
+struct padding {
+	int mode, rank;
+	size_t unit;
+	int64_t front[PARE_MAX_DIMS], in[PARE_MAX_DIMS], out[PARE_MAX_DIMS];
+	ptrdiff_t in_step[PARE_MAX_DIMS], out_step[PARE_MAX_DIMS];
+};
+
+/* The rest of the axes from k on; what comes from nowhere is there already. */
+static void pad_axis(const struct padding *p, int k, const char *in, char *out)
+{
+	if (k == p->rank) {
+		memcpy(out, in, p->unit);
+		return;
+	}
+	if (p->mode == CONSTANT && k == p->rank - 1) {
+		int64_t skip = p->front[k] < 0 ? -p->front[k] : 0; /* cropped in front */
+		int64_t at = p->front[k] < 0 ? 0 : p->front[k];
+		int64_t n = p->in[k] - skip < p->out[k] - at ? p->in[k] - skip : p->out[k] - at;
+
+		if (n > 0)
+			memcpy(out + at * p->out_step[k], in + skip * p->in_step[k],
+				(size_t)n * p->unit);
+		return;
+	}
+	for (int64_t o = 0; o < p->out[k]; o++) {
+		int64_t i = pad_source(p->mode, o - p->front[k], p->in[k]);
+
+		if (i >= 0)
+			pad_axis(p, k + 1, in + i * p->in_step[k], out + o * p->out_step[k]);
+	}
+}
+
+static void fill_units(void *out, size_t n, size_t size, const void *value)
+{
+	static const char zero[8];
+
+	if (!value || !memcmp(value, zero, size)) {
+		memset(out, 0, n * size);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		memcpy((char *)out + i * size, value, size);
+}
+
+static void pad_forward(const struct pare_call *c)
+{
+	const struct pare_tensor *x = c->in[0], *y = c->out[0];
+	int64_t list[2 * PARE_MAX_DIMS], axes[PARE_MAX_DIMS], pad[2][PARE_MAX_DIMS];
+	int n = op_ints(c->in[1], list, 2 * PARE_MAX_DIMS);
+	int n_axes = op_given(c, 3) ? op_ints(c->in[3], axes, PARE_MAX_DIMS) : 0;
+	struct padding p = { .mode = pad_mode(c->attr), .rank = x->shape.n, .unit = op_unit(x) };
+
+	if (!pad_find(pad, x->shape.n, list, n, op_given(c, 3) ? axes : NULL, n_axes))
+		return;
+	memcpy(p.front, pad[0], sizeof p.front);
+	memcpy(p.in, x->shape.d, sizeof p.in);
+	memcpy(p.out, y->shape.d, sizeof p.out);
+	op_steps(x, p.in_step);
+	op_steps(y, p.out_step);
+	if (p.mode == CONSTANT)
+		fill_units(y->data, op_count(y), op_size(y->dtype),
+			op_given(c, 2) ? c->in[2]->data : NULL);
+	pad_axis(&p, 0, x->data, y->data);
+}
+
+/* ---- Expand, Tile -----------------------------------------------------------------------------
+ */
+
+static enum pare_status shape_expand(const struct pare_shape_call *c, struct pare_err *err)
+{
+	struct pare_shape want = { 0 };
+	enum pare_status st = any_type(c, err);
+
+	if (!st)
+		st = pare_const_ints(c, 1, want.d, &want.n, err);
+	if (!st && (pare_shape_elems(&want) < 0 ||
+			   !pare_shape_broadcast(&c->in[0]->shape, &want, &c->out[0].shape)))
+		st = pare_fail(err, PARE_E_FORMAT, "the input does not broadcast to its shape");
+	return st;
+}
+
+static void expand_forward(const struct pare_call *c)
+{
+	struct op_move m = straight(c->out[0]);
+	ptrdiff_t s[PARE_MAX_DIMS];
+	int skip = m.n - c->in[0]->shape.n;
+
+	op_steps(c->in[0], s);
+	for (int k = 0; k < m.n; k++)
+		m.s[k] = k < skip || c->in[0]->shape.d[k - skip] == 1 ? 0 : s[k - skip];
+	op_move_run(&m, c->in[0]->data, c->out[0]->data);
+}
+
+static enum pare_status shape_tile(const struct pare_shape_call *c, struct pare_err *err)
+{
+	const struct pare_shape *x = &c->in[0]->shape;
+	int64_t times[PARE_MAX_DIMS];
+	int n = 0;
+	enum pare_status st = any_type(c, err);
+
+	if (!st)
+		st = pare_const_ints(c, 1, times, &n, err);
+	if (st)
+		return st;
+	if (n != x->n)
+		return pare_fail(err, PARE_E_FORMAT, "%d repeats for %d axes", n, x->n);
+	c->out[0].shape.n = n;
+	for (int k = 0; k < n; k++) {
+		if (times[k] < 0 || times[k] > 1 << 30 || x->d[k] > 1 << 30)
+			return pare_fail(err, PARE_E_FORMAT, "axis %d is repeated %lld times", k,
+				(long long)times[k]);
+		c->out[0].shape.d[k] = x->d[k] * times[k];
+	}
+	return PARE_OK;
+}
+
+/* Axis k becomes two: how often, and what. */
+static void tile_forward(const struct pare_call *c)
+{
+	const struct pare_shape *x = &c->in[0]->shape;
+	struct op_move m = { .n = 2 * x->n, .unit = op_unit(c->in[0]) };
+	ptrdiff_t s[PARE_MAX_DIMS];
+
+	op_steps(c->in[0], s);
+	for (int k = 0; k < x->n; k++) {
+		m.d[2 * k] = x->d[k] ? (size_t)(c->out[0]->shape.d[k] / x->d[k]) : 0;
+		m.d[2 * k + 1] = (size_t)x->d[k];
+		m.s[2 * k] = 0;
+		m.s[2 * k + 1] = s[k];
+	}
+	op_move_run(&m, c->in[0]->data, c->out[0]->data);
+}
+
+/* ---- DepthToSpace, SpaceToDepth ---------------------------------------------------------------
+ */
+
+static const struct pare_attr depth_attrs[] = { { "blocksize", PARE_ATTR_INT, AT(blocksize), 0, 0 },
+	{ "mode", PARE_ATTR_STRING, AT(mode), 0, 0 }, { 0 } };
+
+static const char *refuse_depth(const struct pare_node *n, const void *attr)
+{
+	const struct move *a = attr;
+
+	(void)n;
+	return a->blocksize > 0 && a->blocksize < 1 << 15 ? NULL : "its blocksize is not positive";
+}
+
+static enum pare_status
+shape_depth(const struct pare_shape_call *c, bool to_space, struct pare_err *err)
+{
+	const struct move *a = c->attr;
+	const struct pare_shape *x = &c->in[0]->shape;
+	int64_t b = a->blocksize;
+	enum pare_status st = any_type(c, err);
+
+	if (st)
+		return st;
+	if (x->n != 4 || (to_space ? x->d[1] % (b * b) : x->d[2] % b || x->d[3] % b))
+		return pare_fail(err, PARE_E_FORMAT,
+			"the input does not divide into blocks of %lld", (long long)b);
+	c->out[0].shape = to_space ? (struct pare_shape){ 4,
+		{ x->d[0], x->d[1] / b / b, x->d[2] * b, x->d[3] * b } }
+				   : (struct pare_shape){ 4, { x->d[0], x->d[1] * b * b,
+								     x->d[2] / b, x->d[3] / b } };
+	return PARE_OK;
+}
+
+static enum pare_status shape_to_space(const struct pare_shape_call *c, struct pare_err *err)
+{
+	return shape_depth(c, true, err);
+}
+
+static enum pare_status shape_to_depth(const struct pare_shape_call *c, struct pare_err *err)
+{
+	return shape_depth(c, false, err);
+}
+
+/* Output [N][C][H][by][W][bx] of input [N][by][bx][C][H][W] (DCR) or [N][C][by][bx][H][W] (CRD). */
+static void to_space_forward(const struct pare_call *c)
+{
+	const struct move *a = c->attr;
+	const struct pare_shape *y = &c->out[0]->shape;
+	size_t b = (size_t)a->blocksize;
+	ptrdiff_t s[PARE_MAX_DIMS], ch, block;
+	bool crd = a->mode && !strcmp(a->mode, "CRD");
+
+	op_steps(c->in[0], s);
+	ch = crd ? s[1] * (ptrdiff_t)(b * b) : s[1];
+	block = crd ? s[1] : s[1] * y->d[1];
+	op_move_run(&(struct op_move){ .n = 6,
+			    .d = { (size_t)y->d[0], (size_t)y->d[1], (size_t)y->d[2] / b, b,
+				    (size_t)y->d[3] / b, b },
+			    .s = { s[0], ch, s[2], block * (ptrdiff_t)b, s[3], block },
+			    .unit = op_unit(c->in[0]) },
+		c->in[0]->data, c->out[0]->data);
+}
+
+/* Output [N][by][bx][C][H][W] of input [N][C][H][by][W][bx]. */
+static void to_depth_forward(const struct pare_call *c)
+{
+	const struct move *a = c->attr;
+	const struct pare_shape *x = &c->in[0]->shape, *y = &c->out[0]->shape;
+	size_t b = (size_t)a->blocksize;
+	ptrdiff_t s[PARE_MAX_DIMS];
+
+	op_steps(c->in[0], s);
+	op_move_run(
+		&(struct op_move){ .n = 6,
+			.d = { (size_t)y->d[0], b, b, (size_t)x->d[1], (size_t)y->d[2],
+				(size_t)y->d[3] },
+			.s = { s[0], s[2], s[3], s[1], s[2] * (ptrdiff_t)b, s[3] * (ptrdiff_t)b },
+			.unit = op_unit(c->in[0]) },
+		c->in[0]->data, c->out[0]->data);
+}
+
+/* clang-format off */
+#define MOVED(n, v, least, most, at, sh, fw, fl, ...)                                              \
+	{ .name = n, .since = v, .min_in = least, .max_in = most, .attrs = at,                     \
+	  .attr_size = sizeof(struct move), .shape = sh, .forward = fw, .flow = fl,                \
+	  .quant = PARE_Q_SAME_SCALE, __VA_ARGS__ }
+const struct pare_op pare_ops_move[] = {
+	MOVED("Transpose", 1, 1, 1, transpose_attrs, shape_transpose, transpose_forward,
+	      PARE_FLOW_BLOCK, .flow_at = transpose_flow),
+	MOVED("Concat", 4, 1, -1, concat_attrs, shape_concat, concat_forward, PARE_FLOW_CAT,
+	      .flow_at = concat_flow),
+	MOVED("Split", 13, 1, 2, split_attrs, shape_split, split_forward, PARE_FLOW_BLOCK,
+	      .plain = 2, .max_out = MAX_PARTS),
+	MOVED("Slice", 10, 3, 5, slice_attrs, shape_slice, slice_forward, PARE_FLOW_BLOCK,
+	      .plain = 0x1e, .flow_at = slice_flow),
+	MOVED("Pad", 11, 2, 4, pad_attrs, shape_pad, pad_forward, PARE_FLOW_BLOCK,
+	      .plain = 0xe, .refuse = refuse_pad, .flow_at = spatial_flow),
+	MOVED("Expand", 8, 2, 2, NULL, shape_expand, expand_forward, PARE_FLOW_BLOCK, .plain = 2),
+	MOVED("Tile", 6, 2, 2, NULL, shape_tile, tile_forward, PARE_FLOW_BLOCK, .plain = 2),
+	MOVED("DepthToSpace", 11, 1, 1, depth_attrs, shape_to_space, to_space_forward,
+	      PARE_FLOW_BLOCK, .refuse = refuse_depth),
+	MOVED("SpaceToDepth", 1, 1, 1, depth_attrs, shape_to_depth, to_depth_forward,
+	      PARE_FLOW_BLOCK, .refuse = refuse_depth),
+	{ 0 } };
+/* clang-format on */
