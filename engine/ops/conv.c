@@ -1,0 +1,312 @@
+/* Conv.  X [N, C, spatial…], W [O, C/groups, kernel…], B [O]; 1 to 3 spatial axes. */
+#include "../graph/model.h"
+#include "../run/kernels.h"
+#include <cblas.h>
+#include <string.h>
+
+struct conv {
+	const char *auto_pad;
+	struct pare_ints kernel, pads, strides, dilations;
+	int64_t group;
+};
+
+static const struct pare_attr conv_attrs[] = {
+	{ "auto_pad", PARE_ATTR_STRING, offsetof(struct conv, auto_pad), 0, 0 },
+	{ "dilations", PARE_ATTR_INTS, offsetof(struct conv, dilations), 0, 0 },
+	{ "group", PARE_ATTR_INT, offsetof(struct conv, group), 1, 0 },
+	{ "kernel_shape", PARE_ATTR_INTS, offsetof(struct conv, kernel), 0, 0 },
+	{ "pads", PARE_ATTR_INTS, offsetof(struct conv, pads), 0, 0 },
+	{ "strides", PARE_ATTR_INTS, offsetof(struct conv, strides), 0, 0 },
+	{ 0 },
+};
+
+enum { MAX_EDGE = 1 << 24 }; /* of any axis, kernel, stride and pad: products of two fit */
+
+/* One spatial axis: where the window starts and how many outputs there are. */
+static enum pare_status fit_axis(const struct conv *a, int axis, int rank, int64_t in,
+	int64_t kernel, struct pare_conv *v, int at, struct pare_err *err)
+{
+	int64_t stride = a->strides.n ? a->strides.v[axis] : 1;
+	int64_t dilation = a->dilations.n ? a->dilations.v[axis] : 1;
+	int64_t front = a->pads.n ? a->pads.v[axis] : 0;
+	int64_t back = a->pads.n ? a->pads.v[axis + rank] : 0;
+	int64_t reach, total;
+	bool same = a->auto_pad && !strncmp(a->auto_pad, "SAME_", 5);
+
+	if (stride < 1 || dilation < 1 || kernel < 1 || stride > MAX_EDGE || dilation > MAX_EDGE ||
+		kernel > MAX_EDGE || in > MAX_EDGE || front < -MAX_EDGE || back < -MAX_EDGE ||
+		front > MAX_EDGE || back > MAX_EDGE)
+		return pare_fail(
+			err, PARE_E_FORMAT, "stride, dilation, pad or kernel out of range");
+	if (front < 0 || back < 0)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "negative pads");
+	reach = (kernel - 1) * dilation + 1;
+	if (a->auto_pad && !strcmp(a->auto_pad, "VALID"))
+		front = back = 0;
+	if (same) {
+		total = ((in + stride - 1) / stride - 1) * stride + reach - in;
+		total = total < 0 ? 0 : total;
+		front = !strcmp(a->auto_pad, "SAME_LOWER") ? total - total / 2 : total / 2;
+		back = total - front;
+	}
+	if (in < 1 || in + front + back < reach)
+		return pare_fail(err, PARE_E_FORMAT,
+			"a kernel of %lld does not fit into %lld with its pads", (long long)reach,
+			(long long)in);
+	v->in[at] = (int)in;
+	v->kernel[at] = (int)kernel;
+	v->stride[at] = (int)stride;
+	v->dilation[at] = (int)dilation;
+	v->pad[at] = (int)front;
+	v->out[at] = (int)((in + front + back - reach) / stride + 1);
+	return PARE_OK;
+}
+
+/* The geometry, its spatial axes the last of three. */
+static enum pare_status fit(const struct conv *a, const struct pare_shape *x,
+	const struct pare_shape *w, struct pare_conv *v, struct pare_err *err)
+{
+	int rank = x->n - 2;
+
+	if (rank < 1 || rank > 3 || w->n != x->n)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "%d spatial axes; 1 to 3 can run", rank);
+	if ((a->pads.n && a->pads.n != 2 * rank) || (a->strides.n && a->strides.n != rank) ||
+		(a->dilations.n && a->dilations.n != rank))
+		return pare_fail(
+			err, PARE_E_FORMAT, "pads, strides or dilations have another rank");
+	if (a->group < 1 || x->d[1] < 1 || x->d[1] != w->d[1] * a->group || w->d[0] % a->group ||
+		w->d[0] < 1 || x->d[1] > MAX_EDGE || w->d[0] > MAX_EDGE)
+		return pare_fail(err, PARE_E_FORMAT,
+			"input has %lld channels, weight %lld by %lld in %lld groups",
+			(long long)x->d[1], (long long)w->d[0], (long long)w->d[1],
+			(long long)a->group);
+	*v = (struct pare_conv){
+		.groups = (int)a->group, .c = (int)w->d[1], .o = (int)(w->d[0] / a->group)
+	};
+	for (int i = 0; i < 3; i++)
+		v->in[i] = v->out[i] = v->kernel[i] = v->stride[i] = v->dilation[i] = 1;
+	for (int i = 0; i < rank; i++) {
+		enum pare_status st =
+			fit_axis(a, i, rank, x->d[i + 2], w->d[i + 2], v, 3 - rank + i, err);
+
+		if (st)
+			return st;
+	}
+	return PARE_OK;
+}
+
+static enum pare_status conv_shape(const struct pare_shape_call *c, struct pare_err *err)
+{
+	const struct pare_shape *x = &c->in[0]->shape, *w = &c->in[1]->shape;
+	struct pare_conv v;
+	enum pare_status st;
+
+	if (c->in[0]->dtype != PARE_F32 || c->in[1]->dtype != PARE_F32)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "only float32 can run");
+	if ((st = fit(c->attr, x, w, &v, err)))
+		return st;
+	if (c->n_in > 2 && c->in[2] &&
+		(c->in[2]->dtype != PARE_F32 || pare_shape_elems(&c->in[2]->shape) != w->d[0]))
+		return pare_fail(err, PARE_E_FORMAT, "the bias must be %lld float32 values",
+			(long long)w->d[0]);
+	c->out[0].dtype = PARE_F32;
+	c->out[0].shape = *x;
+	c->out[0].shape.d[1] = w->d[0];
+	for (int i = 2; i < x->n; i++)
+		c->out[0].shape.d[i] = v.out[3 - x->n + i];
+	return PARE_OK;
+}
+
+/* ---- one sample at a time: columns of windows, then a matrix product ---------------------------
+ */
+
+enum { COLUMN_BYTES = 1 << 20 };
+
+struct columns {
+	int k, p; /* terms, output pixels at a time */
+};
+
+static bool is_plain_product(const struct pare_conv *v)
+{
+	for (int i = 0; i < 3; i++)
+		if (v->kernel[i] != 1 || v->stride[i] != 1 || v->in[i] != v->out[i])
+			return false;
+	return true;
+}
+
+static struct columns columns_of(const struct pare_conv *v)
+{
+	int64_t k = (int64_t)v->c * v->kernel[0] * v->kernel[1] * v->kernel[2];
+	int64_t pixels = (int64_t)v->out[0] * v->out[1] * v->out[2];
+	int64_t most = COLUMN_BYTES / (int64_t)sizeof(float) / k;
+
+	most = most < 16 ? 16 : most;
+	return (struct columns){ (int)k, (int)(pixels < most ? pixels : most) };
+}
+
+/* Row (c, d, h, w) of the columns for output pixels from <= p < from + n. */
+static void
+fill_row(const struct pare_conv *v, const float *x, const int at[3], int from, int n, float *to)
+{
+	for (int i = 0; i < n; i++) {
+		int p = from + i, ox = p % v->out[2], oy = p / v->out[2] % v->out[1];
+		int oz = p / v->out[2] / v->out[1];
+		int z = oz * v->stride[0] - v->pad[0] + at[0] * v->dilation[0];
+		int y = oy * v->stride[1] - v->pad[1] + at[1] * v->dilation[1];
+		int c = ox * v->stride[2] - v->pad[2] + at[2] * v->dilation[2];
+		bool there =
+			z >= 0 && z < v->in[0] && y >= 0 && y < v->in[1] && c >= 0 && c < v->in[2];
+
+		to[i] = there ? x[((size_t)z * v->in[1] + y) * v->in[2] + c] : 0;
+	}
+}
+
+static void fill_columns(const struct pare_conv *v, const float *x, int from, int n, float *to)
+{
+	size_t area = (size_t)v->in[0] * v->in[1] * v->in[2];
+	int at[3];
+
+	for (int c = 0; c < v->c; c++, x += area)
+		for (at[0] = 0; at[0] < v->kernel[0]; at[0]++)
+			for (at[1] = 0; at[1] < v->kernel[1]; at[1]++)
+				for (at[2] = 0; at[2] < v->kernel[2]; at[2]++, to += n)
+					fill_row(v, x, at, from, n, to);
+}
+
+/* One group of one sample: out [o][pixels]. */
+static void group_forward(const struct pare_conv *v, const float *x, const float *w,
+	const float *bias, float *out, float *scratch)
+{
+	struct columns m = columns_of(v);
+	int pixels = v->out[0] * v->out[1] * v->out[2];
+
+	for (int o = 0; o < v->o; o++)
+		for (int p = 0; p < pixels; p++)
+			out[(size_t)o * pixels + p] = bias ? bias[o] : 0;
+	if (is_plain_product(v)) {
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, v->o, pixels, m.k, 1, w, m.k,
+			x, pixels, 1, out, pixels);
+		return;
+	}
+	for (int p = 0; p < pixels; p += m.p) {
+		int n = pixels - p < m.p ? pixels - p : m.p;
+
+		fill_columns(v, x, p, n, scratch);
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, v->o, n, m.k, 1, w, m.k,
+			scratch, n, 1, out + p, pixels);
+	}
+}
+
+static void plain_forward(const struct pare_call *c, const struct pare_conv *v)
+{
+	const float *bias = c->n_in > 2 && c->in[2] ? c->in[2]->f32 : NULL;
+	size_t in_size = (size_t)v->c * v->in[0] * v->in[1] * v->in[2];
+	size_t out_size = (size_t)v->o * v->out[0] * v->out[1] * v->out[2];
+	size_t w_size = (size_t)v->o * v->c * v->kernel[0] * v->kernel[1] * v->kernel[2];
+	int64_t n = c->in[0]->shape.d[0];
+
+	for (int64_t i = 0; i < n * v->groups; i++) {
+		size_t g = (size_t)(i % v->groups);
+
+		group_forward(v, c->in[0]->f32 + (size_t)i * in_size, c->in[1]->f32 + g * w_size,
+			bias ? bias + g * v->o : NULL, c->out[0]->f32 + (size_t)i * out_size,
+			c->scratch);
+	}
+}
+
+/* ---- the row -----------------------------------------------------------------------------------
+ */
+
+static enum pare_status conv_prepare(
+	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err)
+{
+	struct pare_conv *v;
+	enum pare_status st;
+
+	if (c->lanes == 1)
+		return PARE_OK;
+	if (!(v = pare_alloc(a, sizeof *v)))
+		return pare_nomem(err, "a convolution");
+	st = fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, v, err);
+	if (!st)
+		st = pare_conv_plan(c->k, v, c->in[1]->f32,
+			c->n_in > 2 && c->in[2] ? c->in[2]->f32 : NULL, a, err);
+	if (!st)
+		*packed = v;
+	return st;
+}
+
+static size_t conv_scratch(const struct pare_call *c)
+{
+	struct pare_conv v;
+	struct columns m;
+
+	if (c->packed)
+		return pare_conv_scratch(c->k, c->packed);
+	if (fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
+		return 0; /* shapes were checked: does not happen */
+	m = columns_of(&v);
+	return is_plain_product(&v) ? 0 : (size_t)m.k * m.p * sizeof(float);
+}
+
+static void conv_forward(const struct pare_call *c)
+{
+	struct pare_finish f = { c->after->add ? c->after->add->f32 : NULL, c->after->lo,
+		c->after->hi };
+	size_t n = (size_t)pare_shape_elems(&c->out[0]->shape);
+	struct pare_conv v;
+
+	if (!c->packed) {
+		if (fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
+			return;
+		plain_forward(c, &v);
+		c->k->finish(c->out[0]->f32, c->out[0]->f32, n, &f);
+		return;
+	}
+	for (int64_t i = 0, batch = c->in[0]->shape.d[0]; i < batch; i++) {
+		size_t x = (size_t)pare_shape_elems(&c->in[0]->shape) / batch * c->lanes;
+		size_t y = n / batch * c->lanes;
+		struct pare_finish g = { f.add ? f.add + i * y : NULL, f.lo, f.hi };
+
+		pare_conv_run(c->k, c->packed, c->in[0]->f32 + i * x, c->out[0]->f32 + i * y, &g,
+			c->scratch);
+	}
+}
+
+static int64_t conv_macs(const struct pare_shape_call *c)
+{
+	const struct pare_shape *w = &c->in[1]->shape;
+
+	return pare_shape_elems(&c->out[0].shape) * pare_shape_span(w, 1, w->n);
+}
+
+static struct pare_weight_at conv_weight(const struct pare_node *n, const void *attr)
+{
+	const struct conv *a = attr;
+
+	return (struct pare_weight_at){ .input = 1,
+		.bias = n->n_in > 2 && n->in[2] >= 0 ? 2 : -1,
+		.out_axis = 0,
+		.in_axis = 1,
+		.groups = (int)a->group,
+		.bias_at = 2 };
+}
+
+const struct pare_op pare_ops_conv[] = {
+	{ .name = "Conv",
+		.since = 1,
+		.min_in = 2,
+		.max_in = 3,
+		.attrs = conv_attrs,
+		.attr_size = sizeof(struct conv),
+		.shape = conv_shape,
+		.forward = conv_forward,
+		.scratch = conv_scratch,
+		.prepare = conv_prepare,
+		.fuses = true,
+		.plain = 1 << 1 | 1 << 2,
+		.macs = conv_macs,
+		.weight = conv_weight,
+		.flow = PARE_FLOW_PRODUCE },
+	{ 0 },
+};

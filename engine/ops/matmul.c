@@ -1,0 +1,230 @@
+/* MatMul, as numpy's: A […, M, K], B […, K, N], leading axes broadcast; one axis = a vector. */
+#include "../graph/model.h"
+#include "../run/kernels.h"
+#include <cblas.h>
+
+/* Shapes with the missing axis of a vector put in. */
+struct sides {
+	struct pare_shape a, b, lead; /* lead: the broadcast leading axes */
+	int64_t m, n, k;
+};
+
+static enum pare_status sides_of(const struct pare_shape *a, const struct pare_shape *b,
+	struct sides *s, struct pare_err *err)
+{
+	struct pare_shape la, lb;
+
+	if (!a->n || !b->n)
+		return pare_fail(err, PARE_E_FORMAT, "a scalar has no axis to multiply along");
+	*s = (struct sides){ .a = *a, .b = *b };
+	if (a->n == 1)
+		s->a = (struct pare_shape){ 2, { 1, a->d[0] } };
+	if (b->n == 1)
+		s->b = (struct pare_shape){ 2, { b->d[0], 1 } };
+	la = s->a;
+	lb = s->b;
+	la.n -= 2;
+	lb.n -= 2;
+	s->m = s->a.d[la.n];
+	s->k = s->a.d[la.n + 1];
+	s->n = s->b.d[lb.n + 1];
+	if (s->b.d[lb.n] != s->k || !pare_shape_broadcast(&la, &lb, &s->lead))
+		return pare_fail(err, PARE_E_FORMAT,
+			"shapes do not multiply: %lld columns, %lld rows", (long long)s->k,
+			(long long)s->b.d[lb.n]);
+	if (s->m > INT32_MAX || s->n > INT32_MAX || s->k > INT32_MAX / 64)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "a matrix this large cannot run");
+	return PARE_OK;
+}
+
+static enum pare_status matmul_shape(const struct pare_shape_call *c, struct pare_err *err)
+{
+	const struct pare_shape *a = &c->in[0]->shape, *b = &c->in[1]->shape;
+	struct pare_shape out;
+	struct sides s;
+	enum pare_status st;
+
+	if (c->in[0]->dtype != PARE_F32 || c->in[1]->dtype != PARE_F32)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "only float32 can run");
+	if ((st = sides_of(a, b, &s, err)))
+		return st;
+	out = s.lead;
+	if (a->n > 1)
+		out.d[out.n++] = s.m;
+	if (b->n > 1)
+		out.d[out.n++] = s.n;
+	c->out[0].dtype = PARE_F32;
+	c->out[0].shape = out;
+	return PARE_OK;
+}
+
+/* Which matrix of a side belongs to matrix i of the result. */
+static int64_t matrix_at(const struct pare_shape *side, const struct pare_shape *lead, int64_t i)
+{
+	int64_t at = 0, by = 1;
+
+	for (int j = 1; j <= lead->n; j++) {
+		int64_t index = i % lead->d[lead->n - j], d;
+
+		i /= lead->d[lead->n - j];
+		if (side->n - 2 < j)
+			continue;
+		d = side->d[side->n - 2 - j];
+		at += d == 1 ? 0 : index * by;
+		by *= d;
+	}
+	return at;
+}
+
+/* How the fast kernel does it: constant B of two axes is a layer on every row of A; constant A is
+ * one on every column of B. */
+enum side { NEITHER, WEIGHT_A, WEIGHT_B };
+
+static enum side weight_side(const struct pare_call *c, const struct sides *s)
+{
+	const struct pare_tensor *a = c->in[0], *b = c->in[1];
+
+	if (c->lanes == 1)
+		return NEITHER;
+	if (b->lanes == 1 && b->data && s->b.n == 2)
+		return WEIGHT_B;
+	if (a->lanes == 1 && a->data && s->a.n == 2)
+		return WEIGHT_A;
+	return NEITHER;
+}
+
+static enum pare_status matmul_prepare(
+	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err)
+{
+	struct pare_conv *v;
+	struct sides s;
+	enum pare_status st = sides_of(&c->in[0]->shape, &c->in[1]->shape, &s, err);
+	enum side side;
+	float *w;
+
+	if (st || (side = weight_side(c, &s)) == NEITHER)
+		return st;
+	v = pare_alloc(a, sizeof *v);
+	w = pare_alloc_n(a, (size_t)(s.n * s.k), sizeof *w);
+	if (!v || !w)
+		return pare_nomem(err, "packed weights");
+	if (side == WEIGHT_A)
+		st = pare_product_plan(
+			c->k, v, (int)s.k, (int)s.m, (int)s.n, c->in[0]->f32, NULL, a, err);
+	else {
+		for (int64_t o = 0; o < s.n; o++)
+			for (int64_t k = 0; k < s.k; k++)
+				w[o * s.k + k] = c->in[1]->f32[k * s.n + o];
+		st = pare_product_plan(c->k, v, (int)s.k, (int)s.n, 1, w, NULL, a, err);
+	}
+	if (!st)
+		*packed = v;
+	return st;
+}
+
+static size_t matmul_scratch(const struct pare_call *c)
+{
+	return c->packed ? pare_conv_scratch(c->k, c->packed) : 0;
+}
+
+static void
+packed_forward(const struct pare_call *c, const struct sides *s, const struct pare_finish *f)
+{
+	enum side side = weight_side(c, s);
+	int64_t lead = pare_shape_span(&s->lead, 0, s->lead.n);
+	int64_t runs = side == WEIGHT_B ? lead * s->m : lead;
+	const float *x = side == WEIGHT_B ? c->in[0]->f32 : c->in[1]->f32;
+	int64_t in = (side == WEIGHT_B ? s->k : s->k * s->n) * c->lanes;
+	int64_t out = (side == WEIGHT_B ? s->n : s->m * s->n) * c->lanes;
+
+	for (int64_t i = 0; i < runs; i++) {
+		struct pare_finish g = { f->add ? f->add + i * out : NULL, f->lo, f->hi };
+
+		pare_conv_run(
+			c->k, c->packed, x + i * in, c->out[0]->f32 + i * out, &g, c->scratch);
+	}
+}
+
+/* out [m][n][lanes] of one matrix, both sides read with or without lanes. */
+static void lanes_forward(const struct pare_call *c, const struct sides *s, const float *a,
+	const float *b, float *out)
+{
+	int la = c->in[0]->lanes, lb = c->in[1]->lanes;
+
+	for (int64_t i = 0; i < s->m; i++)
+		for (int64_t j = 0; j < s->n; j++, out += c->lanes)
+			for (int l = 0; l < c->lanes; l++) {
+				float sum = 0;
+
+				for (int64_t k = 0; k < s->k; k++)
+					sum += a[(i * s->k + k) * la + (la > 1 ? l : 0)] *
+					       b[(k * s->n + j) * lb + (lb > 1 ? l : 0)];
+				out[l] = sum;
+			}
+}
+
+static void matmul_forward(const struct pare_call *c)
+{
+	struct pare_finish f = { c->after->add ? c->after->add->f32 : NULL, c->after->lo,
+		c->after->hi };
+	float *out = c->out[0]->f32;
+	struct sides s;
+	int64_t lead;
+
+	if (sides_of(&c->in[0]->shape, &c->in[1]->shape, &s, NULL))
+		return; /* shapes were checked: does not happen */
+	if (c->packed) {
+		packed_forward(c, &s, &f);
+		return;
+	}
+	lead = pare_shape_span(&s.lead, 0, s.lead.n);
+	for (int64_t i = 0; i < lead; i++) {
+		const float *a =
+			c->in[0]->f32 + matrix_at(&s.a, &s.lead, i) * s.m * s.k * c->in[0]->lanes;
+		const float *b =
+			c->in[1]->f32 + matrix_at(&s.b, &s.lead, i) * s.k * s.n * c->in[1]->lanes;
+		float *to = out + i * s.m * s.n * c->lanes;
+
+		if (c->lanes > 1 || !s.k)
+			lanes_forward(c, &s, a, b, to);
+		else if (s.m && s.n)
+			cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)s.m, (int)s.n,
+				(int)s.k, 1, a, (int)s.k, b, (int)s.n, 0, to, (int)s.n);
+	}
+	c->k->finish(out, out, (size_t)(lead * s.m * s.n * c->lanes), &f);
+}
+
+static int64_t matmul_macs(const struct pare_shape_call *c)
+{
+	const struct pare_shape *a = &c->in[0]->shape;
+
+	return pare_shape_elems(&c->out[0].shape) * a->d[a->n - 1];
+}
+
+/* A layer when one side is a constant matrix; which one, only the graph's owner can tell, so the
+ * second, where exporters put it. */
+static struct pare_weight_at matmul_weight(const struct pare_node *n, const void *attr)
+{
+	(void)n;
+	(void)attr;
+	return (struct pare_weight_at){
+		.input = 1, .bias = -1, .out_axis = 1, .in_axis = 0, .groups = 1
+	};
+}
+
+const struct pare_op pare_ops_matmul[] = {
+	{ .name = "MatMul",
+		.since = 1,
+		.min_in = 2,
+		.max_in = 2,
+		.shape = matmul_shape,
+		.forward = matmul_forward,
+		.scratch = matmul_scratch,
+		.prepare = matmul_prepare,
+		.fuses = true,
+		.mixed = true,
+		.macs = matmul_macs,
+		.weight = matmul_weight,
+		.flow = PARE_FLOW_PRODUCE },
+	{ 0 },
+};

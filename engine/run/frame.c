@@ -1,0 +1,100 @@
+#include "program.h"
+#include <stdlib.h>
+
+static bool bind(struct pare_frame *f, int i)
+{
+	const struct pare_program *p = f->p;
+	const struct pare_step *s = &p->steps[i];
+	struct pare_bound *b = &f->steps[i];
+	char *scratch = f->room + p->room;
+
+	b->in = pare_alloc_n(f->arena, (size_t)s->n->n_in + 1, sizeof *b->in);
+	b->out = pare_alloc_n(f->arena, (size_t)s->n->n_out + 1, sizeof *b->out);
+	if (!b->in || !b->out)
+		return false;
+	pare_step_bind(p, s, f->vars, &b->call, b->in, b->out);
+	b->after = (struct pare_after){ s->add >= 0 ? &f->vars[s->add] : NULL, s->lo, s->hi };
+	b->call.after = s->n->op->fuses ? &b->after : NULL;
+	b->call.scratch = scratch + s->quantized;
+	if (s->act.on) {
+		b->quantized = *b->in[s->entry];
+		b->quantized.data = scratch;
+		b->in[s->entry] = &b->quantized;
+	}
+	return true;
+}
+
+struct pare_frame *pare_frame_new(const struct pare_program *p)
+{
+	struct pare_arena *a = pare_arena_new();
+	struct pare_frame *f = a ? pare_alloc(a, sizeof *f) : NULL;
+	size_t bytes = p->room + p->scratch;
+	int n_vars = p->m->graph.n_vars;
+
+	if (!f) {
+		pare_arena_free(a);
+		return NULL;
+	}
+	f->arena = a;
+	f->p = p;
+	f->vars = pare_alloc_n(a, (size_t)n_vars, sizeof *f->vars);
+	f->steps = pare_alloc_n(a, (size_t)p->n_steps, sizeof *f->steps);
+	f->room = aligned_alloc(64, (bytes + 64) / 64 * 64);
+	if (!f->vars || !f->steps || !f->room)
+		goto fail;
+	for (int i = 0; i < n_vars; i++) {
+		f->vars[i] = p->places[i].t;
+		if (p->places[i].first != PARE_NEVER)
+			f->vars[i].data = f->room + p->places[i].at;
+	}
+	for (int i = 0; i < p->n_steps; i++)
+		if (!bind(f, i))
+			goto fail;
+	return f;
+fail:
+	pare_frame_free(f);
+	return NULL;
+}
+
+void pare_frame_free(struct pare_frame *f)
+{
+	if (!f)
+		return;
+	free(f->room);
+	pare_arena_free(f->arena);
+}
+
+struct pare_tensor *pare_frame_input(struct pare_frame *f, int i)
+{
+	return &f->vars[f->p->m->graph.in[i]];
+}
+
+const struct pare_tensor *pare_frame_output(const struct pare_frame *f, int i)
+{
+	int var = f->p->m->graph.out[i];
+
+	return f->p->places[var].spread ? f->p->places[var].spread : &f->vars[var];
+}
+
+void pare_frame_observe(struct pare_frame *f, pare_observe_fn *fn, void *user)
+{
+	f->observe = fn;
+	f->user = user;
+}
+
+void pare_program_run(const struct pare_program *p, struct pare_frame *f, int from, int to)
+{
+	for (int i = from; i < to; i++) {
+		const struct pare_step *s = &p->steps[i];
+		struct pare_bound *b = &f->steps[i];
+		const struct pare_tensor *x = s->entry >= 0 ? &f->vars[s->n->in[s->entry]] : NULL;
+
+		if (x && f->observe)
+			f->observe(f->user, s->layer, x);
+		if (s->act.on)
+			p->k->quantize(x->f32, b->quantized.f32,
+				(size_t)pare_shape_elems(&x->shape) * x->lanes, s->act.scale,
+				s->act.zero, s->act.lo, s->act.hi);
+		s->n->op->forward(&b->call);
+	}
+}

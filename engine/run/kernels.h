@@ -1,0 +1,93 @@
+/* Vector code: compiled once an instruction set, chosen when the program starts.
+ *
+ * Activations are [channel][pixel][lanes], a lane being a sample, so that one vector register holds
+ * the same element of `lanes` samples and every loop below runs over whole vectors.  All pointers
+ * to activations are aligned to 64.  Kernels are void: who calls them has checked everything. */
+#ifndef PARE_KERNELS_H
+#define PARE_KERNELS_H
+#include "../base/arena.h"
+#include "../base/err.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/* Output channels are computed some at a time.  Weights are packed by such tiles, and tiles differ
+ * by one channel at most: tile i of n has channels from*i … */
+struct pare_tiles {
+	int o, n; /* channels, tiles */
+};
+/* Channels from which tile i starts; pare_tile_from(t, n) is o. */
+static inline int pare_tile_from(const struct pare_tiles *t, int i)
+{
+	return (int)((int64_t)t->o * i / t->n);
+}
+
+enum { PARE_DEPTHWISE_ROWS = 64 }; /* most rows of a kernel that `depthwise` takes */
+
+/* A convolution, or a matrix product (one pixel), laid out for one shape of input.
+ *
+ * A strip of output rows is computed at a time: what it reads of the input is gathered first, with
+ * the padding around it, as [plane][row][column][lanes], planes at an odd distance in cache lines.
+ * Then out[o][p] = bias[o] + sum over k of w[o][k] * strip[pixel[p] + offset[k]]. */
+struct pare_conv {
+	int groups;
+	int c, o;          /* channels in and out, of one group */
+	int in[3], out[3]; /* depth, height, width; 1 where there is none */
+	int kernel[3], stride[3], dilation[3], pad[3]; /* pad: in front */
+	const float *w;    /* [groups][tile][K][channels of the tile], K = c * kernels */
+	const float *bias; /* [groups * o] */
+	/* made by pare_conv_plan */
+	struct pare_tiles tiles;
+	int k;             /* terms of the sum */
+	int strip;         /* output rows of a strip */
+	int step[3];       /* of the input, gathered */
+	int rows, columns; /* of a plane of the strip */
+	int plane;         /* floats from plane to plane */
+	bool direct;       /* the input is read where it lies: nothing to gather */
+	bool depthwise;
+	const int32_t *offset; /* [k], floats */
+	const int32_t *pixel;  /* [strip * out[2]], floats */
+};
+
+/* What is done to a result before it is stored: clamp(result + add, lo, hi); add NULL = nothing. */
+struct pare_finish {
+	const float *add;
+	float lo, hi;
+};
+
+struct pare_kernels {
+	const char *isa;
+	int lanes;
+	int tile_o;   /* most channels of a tile when pixels are many */
+	int tile_o_1; /* and when there is one pixel */
+	/* x: [groups*c][in][lanes], out: [groups*o][out][lanes], scratch: pare_conv_scratch bytes
+	 */
+	void (*conv)(const struct pare_conv *v, const float *x, float *out,
+		const struct pare_finish *f, float *scratch);
+	/* c == o == 1, two dimensions; w: [groups][kernel] */
+	void (*depthwise)(const struct pare_conv *v, const float *x, float *out,
+		const struct pare_finish *f, float *scratch);
+	/* n floats, any lanes; y may be x */
+	void (*finish)(const float *x, float *y, size_t n, const struct pare_finish *f);
+	/* y = (clamp(round_half_even(x / scale) + zero, lo, hi) - zero) * scale */
+	void (*quantize)(const float *x, float *y, size_t n, float scale, int zero, int lo, int hi);
+};
+
+/* Lay a convolution out: `v` comes with groups … pad filled.  w: [groups*o][c][kernel], borrowed;
+ * bias: [groups*o], borrowed, or NULL; what is made lives in `a`. */
+PARE_MUST_CHECK enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *v,
+	const float *w, const float *bias, struct pare_arena *a, struct pare_err *err);
+/* A matrix product as a convolution of `pixels` points: w [o][c]. */
+PARE_MUST_CHECK enum pare_status
+pare_product_plan(const struct pare_kernels *k, struct pare_conv *v, int c, int o, int pixels,
+	const float *w, const float *bias, struct pare_arena *a, struct pare_err *err);
+size_t pare_conv_scratch(const struct pare_kernels *k, const struct pare_conv *v); /* bytes */
+/* Run it by the kernel that the plan chose. */
+void pare_conv_run(const struct pare_kernels *k, const struct pare_conv *v, const float *x,
+	float *out, const struct pare_finish *f, float *scratch);
+
+/* The table for this machine.  The environment's PARE_ISA may name a lesser one. */
+const struct pare_kernels *pare_kernels_best(void);
+/* All that this machine can run, NULL after the last. */
+const struct pare_kernels *pare_kernels_row(int i);
+
+#endif

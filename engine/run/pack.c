@@ -1,0 +1,185 @@
+/* Laying a convolution out: which kernel, how much at a time, weights in the order of its loops. */
+#include "kernels.h"
+#include <string.h>
+
+enum {
+	STRIP_BYTES = 384 * 1024, /* of gathered input: a part of a second-level cache */
+};
+
+/* Kernels of one point read each pixel alone: all pixels are one column.  A kernel that covers its
+ * whole input is a matrix product over all its elements. */
+static void simplify(struct pare_conv *v)
+{
+	bool point = true, whole = true;
+
+	for (int i = 0; i < 3; i++) {
+		point &= v->kernel[i] == 1 && v->stride[i] == 1 && v->pad[i] == 0 &&
+			 v->in[i] == v->out[i];
+		whole &= v->kernel[i] == v->in[i] && v->out[i] == 1 && v->pad[i] == 0 &&
+			 v->dilation[i] == 1;
+	}
+	for (int i = 0; i < 3 && whole; i++) {
+		v->c *= v->kernel[i];
+		v->kernel[i] = v->in[i] = v->stride[i] = 1;
+	}
+	if (point && !whole) {
+		int n = v->in[0] * v->in[1] * v->in[2];
+
+		v->in[0] = v->out[0] = v->in[2] = v->out[2] = 1;
+		v->in[1] = v->out[1] = n;
+	}
+	v->direct = whole;
+}
+
+static int odd(int n)
+{
+	return n | 1;
+}
+
+/* Rows and columns of a strip of `strip` output rows, and floats from plane to plane. */
+static bool size_strip(const struct pare_kernels *k, struct pare_conv *v, int strip)
+{
+	int64_t rows, columns, plane;
+
+	for (int i = 1; i < 3; i++)
+		v->step[i] = v->kernel[i] == 1 ? v->stride[i] : 1;
+	rows = (int64_t)(strip - 1) * v->stride[1] / v->step[1] +
+	       (int64_t)(v->kernel[1] - 1) * v->dilation[1] + 1;
+	columns = (int64_t)(v->out[2] - 1) * v->stride[2] / v->step[2] +
+		  (int64_t)(v->kernel[2] - 1) * v->dilation[2] + 1;
+	if (v->direct)
+		rows = columns = 1;
+	if (rows > INT32_MAX || columns > INT32_MAX || rows * columns > INT32_MAX / k->lanes - 1)
+		return false;
+	plane = v->direct ? k->lanes : (int64_t)odd((int)(rows * columns)) * k->lanes;
+	if (plane * v->c * v->kernel[0] > INT32_MAX)
+		return false;
+	v->strip = strip;
+	v->rows = (int)rows;
+	v->columns = (int)columns;
+	v->plane = (int)plane;
+	return true;
+}
+
+static size_t strip_bytes(const struct pare_conv *v)
+{
+	return (size_t)v->plane * v->c * v->kernel[0] * sizeof(float);
+}
+
+/* As many rows as the cache holds, split evenly. */
+static bool choose_strip(const struct pare_kernels *k, struct pare_conv *v)
+{
+	int n = v->out[1];
+
+	if (!size_strip(k, v, 1))
+		return false;
+	for (int parts = 1;; parts++) {
+		int strip = (n + parts - 1) / parts;
+
+		if (size_strip(k, v, strip) && (strip == 1 || strip_bytes(v) <= STRIP_BYTES))
+			return true;
+		if (strip == 1)
+			return false;
+	}
+}
+
+static void fill_tables(
+	const struct pare_kernels *k, const struct pare_conv *v, int32_t *offset, int32_t *pixel)
+{
+	int lanes = k->lanes;
+
+	for (int c = 0; c < v->c * v->kernel[0]; c++)
+		for (int y = 0; y < v->kernel[1]; y++)
+			for (int x = 0; x < v->kernel[2]; x++)
+				*offset++ = c * v->plane +
+					    (y * v->dilation[1] * v->columns + x * v->dilation[2]) *
+						    lanes;
+	for (int y = 0; y < v->strip; y++)
+		for (int x = 0; x < v->out[2]; x++)
+			*pixel++ = (y * v->stride[1] / v->step[1] * v->columns +
+					   x * v->stride[2] / v->step[2]) *
+				   lanes;
+}
+
+static void pack_weights(const struct pare_conv *v, const float *w, float *to)
+{
+	for (int g = 0; g < v->groups; g++, w += (size_t)v->o * v->k)
+		for (int i = 0; i < v->tiles.n; i++) {
+			int from = pare_tile_from(&v->tiles, i);
+			int end = pare_tile_from(&v->tiles, i + 1);
+
+			for (int j = 0; j < v->k; j++)
+				for (int o = from; o < end; o++)
+					*to++ = w[(size_t)o * v->k + j];
+		}
+}
+
+static bool is_depthwise(const struct pare_conv *v)
+{
+	return v->c == 1 && v->o == 1 && v->in[0] == 1 && v->out[0] == 1 && v->kernel[0] == 1 &&
+	       v->kernel[1] <= PARE_DEPTHWISE_ROWS;
+}
+
+enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *v, const float *w,
+	const float *bias, struct pare_arena *a, struct pare_err *err)
+{
+	size_t kernel = (size_t)v->kernel[0] * v->kernel[1] * v->kernel[2];
+	int32_t *offset, *pixel;
+	float *packed;
+	int tile;
+
+	v->bias = bias ? bias : pare_alloc_n(a, (size_t)v->groups * v->o, sizeof *bias);
+	if (!v->bias)
+		return pare_nomem(err, "a bias");
+	if (v->c * kernel > INT32_MAX / 64)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "more than 2^25 terms in a sum");
+	v->k = (int)(v->c * kernel);
+	v->depthwise = is_depthwise(v);
+	if (v->depthwise) {
+		v->w = w;
+		return PARE_OK;
+	}
+	simplify(v);
+	if (!choose_strip(k, v))
+		return pare_fail(err, PARE_E_UNSUPPORTED, "a row of its input is too large");
+	tile = v->out[1] * v->out[2] == 1 ? k->tile_o_1 : k->tile_o;
+	v->tiles = (struct pare_tiles){ v->o, (v->o + tile - 1) / tile };
+	offset = pare_alloc_n(a, (size_t)v->k, sizeof *offset);
+	pixel = pare_alloc_n(a, (size_t)v->strip * v->out[2], sizeof *pixel);
+	packed = pare_alloc_n(a, (size_t)v->groups * v->o * v->k, sizeof *packed);
+	if (!offset || !pixel || !packed)
+		return pare_nomem(err, "packed weights");
+	fill_tables(k, v, offset, pixel);
+	pack_weights(v, w, packed);
+	v->offset = offset;
+	v->pixel = pixel;
+	v->w = packed;
+	return PARE_OK;
+}
+
+enum pare_status pare_product_plan(const struct pare_kernels *k, struct pare_conv *v, int c, int o,
+	int pixels, const float *w, const float *bias, struct pare_arena *a, struct pare_err *err)
+{
+	*v = (struct pare_conv){ .groups = 1,
+		.c = c,
+		.o = o,
+		.in = { 1, pixels, 1 },
+		.out = { 1, pixels, 1 },
+		.kernel = { 1, 1, 1 },
+		.stride = { 1, 1, 1 },
+		.dilation = { 1, 1, 1 } };
+	return pare_conv_plan(k, v, w, bias, a, err);
+}
+
+size_t pare_conv_scratch(const struct pare_kernels *k, const struct pare_conv *v)
+{
+	if (v->depthwise)
+		return (size_t)v->in[2] * k->lanes * sizeof(float);
+	return v->direct ? 0 : strip_bytes(v);
+}
+
+void pare_conv_run(const struct pare_kernels *k, const struct pare_conv *v, const float *x,
+	float *out, const struct pare_finish *f, float *scratch)
+{
+	(v->depthwise ? k->depthwise : k->conv)(v, x, out, f, scratch);
+}

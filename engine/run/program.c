@@ -1,0 +1,470 @@
+#include "program.h"
+#include <math.h>
+#include <string.h>
+
+enum { ALIGN = 64 };
+
+/* What is needed while a program is built. */
+struct builder {
+	struct pare_program *p;
+	const struct pare_graph *g;
+	struct pare_known *known; /* [n_vars] */
+	int *uses;                /* [n_vars]: readers, graph outputs counted */
+	int *reader;              /* [n_vars]: the last node that reads it */
+	int *layer_of;            /* [n_nodes] */
+	bool *joined;             /* [n_nodes]: carried out by an earlier node's step */
+	struct pare_err *err;
+};
+
+static size_t aligned(size_t n)
+{
+	return (n + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+static bool is_constant(const struct builder *b, int var)
+{
+	return b->known[var].value;
+}
+
+static const char *var_name(const struct builder *b, int var)
+{
+	return b->g->vars[var].name ? b->g->vars[var].name : "?";
+}
+
+/* ---- values ------------------------------------------------------------------------------------
+ */
+
+static enum pare_status take_shapes(struct builder *b, const struct pare_shape *inputs)
+{
+	struct pare_program *p = b->p;
+	struct pare_shape *own = NULL;
+	enum pare_status st;
+
+	if (!inputs) {
+		own = pare_alloc_n(p->arena, (size_t)b->g->n_in, sizeof *own);
+		if (!own)
+			return pare_nomem(b->err, "shapes");
+		if (!pare_model_sample_shapes(p->m, own))
+			return pare_fail(b->err, PARE_E_UNSUPPORTED,
+				"an input has axes of no known length beside the batch; give its "
+				"shape");
+		inputs = own;
+	}
+	if ((st = pare_graph_infer(b->g, inputs, false, p->arena, b->known, b->err)))
+		return st;
+	for (int i = 0; i < b->g->n_vars; i++) {
+		const struct pare_known *k = &b->known[i];
+		struct pare_place *v = &p->places[i];
+
+		v->first = v->last = PARE_NEVER;
+		if (k->value) {
+			v->constant = k->value;
+			v->t = *k->value;
+			continue;
+		}
+		v->t = (struct pare_tensor){
+			.dtype = k->dtype, .lanes = p->lanes, .shape = k->shape
+		};
+	}
+	return PARE_OK;
+}
+
+/* Constants, lane by lane: the same value `lanes` times. */
+static const struct pare_tensor *spread(struct builder *b, int var)
+{
+	struct pare_place *v = &b->p->places[var];
+	size_t size = pare_dtype_bits(v->t.dtype) / 8, n, lanes = (size_t)b->p->lanes;
+	struct pare_tensor *t;
+	char *to;
+
+	if (v->spread || b->p->lanes == 1)
+		return v->spread ? v->spread : v->constant;
+	n = (size_t)pare_shape_elems(&v->t.shape);
+	t = pare_memdup(b->p->arena, &v->t, sizeof *t);
+	to = pare_alloc_n(b->p->arena, n, size * lanes);
+	if (!t || !to)
+		return NULL;
+	t->lanes = b->p->lanes;
+	t->data = to;
+	for (size_t i = 0; i < n; i++)
+		for (size_t l = 0; l < lanes; l++, to += size)
+			memcpy(to, (const char *)v->t.data + i * size, size);
+	return v->spread = t;
+}
+
+/* ---- steps -------------------------------------------------------------------------------------
+ */
+
+static bool all_known(const struct builder *b, const struct pare_node *n)
+{
+	for (int i = 0; i < n->n_out; i++)
+		if (n->out[i] >= 0 && !is_constant(b, n->out[i]))
+			return false;
+	return true;
+}
+
+static enum pare_status check_node(const struct builder *b, const struct pare_node *n)
+{
+	if (!n->op || !n->op->forward)
+		return pare_fail(b->err, PARE_E_UNSUPPORTED, "node '%s' (%s): %s", n->name,
+			n->op_type, n->why ? n->why : "this operator cannot run");
+	for (int i = 0; i < n->n_in && i < 32; i++)
+		if (b->p->lanes > 1 && (n->op->plain >> i & 1) && n->in[i] >= 0 &&
+			!is_constant(b, n->in[i]))
+			return pare_fail(b->err, PARE_E_UNSUPPORTED,
+				"node '%s' (%s): input '%s' is not constant, so samples cannot run "
+				"side by side",
+				n->name, n->op_type, var_name(b, n->in[i]));
+	return PARE_OK;
+}
+
+static enum pare_status
+take_constants(struct builder *b, const struct pare_node *n, const struct pare_tensor **constant)
+{
+	bool none = true; /* no input has lanes yet */
+
+	for (int i = 0; i < n->n_in; i++)
+		if (n->in[i] >= 0 && !is_constant(b, n->in[i]))
+			none = false;
+	for (int i = 0; i < n->n_in; i++) {
+		bool plain = i < 32 && (n->op->plain >> i & 1);
+
+		if (n->in[i] < 0 || !is_constant(b, n->in[i]))
+			continue;
+		if (plain || (n->op->mixed && !none)) {
+			constant[i] = b->p->places[n->in[i]].constant;
+			continue;
+		}
+		if (!(constant[i] = spread(b, n->in[i])))
+			return pare_nomem(b->err, "a constant on all lanes");
+		none = false;
+	}
+	return PARE_OK;
+}
+
+/* The one node that reads `var`; -1 when there are more, or it leaves the graph. */
+static int only_reader(const struct builder *b, int var)
+{
+	return b->uses[var] == 1 ? b->reader[var] : -1;
+}
+
+static bool same_tensor(const struct builder *b, int x, int y)
+{
+	return b->known[x].dtype == PARE_F32 && b->known[y].dtype == PARE_F32 &&
+	       pare_shape_equal(&b->known[x].shape, &b->known[y].shape);
+}
+
+/* A sum of the step's result and something that is there before the step runs. */
+static bool join_add(struct builder *b, struct pare_step *s, const struct pare_node *n)
+{
+	int other;
+
+	if (!n->op || !n->op->adds || n->n_in != 2)
+		return false;
+	other = n->in[n->in[0] == s->out];
+	if (other < 0 || is_constant(b, other) || !same_tensor(b, other, s->out) ||
+		!same_tensor(b, n->out[0], s->out) || b->g->vars[other].producer >= s->node)
+		return false;
+	s->add = other;
+	return true;
+}
+
+static bool join_clamp(struct builder *b, struct pare_step *s, const struct pare_node *n)
+{
+	const struct pare_tensor *in[8] = { 0 };
+	struct pare_call c = {
+		.node = n, .attr = n->attr, .lanes = b->p->lanes, .n_in = n->n_in, .in = in
+	};
+	float lo = -INFINITY, hi = INFINITY;
+
+	if (!n->op || !n->op->clamp || n->n_in > 8 || n->in[0] != s->out ||
+		!same_tensor(b, n->out[0], s->out))
+		return false;
+	for (int i = 0; i < n->n_in; i++)
+		if (n->in[i] >= 0)
+			in[i] = &b->p->places[n->in[i]].t;
+	if (!n->op->clamp(&c, &lo, &hi))
+		return false;
+	s->lo = lo;
+	s->hi = hi;
+	return true;
+}
+
+/* What follows a node and can be done to its result before it is stored: an addition, a clamp. */
+static void join(struct builder *b, struct pare_step *s)
+{
+	int next = only_reader(b, s->out);
+
+	if (!s->n->op->fuses || b->known[s->out].dtype != PARE_F32)
+		return;
+	if (next >= 0 && join_add(b, s, &b->g->nodes[next])) {
+		b->joined[next] = true;
+		s->out = b->g->nodes[next].out[0];
+		next = only_reader(b, s->out);
+	}
+	if (next >= 0 && join_clamp(b, s, &b->g->nodes[next])) {
+		b->joined[next] = true;
+		s->out = b->g->nodes[next].out[0];
+	}
+}
+
+/* The input through which the activation enters a layer. */
+static int entry_of(const struct builder *b, const struct pare_step *s)
+{
+	for (int i = 0; s->layer >= 0 && i < s->n->n_in; i++)
+		if (i != b->p->m->weight_at[s->layer].input && s->n->in[i] >= 0 &&
+			!is_constant(b, s->n->in[i]) && b->known[s->n->in[i]].dtype == PARE_F32)
+			return i;
+	return -1;
+}
+
+static enum pare_status add_step(struct builder *b, int node, const struct pare_act_quant *acts)
+{
+	struct pare_program *p = b->p;
+	const struct pare_node *n = &b->g->nodes[node];
+	struct pare_step *s = &p->steps[p->n_steps];
+	enum pare_status st = check_node(b, n);
+
+	if (st)
+		return st;
+	*s = (struct pare_step){ .node = node,
+		.n = n,
+		.layer = b->layer_of[node],
+		.out = n->out[0],
+		.add = -1,
+		.lo = -INFINITY,
+		.hi = INFINITY };
+	if (!(s->constant = pare_alloc_n(p->arena, (size_t)n->n_in + 1, sizeof *s->constant)))
+		return pare_nomem(b->err, "a step");
+	if ((st = take_constants(b, n, s->constant)))
+		return st;
+	if (s->out >= 0)
+		join(b, s);
+	s->entry = entry_of(b, s);
+	if (s->layer >= 0) {
+		p->step_of_layer[s->layer] = p->n_steps;
+		if (acts && acts[s->layer].on && s->entry >= 0)
+			s->act = acts[s->layer];
+	}
+	p->n_steps++;
+	return PARE_OK;
+}
+
+static void count_uses(struct builder *b)
+{
+	for (int i = 0; i < b->g->n_nodes; i++)
+		for (int j = 0; j < b->g->nodes[i].n_in; j++)
+			if (b->g->nodes[i].in[j] >= 0) {
+				b->uses[b->g->nodes[i].in[j]]++;
+				b->reader[b->g->nodes[i].in[j]] = i;
+			}
+	for (int i = 0; i < b->g->n_out; i++)
+		b->uses[b->g->out[i]] += 2; /* never joined into something else */
+}
+
+static enum pare_status make_steps(struct builder *b, const struct pare_act_quant *acts)
+{
+	const struct pare_model *m = b->p->m;
+
+	for (int i = 0; i < m->info.n_layers; i++)
+		b->p->step_of_layer[i] = -1;
+	for (int i = 0; i < b->g->n_nodes; i++)
+		b->layer_of[i] = -1;
+	for (int i = 0; i < m->info.n_layers; i++)
+		b->layer_of[m->layers[i].node] = i;
+	count_uses(b);
+	for (int i = 0; i < b->g->n_nodes; i++) {
+		enum pare_status st;
+
+		if (b->joined[i] || all_known(b, &b->g->nodes[i]))
+			continue;
+		if ((st = add_step(b, i, acts)))
+			return st;
+	}
+	return PARE_OK;
+}
+
+/* ---- where everything lies ---------------------------------------------------------------------
+ */
+
+static void written(struct builder *b, int var, int step)
+{
+	if (var >= 0 && !is_constant(b, var))
+		b->p->places[var].first = b->p->places[var].last = step;
+}
+
+static void read(struct builder *b, int var, int step)
+{
+	if (var >= 0 && !is_constant(b, var) && b->p->places[var].last < step)
+		b->p->places[var].last = step;
+}
+
+static enum pare_status find_lifetimes(struct builder *b)
+{
+	struct pare_program *p = b->p;
+
+	for (int i = 0; i < b->g->n_in; i++)
+		written(b, b->g->in[i], PARE_BEFORE);
+	for (int i = 0; i < p->n_steps; i++) {
+		const struct pare_step *s = &p->steps[i];
+
+		for (int j = 0; j < s->n->n_in; j++)
+			read(b, s->n->in[j], i);
+		read(b, s->add, i);
+		for (int j = 1; j < s->n->n_out; j++)
+			written(b, s->n->out[j], i);
+		written(b, s->out, i);
+	}
+	for (int i = 0; i < b->g->n_out; i++) {
+		read(b, b->g->out[i], p->n_steps);
+		if (is_constant(b, b->g->out[i]) && !spread(b, b->g->out[i]))
+			return pare_nomem(b->err, "a constant output");
+	}
+	for (int i = 0; i < b->g->n_vars; i++) {
+		struct pare_place *v = &p->places[i];
+		size_t bytes;
+
+		if (v->first == PARE_NEVER)
+			continue;
+		if (!pare_dtype_bytes(v->t.dtype, pare_shape_elems(&v->t.shape), &bytes))
+			return pare_fail(b->err, PARE_E_UNSUPPORTED, "'%s' is too large to run",
+				var_name(b, i));
+		v->bytes = aligned(bytes * (size_t)p->lanes);
+	}
+	return PARE_OK;
+}
+
+void pare_step_bind(const struct pare_program *p, const struct pare_step *s,
+	struct pare_tensor *vars, struct pare_call *c, const struct pare_tensor **in,
+	struct pare_tensor **out)
+{
+	for (int i = 0; i < s->n->n_in; i++)
+		in[i] = s->constant[i]     ? s->constant[i]
+			: s->n->in[i] >= 0 ? &vars[s->n->in[i]]
+					   : NULL;
+	for (int i = 0; i < s->n->n_out; i++)
+		out[i] = s->n->out[i] >= 0 ? &vars[i ? s->n->out[i] : s->out] : NULL;
+	*c = (struct pare_call){ .node = s->n,
+		.attr = s->n->attr,
+		.lanes = p->lanes,
+		.n_in = s->n->n_in,
+		.n_out = s->n->n_out,
+		.in = in,
+		.out = out,
+		.k = p->k,
+		.packed = s->packed };
+}
+
+/* Rows lay out their constants and say what scratch they need. */
+static enum pare_status prepare_steps(struct builder *b)
+{
+	struct pare_program *p = b->p;
+	struct pare_tensor *vars = pare_alloc_n(p->arena, (size_t)b->g->n_vars, sizeof *vars);
+
+	if (!vars)
+		return pare_nomem(b->err, "a program");
+	for (int i = 0; i < b->g->n_vars; i++)
+		vars[i] = p->places[i].t;
+	for (int i = 0; i < p->n_steps; i++) {
+		struct pare_step *s = &p->steps[i];
+		const struct pare_tensor **in =
+			pare_alloc_n(p->arena, (size_t)s->n->n_in + 1, sizeof *in);
+		struct pare_tensor **out =
+			pare_alloc_n(p->arena, (size_t)s->n->n_out + 1, sizeof *out);
+		enum pare_status st = PARE_OK;
+		struct pare_call c;
+
+		if (!in || !out)
+			return pare_nomem(b->err, "a program");
+		pare_step_bind(p, s, vars, &c, in, out);
+		if (s->n->op->prepare)
+			st = s->n->op->prepare(&c, p->arena, &s->packed, b->err);
+		if (st)
+			return pare_wrap(b->err, st, "node '%s' (%s)", s->n->name, s->n->op_type);
+		c.packed = s->packed;
+		s->scratch = s->n->op->scratch ? aligned(s->n->op->scratch(&c)) : 0;
+		if (s->act.on)
+			s->quantized = p->places[s->n->in[s->entry]].bytes;
+		if (s->scratch + s->quantized > p->scratch)
+			p->scratch = s->scratch + s->quantized;
+	}
+	return PARE_OK;
+}
+
+static enum pare_status build(struct builder *b, const struct pare_program_spec *spec)
+{
+	struct pare_program *p = b->p;
+	struct pare_arena *a = p->arena;
+	size_t vars = (size_t)b->g->n_vars, nodes = (size_t)b->g->n_nodes;
+	enum pare_status st;
+
+	p->steps = pare_alloc_n(a, nodes, sizeof *p->steps);
+	p->places = pare_alloc_n(a, vars, sizeof *p->places);
+	p->step_of_layer = pare_alloc_n(a, (size_t)p->m->info.n_layers, sizeof(int));
+	b->known = pare_alloc_n(a, vars, sizeof *b->known);
+	b->uses = pare_alloc_n(a, vars, sizeof *b->uses);
+	b->reader = pare_alloc_n(a, vars, sizeof *b->reader);
+	b->layer_of = pare_alloc_n(a, nodes, sizeof *b->layer_of);
+	b->joined = pare_alloc_n(a, nodes, sizeof *b->joined);
+	if (!p->steps || !p->places || !p->step_of_layer || !b->known || !b->uses || !b->reader ||
+		!b->layer_of || !b->joined)
+		return pare_nomem(b->err, "a program");
+	for (int i = 0; i < b->g->n_nodes;
+		i++) /* before shapes: this names the node that cannot run */
+		if (!b->g->nodes[i].op && (st = check_node(b, &b->g->nodes[i])))
+			return st;
+	if ((st = take_shapes(b, spec->inputs)) || (st = make_steps(b, spec->acts)) ||
+		(st = find_lifetimes(b)) || (st = prepare_steps(b)))
+		return st;
+	return pare_places_lay(p->places, b->g->n_vars, &p->room, a, b->err);
+}
+
+enum pare_status pare_program_new(const struct pare_model *m, const struct pare_program_spec *spec,
+	struct pare_program **out, struct pare_err *err)
+{
+	const struct pare_kernels *k = pare_kernels_best();
+	struct pare_arena *a;
+	struct builder b = { .g = &m->graph, .err = err };
+	enum pare_status st;
+
+	if (spec->lanes != 0 && spec->lanes != 1 && spec->lanes != k->lanes)
+		return pare_fail(
+			err, PARE_E_ARG, "%d lanes; this processor has %d", spec->lanes, k->lanes);
+	if (!(a = pare_arena_new()))
+		return pare_nomem(err, "a program");
+	if (!(b.p = pare_alloc(a, sizeof *b.p))) {
+		pare_arena_free(a);
+		return pare_nomem(err, "a program");
+	}
+	b.p->arena = a;
+	b.p->m = m;
+	b.p->k = k;
+	b.p->lanes = spec->lanes ? spec->lanes : k->lanes;
+	st = build(&b, spec);
+	if (st)
+		pare_arena_free(a);
+	else
+		*out = b.p;
+	return st;
+}
+
+void pare_program_free(struct pare_program *p)
+{
+	if (p)
+		pare_arena_free(p->arena);
+}
+
+int pare_program_lanes(const struct pare_program *p)
+{
+	return p->lanes;
+}
+
+int pare_program_steps(const struct pare_program *p)
+{
+	return p->n_steps;
+}
+
+int pare_program_step_of_layer(const struct pare_program *p, int layer)
+{
+	return p->step_of_layer[layer];
+}

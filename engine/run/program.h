@@ -1,0 +1,73 @@
+/* The inside of programs and frames. */
+#ifndef PARE_PROGRAM_H
+#define PARE_PROGRAM_H
+#include "kernels.h"
+#include "run.h"
+
+enum { PARE_BEFORE = -1, PARE_NEVER = -2 }; /* beside the number of a step */
+
+struct pare_place {                         /* a var as the program sees it */
+	struct pare_tensor t;               /* constants: with data, lanes 1 */
+	const struct pare_tensor *constant; /* NULL = it lies in the frame, if `first` says so */
+	const struct pare_tensor *spread;   /* a constant on all lanes, where someone needs it */
+	int first, last;                    /* steps that write and last read it */
+	size_t at, bytes;                   /* in the frame */
+};
+
+struct pare_step {
+	int node; /* the first of those that it carries out */
+	const struct pare_node *n;
+	int layer;                           /* -1 = none */
+	int out;                             /* var of output 0: of the last node joined */
+	int add;                             /* var added to the result; -1 = none */
+	float lo, hi;                        /* clamp */
+	const struct pare_tensor **constant; /* [n->n_in]; NULL = absent or in the frame */
+	const void *packed;
+	size_t scratch; /* bytes for the row, after `quantized` */
+	int entry;      /* input through which the layer's activation enters; -1 = none */
+	struct pare_act_quant act; /* of it */
+	size_t quantized;          /* bytes of it */
+};
+
+struct pare_program {
+	struct pare_arena *arena;
+	const struct pare_model *m;
+	const struct pare_kernels *k;
+	int lanes;
+	int n_steps;
+	struct pare_step *steps;
+	struct pare_place *places; /* [n_vars] */
+	int *step_of_layer;        /* [n_layers] */
+	size_t room, scratch;      /* bytes of a frame: activations, then scratch */
+};
+
+struct pare_bound { /* a step in this frame */
+	struct pare_call call;
+	struct pare_after after;
+	struct pare_tensor quantized; /* stands for the entry where the layer has a quantizer */
+	const struct pare_tensor **in;
+	struct pare_tensor **out;
+};
+
+struct pare_frame {
+	struct pare_arena *arena;
+	const struct pare_program *p;
+	char *room; /* activations, then scratch; malloc'ed, not zeroed */
+	struct pare_tensor *vars;
+	struct pare_bound *steps;
+	pare_observe_fn *observe;
+	void *user;
+};
+
+/* Places activations in the frame so that those alive at once do not overlap: largest first, each
+ * as low as it fits. */
+PARE_MUST_CHECK enum pare_status pare_places_lay(
+	struct pare_place *places, int n, size_t *room, struct pare_arena *a, struct pare_err *err);
+
+/* The tensors of a step without the data of activations, as `prepare` and `scratch` see them, or,
+ * in a frame, with it.  in: [n_in], out: [n_out], of `var` tensors [n_vars]. */
+void pare_step_bind(const struct pare_program *p, const struct pare_step *s,
+	struct pare_tensor *vars, struct pare_call *c, const struct pare_tensor **in,
+	struct pare_tensor **out);
+
+#endif
