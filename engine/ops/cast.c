@@ -1,0 +1,200 @@
+/* Casts between all types that are whole bytes.  Integers go by way of int64 (so that they wrap
+ * around), all else by way of double. */
+#include "kit.h"
+#include <math.h>
+
+struct cast {
+	int64_t to, saturate;
+};
+static const struct pare_attr cast_attrs[] = { { "to", PARE_ATTR_INT, offsetof(struct cast, to), 0,
+						       0 },
+	{ "saturate", PARE_ATTR_INT, offsetof(struct cast, saturate), 1, 0 }, { 0 } };
+
+/* ONNX's TensorProto.DataType to ours. */
+static const enum pare_dtype types[] = { [1] = PARE_F32,
+	[2] = PARE_U8,
+	[3] = PARE_I8,
+	[4] = PARE_U16,
+	[5] = PARE_I16,
+	[6] = PARE_I32,
+	[7] = PARE_I64,
+	[9] = PARE_BOOL,
+	[10] = PARE_F16,
+	[11] = PARE_F64,
+	[12] = PARE_U32,
+	[13] = PARE_U64,
+	[16] = PARE_BF16 };
+
+static enum pare_dtype cast_type(const struct cast *a)
+{
+	return a->to > 0 && a->to < (int64_t)(sizeof types / sizeof types[0]) ? types[a->to]
+									      : PARE_UNDEFINED;
+}
+
+static const char *refuse_cast(const struct pare_node *n, const void *attr)
+{
+	(void)n;
+	return cast_type(attr) ? NULL : "the type that it casts to";
+}
+
+static enum pare_status shape_cast(const struct pare_shape_call *c, struct pare_err *err)
+{
+	enum pare_status st = op_types(c, 0, OP_BYTES, err);
+
+	if (st)
+		return st;
+	st = pare_shape_same(c, err);
+	c->out[0].dtype = cast_type(c->attr);
+	return st;
+}
+
+static enum pare_status shape_cast_like(const struct pare_shape_call *c, struct pare_err *err)
+{
+	enum pare_status st = op_types(c, 0, OP_BYTES, err);
+
+	if (!st)
+		st = op_types(c, 1, OP_BYTES, err);
+	if (st)
+		return st;
+	st = pare_shape_same(c, err);
+	c->out[0].dtype = c->in[1]->dtype;
+	return st;
+}
+
+static bool is_real(enum pare_dtype t)
+{
+	return t == PARE_F32 || t == PARE_F64 || t == PARE_F16 || t == PARE_BF16;
+}
+
+#define GET(D, T, field)                                                                           \
+	case PARE_##D:                                                                             \
+		for (size_t i = 0; i < n; i++)                                                     \
+			v[i] = (V)((const T *)p)[i];                                               \
+		break;
+#define PUT(D, T, field)                                                                           \
+	case PARE_##D:                                                                             \
+		for (size_t i = 0; i < n; i++)                                                     \
+			((T *)p)[i] = (T)v[i];                                                     \
+		break;
+#define INTEGERS(X)                                                                                \
+	X(I8, int8_t, )                                                                            \
+	X(U8, uint8_t, )                                                                           \
+	X(I16, int16_t, )                                                                          \
+	X(U16, uint16_t, )                                                                         \
+	X(I32, int32_t, )                                                                          \
+	X(U32, uint32_t, )                                                                         \
+	X(I64, int64_t, )                                                                          \
+	X(U64, uint64_t, )
+
+static void get_integers(enum pare_dtype t, const void *p, size_t n, int64_t *v)
+{
+	typedef int64_t V;
+
+	switch (t) {
+		INTEGERS(GET)
+		GET(BOOL, uint8_t, )
+	default:
+		break;
+	}
+}
+
+static void get_reals(enum pare_dtype t, const void *p, size_t n, double *v)
+{
+	typedef double V;
+
+	switch (t) {
+		INTEGERS(GET)
+		GET(BOOL, uint8_t, )
+		GET(F32, float, )
+		GET(F64, double, )
+	case PARE_F16:
+	case PARE_BF16:
+		for (size_t i = 0; i < n; i++)
+			v[i] = t == PARE_F16 ? pare_f16_to_f32(((const uint16_t *)p)[i])
+					     : pare_bf16_to_f32(((const uint16_t *)p)[i]);
+		break;
+	default:
+		break;
+	}
+}
+
+static void put_integers(enum pare_dtype t, void *p, size_t n, const int64_t *v)
+{
+	switch (t) {
+		INTEGERS(PUT)
+	case PARE_BOOL:
+		for (size_t i = 0; i < n; i++)
+			((uint8_t *)p)[i] = v[i] != 0;
+		break;
+	default:
+		break;
+	}
+}
+
+static void put_reals(enum pare_dtype t, void *p, size_t n, const double *v)
+{
+	switch (t) {
+		PUT(F32, float, )
+		PUT(F64, double, )
+	case PARE_F16:
+	case PARE_BF16:
+		for (size_t i = 0; i < n; i++)
+			((uint16_t *)p)[i] = t == PARE_F16 ? pare_f32_to_f16((float)v[i])
+							   : pare_f32_to_bf16((float)v[i]);
+		break;
+	case PARE_BOOL:
+		for (size_t i = 0; i < n; i++)
+			((uint8_t *)p)[i] = v[i] != 0;
+		break;
+	default:
+		break;
+	}
+}
+
+/* What no integer can hold becomes the lowest one, as the processor does it. */
+static int64_t truncated(double v)
+{
+	return v >= -0x1p63 && v < 0x1p63  ? (int64_t)v
+	       : v >= 0x1p63 && v < 0x1p64 ? (int64_t)(uint64_t)v
+					   : INT64_MIN;
+}
+
+static void cast_forward(const struct pare_call *c)
+{
+	enum { CHUNK = 256 };
+	const struct pare_tensor *x = c->in[0], *y = c->out[0];
+	size_t total = op_count(y);
+
+	for (size_t at = 0; at < total; at += CHUNK) {
+		size_t n = total - at < CHUNK ? total - at : CHUNK;
+		const void *in = x->u8 + at * op_size(x->dtype);
+		void *out = y->u8 + at * op_size(y->dtype);
+		int64_t whole[CHUNK];
+		double real[CHUNK];
+
+		if (!is_real(x->dtype) && !is_real(y->dtype)) {
+			get_integers(x->dtype, in, n, whole);
+			put_integers(y->dtype, out, n, whole);
+			continue;
+		}
+		get_reals(x->dtype, in, n, real);
+		if (is_real(y->dtype) || y->dtype == PARE_BOOL) {
+			put_reals(y->dtype, out, n, real);
+			continue;
+		}
+		for (size_t i = 0; i < n; i++)
+			whole[i] = truncated(real[i]);
+		put_integers(y->dtype, out, n, whole);
+	}
+}
+
+/* clang-format off */
+const struct pare_op pare_ops_cast[] = {
+	{ .name = "Cast", .since = 13, .min_in = 1, .max_in = 1, .attrs = cast_attrs,
+	  .attr_size = sizeof(struct cast), .refuse = refuse_cast, .shape = shape_cast,
+	  .forward = cast_forward, .flow = PARE_FLOW_PASS },
+	{ .name = "CastLike", .since = 15, .min_in = 2, .max_in = 2, .attrs = cast_attrs,
+	  .attr_size = sizeof(struct cast), .shape = shape_cast_like, .forward = cast_forward,
+	  .plain = 2, .flow = PARE_FLOW_PASS },
+	{ 0 } };
+/* clang-format on */
