@@ -48,13 +48,27 @@ struct pare_model {
 		*known; /* [graph.n_vars] for one sample; dtype UNDEFINED where not known */
 };
 
-/* Shapes and types of all values for concrete input shapes (graph inputs in order), folding what
+/* An empty model with an arena of its own and one reference; NULL: no memory. */
+struct pare_model *pare_model_new(void);
+
+/* Shapes and types of all values for concrete input shapes (graph inputs in order;
+ * NULL: not known), folding what
  * becomes constant (Shape arithmetic).  known[]: [g->n_vars], allocated by the caller, zeroed;
  * constants made on the way live in `a`.  Stops with an error at the first node that cannot be
  * inferred, or, with `lenient`, leaves its outputs UNDEFINED and goes on. */
 PARE_MUST_CHECK enum pare_status
 pare_graph_infer(const struct pare_graph *g, const struct pare_shape *inputs, bool lenient,
 	struct pare_arena *a, struct pare_known *known, struct pare_err *err);
+
+/* What a node's outputs are when they follow from what is known of its inputs: all of them
+ * constant, or a row that looks at shapes alone. */
+bool pare_node_is_constant(const struct pare_shape_call *c);
+/* Compute them: out[i].data holds room for c->out[i], shape and dtype are set. */
+PARE_MUST_CHECK enum pare_status
+pare_node_compute(const struct pare_shape_call *c, struct pare_tensor *out, struct pare_err *err);
+
+/* An attribute of a node by its name: NULL when its row has none of that name and type. */
+const void *pare_node_attr(const struct pare_node *n, const char *name, enum pare_attr_type type);
 
 /* Input shapes of one sample: unknown dims of axis 0 become 1; false if others are unknown. */
 bool pare_model_sample_shapes(const struct pare_model *m, struct pare_shape *inputs);
@@ -63,6 +77,10 @@ bool pare_model_sample_shapes(const struct pare_model *m, struct pare_shape *inp
  * BatchNormalization, sort, name. In place; only for a graph not yet published. */
 PARE_MUST_CHECK enum pare_status
 pare_graph_simplify(struct pare_graph *g, struct pare_arena *a, struct pare_err *err);
+
+/* Unique names for all nodes: those without one become "conv_3". */
+PARE_MUST_CHECK enum pare_status
+pare_graph_name_nodes(struct pare_graph *g, struct pare_arena *a, struct pare_err *err);
 
 /* Fill layers, node_info, unsupported, known, groups, totals from the graph; the last step of an
  * open. */

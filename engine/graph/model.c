@@ -1,0 +1,228 @@
+#include "model.h"
+#include "../base/err.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct pare_model *pare_model_new(void)
+{
+	struct pare_arena *a = pare_arena_new();
+	struct pare_model *m = a ? pare_alloc(a, sizeof *m) : NULL;
+
+	if (!m) {
+		pare_arena_free(a);
+		return NULL;
+	}
+	atomic_init(&m->refs, 1);
+	m->arena = a;
+	return m;
+}
+
+struct pare_model *pare_model_ref(const struct pare_model *m)
+{
+	struct pare_model *own = (struct pare_model *)m;
+
+	atomic_fetch_add(&own->refs, 1);
+	return own;
+}
+
+void pare_model_free(struct pare_model *m)
+{
+	if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
+		return;
+	for (int i = 0; i < m->graph.n_vars; i++)
+		pare_blob_free(m->graph.vars[i].blob);
+	pare_model_free(m->base);
+	pare_arena_free(m->arena);
+}
+
+const struct pare_model_info *pare_model_info(const struct pare_model *m)
+{
+	return &m->info;
+}
+
+const struct pare_layer *pare_model_layer(const struct pare_model *m, int i)
+{
+	return &m->layers[i];
+}
+
+const struct pare_node_info *pare_model_node(const struct pare_model *m, int i)
+{
+	return &m->node_info[i];
+}
+
+const struct pare_unsupported *pare_model_unsupported(const struct pare_model *m, int i)
+{
+	return &m->unsupported[i];
+}
+
+const struct pare_io *pare_model_input(const struct pare_model *m, int i)
+{
+	return &m->inputs[i];
+}
+
+const struct pare_io *pare_model_output(const struct pare_model *m, int i)
+{
+	return &m->outputs[i];
+}
+
+int pare_model_find_layer(const struct pare_model *m, const char *name)
+{
+	for (int i = 0; i < m->info.n_layers; i++)
+		if (!strcmp(m->layers[i].name, name))
+			return i;
+	return -1;
+}
+
+static int weight_var(const struct pare_model *m, int layer)
+{
+	return m->graph.nodes[m->layers[layer].node].in[m->weight_at[layer].input];
+}
+
+const float *pare_model_weights(const struct pare_model *m, int i)
+{
+	return m->graph.vars[weight_var(m, i)].declared.value->f32;
+}
+
+bool pare_model_sample_shapes(const struct pare_model *m, struct pare_shape *inputs)
+{
+	for (int i = 0; i < m->graph.n_in; i++) {
+		struct pare_shape s = m->graph.vars[m->graph.in[i]].declared.shape;
+
+		if (s.n < 0)
+			return false;
+		for (int d = 0; d < s.n; d++)
+			if (s.d[d] < 0 && d > 0)
+				return false;
+		if (s.n > 0 && s.d[0] < 0)
+			s.d[0] = 1;
+		inputs[i] = s;
+	}
+	return true;
+}
+
+const void *pare_node_attr(const struct pare_node *n, const char *name, enum pare_attr_type type)
+{
+	for (const struct pare_attr *t = n->op ? n->op->attrs : NULL; t && t->name; t++)
+		if (t->type == type && t->as_input <= 0 && !strcmp(t->name, name))
+			return (const char *)n->attr + t->offset;
+	return NULL;
+}
+
+/* ---- edits ----------------------------------------------------------------------------------- */
+
+static bool layer_shares_weight(const struct pare_model *m, int layer)
+{
+	const struct pare_graph *g = &m->graph;
+	int var = weight_var(m, layer), uses = 0;
+
+	for (int i = 0; i < g->n_nodes; i++)
+		for (int k = 0; k < g->nodes[i].n_in; k++)
+			uses += g->nodes[i].in[k] == var;
+	return uses > 1;
+}
+
+/* Layer i's weight becomes a value of its own; its inputs are copied, for the graph is shared. */
+static bool split_weight(struct pare_model *m, int layer)
+{
+	struct pare_graph *g = &m->graph;
+	struct pare_node *n = &g->nodes[m->layers[layer].node];
+	int var = weight_var(m, layer),
+	    *in = pare_memdup(m->arena, n->in, (size_t)n->n_in * sizeof *in);
+
+	if (!in)
+		return false;
+	g->vars[g->n_vars] = g->vars[var];
+	g->vars[g->n_vars].name = pare_sprintf(m->arena, "%s.%s", g->vars[var].name, n->name);
+	g->vars[g->n_vars].blob = NULL;
+	in[m->weight_at[layer].input] = g->n_vars;
+	n->in = in;
+	m->known[g->n_vars] = m->known[var];
+	return g->vars[g->n_vars++].name != NULL;
+}
+
+/* Vars and nodes are copied, so that values can get other data; what they point to stays with
+ * the base. */
+static struct pare_model *edit_of(const struct pare_model *m)
+{
+	struct pare_model *e = pare_model_new();
+	size_t room = (size_t)m->graph.n_vars + (size_t)m->info.n_layers;
+	struct pare_var *vars;
+	struct pare_known *known;
+
+	if (!e)
+		return NULL;
+	vars = pare_alloc_n(e->arena, room, sizeof *vars);
+	known = pare_alloc_n(e->arena, room, sizeof *known);
+	e->graph.nodes = pare_memdup(
+		e->arena, m->graph.nodes, (size_t)m->graph.n_nodes * sizeof *e->graph.nodes);
+	if (!vars || !known || !e->graph.nodes) {
+		pare_model_free(e);
+		return NULL;
+	}
+	for (int i = 0; i < m->graph.n_vars; i++) {
+		vars[i] = m->graph.vars[i];
+		if (vars[i].blob)
+			pare_blob_ref(vars[i].blob);
+		known[i] = m->known[i];
+	}
+	e->graph.name = m->graph.name;
+	e->graph.n_nodes = m->graph.n_nodes;
+	e->graph.n_vars = m->graph.n_vars;
+	e->graph.n_in = m->graph.n_in;
+	e->graph.n_out = m->graph.n_out;
+	e->graph.in = m->graph.in;
+	e->graph.out = m->graph.out;
+	e->graph.vars = vars;
+	e->known = known;
+	e->base = pare_model_ref(m);
+	e->ir_version = m->ir_version;
+	e->info = m->info;
+	e->layers = m->layers;
+	e->weight_at = m->weight_at;
+	e->node_info = m->node_info;
+	e->unsupported = m->unsupported;
+	e->inputs = m->inputs;
+	e->outputs = m->outputs;
+	return e;
+}
+
+static enum pare_status
+replace_weight(struct pare_model *e, int layer, struct pare_blob *b, struct pare_err *err)
+{
+	struct pare_tensor *t;
+	struct pare_var *v;
+
+	if (b->len != (size_t)e->layers[layer].weights * sizeof(float))
+		return pare_fail(err, PARE_E_MISMATCH, "layer '%s': %zu bytes of weights, not %lld",
+			e->layers[layer].name, b->len,
+			(long long)e->layers[layer].weights * (long long)sizeof(float));
+	if (layer_shares_weight(e, layer) && !split_weight(e, layer))
+		return pare_nomem(err, "a changed model");
+	v = &e->graph.vars[weight_var(e, layer)];
+	if (!(t = pare_memdup(e->arena, v->declared.value, sizeof *t)))
+		return pare_nomem(err, "a changed model");
+	pare_blob_free(v->blob);
+	v->blob = pare_blob_ref(b);
+	t->data = b->data;
+	v->declared.value = t;
+	e->known[weight_var(e, layer)].value = t;
+	return PARE_OK;
+}
+
+enum pare_status pare_model_with_weights(const struct pare_model *m, struct pare_blob **weights,
+	struct pare_model **out, struct pare_err *err)
+{
+	struct pare_model *e = edit_of(m);
+	enum pare_status st = e ? PARE_OK : pare_nomem(err, "a changed model");
+
+	for (int i = 0; i < m->info.n_layers; i++) {
+		if (!st && weights[i])
+			st = replace_weight(e, i, weights[i], err);
+		pare_blob_free(weights[i]);
+	}
+	if (st)
+		pare_model_free(e);
+	else
+		*out = e;
+	return st;
+}
