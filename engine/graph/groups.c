@@ -338,6 +338,35 @@ static void produce(struct grouping *g, const struct pare_node *n, int layer)
 	}
 }
 
+/* The row's flow; of rows whose flow hangs on shapes, what it is here. */
+static enum pare_flow flow_of(struct grouping *g, const struct pare_node *n)
+{
+	struct pare_shape_call c = {
+		.node = n, .attr = n->attr, .n_in = n->n_in, .n_out = n->n_out
+	};
+	const struct pare_known **in;
+
+	if (!n->op->flow_at)
+		return n->op->flow;
+	in = pare_alloc_n(g->a, (size_t)n->n_in, sizeof *in);
+	c.out = pare_alloc_n(g->a, (size_t)n->n_out, sizeof *c.out);
+	c.in = in;
+	g->nomem |= !in || !c.out;
+	for (int i = 0; i < n->n_in && !g->nomem; i++) {
+		if (n->in[i] >= 0 && !shape_of(g, n->in[i]))
+			return PARE_FLOW_BLOCK;
+		in[i] = n->in[i] < 0 ? NULL : &g->m->known[n->in[i]];
+	}
+	for (int i = 0; i < n->n_out && !g->nomem; i++) {
+		if (n->out[i] < 0)
+			continue;
+		if (!shape_of(g, n->out[i]))
+			return PARE_FLOW_BLOCK;
+		c.out[i] = g->m->known[n->out[i]];
+	}
+	return g->nomem ? PARE_FLOW_BLOCK : n->op->flow_at(&c);
+}
+
 static void visit(struct grouping *g, int node)
 {
 	const struct pare_node *n = &g->m->graph.nodes[node];
@@ -349,7 +378,7 @@ static void visit(struct grouping *g, int node)
 		block(g, n, "goes into");
 		return;
 	}
-	switch (n->op->flow) {
+	switch (flow_of(g, n)) {
 	case PARE_FLOW_PASS:
 		pass(g, n);
 		return;

@@ -10,7 +10,8 @@ bool pare_node_is_constant(const struct pare_shape_call *c)
 {
 	const struct pare_op *op = c->node->op;
 
-	if (!op || !op->forward || !op->shape || op->weight)
+	/* rows with a layout or kernels of their own are a program's business */
+	if (!op || !op->forward || !op->shape || op->weight || op->prepare || op->fuses)
 		return false;
 	for (int i = 0; i < c->n_in && !op->by_shape; i++)
 		if (c->in[i] && !c->in[i]->value)
@@ -51,7 +52,7 @@ pare_node_compute(const struct pare_shape_call *c, struct pare_tensor *out, stru
 	for (size_t i = 0; i < n_out; i++)
 		outs[i] = &out[i];
 	scratch = op->scratch ? op->scratch(&call) : 0;
-	if (scratch && !(call.scratch = calloc(1, scratch)))
+	if (scratch && !(call.scratch = aligned_alloc(64, (scratch + 63) / 64 * 64)))
 		st = pare_nomem(err, "a constant");
 	else
 		op->forward(&call);
