@@ -85,7 +85,7 @@ $(O)/%.o: %.c | $(GENERATED)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(O)/engine/ops/registry.o: build/gen/ops.inc
 $(O)/tui/main.o: build/gen/cli.inc
-$(O)/engine/run/kernels_%.o: engine/run/kernels.c
+$(ISAS:%=$(O)/engine/run/kernels_%.o): $(O)/engine/run/kernels_%.o: engine/run/kernels.c
 	$(call say,CC,$< for $*)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -O3 -ffp-contract=fast $(ISA_$*) -DPARE_ISA=$* -MMD -MP -c -o $@ $<
 
