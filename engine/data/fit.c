@@ -87,10 +87,10 @@ static enum pare_status misfit(const struct data_set *set, const struct pare_sha
 		if (!set->nhwc && fit_axes(&turned, want, &unused))
 			hint = "; say 'layout nhwc' in a data.conf";
 	}
+	pare_shape_text(have, "x", a, sizeof a);
 	return pare_fail(err, PARE_E_MISMATCH,
 		"%s: a sample is %s, but the model's input '%s' takes %s%s", set->path,
-		pare_shape_text(have, "x", a, sizeof a), input->name,
-		pare_shape_text(want, "x", b, sizeof b), hint);
+		*a ? a : "one number", input->name, pare_shape_text(want, "x", b, sizeof b), hint);
 }
 
 enum pare_status data_fit_sample(const struct data_set *set, const struct pare_io *input,

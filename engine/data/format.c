@@ -18,8 +18,11 @@
 /* From this size on a file is mapped: then opening does not copy what lies in the page cache. */
 enum { MAP_FROM = 32 << 20 };
 
+/* The first that fits is taken. */
 static const struct data_format *const formats[] = { &data_format_conf, &data_format_conf_folder,
-	&data_format_npy, &data_format_npy_folder, &data_format_npz, NULL };
+	&data_format_npy, &data_format_npy_folder, &data_format_npz, &data_format_idx,
+	&data_format_idx_folder, &data_format_cifar, &data_format_cifar_folder, &data_format_csv,
+	&data_format_images, NULL };
 
 bool data_is_file(const char *path)
 {
@@ -247,7 +250,7 @@ enum pare_status data_open(const char *path, const struct data_want *want, struc
 {
 	struct data_probe p;
 	enum pare_status st = probe(path, &p, err);
-	char known[400] = "";
+	char known[420] = "";
 
 	if (st)
 		return st;

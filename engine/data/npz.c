@@ -1,13 +1,10 @@
 /* .npz archives: .npy files in a zip, through libzip. */
 #include "../base/err.h"
+#include "../base/file.h"
 #include "data.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zip.h>
 
 /* Deflate cannot shrink by more: what claims to is no archive of ours. */
@@ -129,74 +126,58 @@ const struct data_format data_format_npz = { "npz",
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-enum { HEADER_ROOM = 512 };
-
-static enum pare_status header_of(const struct pare_array *a, const char *name,
-	char buf[HEADER_ROOM], size_t *head, size_t *bytes, struct pare_err *err)
+/* The .npy file of an array, malloc'ed. */
+static enum pare_status
+pack(const struct pare_array *a, const char *name, char **out, size_t *len, struct pare_err *err)
 {
+	char head[512], *all;
+	size_t n_head = data_npy_header(a->dtype, &a->shape, head, sizeof head), bytes;
 	int64_t elems = pare_shape_elems(&a->shape);
 
-	*head = data_npy_header(a->dtype, &a->shape, buf, HEADER_ROOM);
-	if (!*head)
+	if (!n_head)
 		return pare_fail(err, PARE_E_UNSUPPORTED,
 			"'%s' is %s, which numpy files cannot hold", name,
 			pare_dtype_name(a->dtype));
-	if (elems < 0 || !pare_dtype_bytes(a->dtype, elems, bytes))
+	if (elems < 0 || !pare_dtype_bytes(a->dtype, elems, &bytes))
 		return pare_fail(err, PARE_E_ARG, "'%s' has no size", name);
+	if (!(all = malloc(n_head + bytes)))
+		return pare_nomem(err, name);
+	memcpy(all, head, n_head);
+	if (bytes)
+		memcpy(all + n_head, a->data, bytes);
+	*out = all;
+	*len = n_head + bytes;
 	return PARE_OK;
 }
 
 static enum pare_status
 write_npy(const char *path, const struct pare_array *a, const char *name, struct pare_err *err)
 {
-	char head[HEADER_ROOM], tmp[4096];
-	size_t n_head, bytes;
-	enum pare_status st = header_of(a, name, head, &n_head, &bytes, err);
-	FILE *f;
-	int bad, fd;
+	char *all;
+	size_t len;
+	enum pare_status st = pack(a, name, &all, &len, err);
 
 	if (st)
-		return st;
-	if (snprintf(tmp, sizeof tmp, "%s.XXXXXX", path) >= (int)sizeof tmp)
-		return pare_fail(err, PARE_E_ARG, "%s: the name is too long", path);
-	fd = mkostemp(tmp, O_CLOEXEC);
-	if (fd < 0)
-		return pare_fail(err, PARE_E_IO, "%s: %s", path, strerror(errno));
-	if (fchmod(fd, 0644) || !(f = fdopen(fd, "wb"))) {
-		st = pare_fail(err, PARE_E_IO, "%s: %s", path, strerror(errno));
-		close(fd);
-		unlink(tmp);
-		return st;
-	}
-	bad = fwrite(head, 1, n_head, f) != n_head || fwrite(a->data, 1, bytes, f) != bytes;
-	bad |= fclose(f) != 0;
-	if (bad || rename(tmp, path)) {
-		st = pare_fail(err, PARE_E_IO, "%s: %s", path, strerror(errno));
-		unlink(tmp);
-	}
+		return pare_wrap(err, st, "%s", path);
+	st = pare_file_write(path, all, len, err);
+	free(all);
 	return st;
 }
 
 static enum pare_status add_entry(zip_t *z, const char *path, const struct pare_array *a,
 	const char *name, struct pare_err *err)
 {
-	char head[HEADER_ROOM], entry[512];
-	size_t n_head, bytes;
-	enum pare_status st = header_of(a, name, head, &n_head, &bytes, err);
+	char entry[512], *all;
+	size_t len;
 	zip_source_t *source;
 	zip_int64_t index;
-	char *all;
+	enum pare_status st;
 
-	if (st)
-		return st;
 	if (snprintf(entry, sizeof entry, "%s.npy", name) >= (int)sizeof entry)
 		return pare_fail(err, PARE_E_ARG, "%s: the name '%.40s…' is too long", path, name);
-	if (!(all = malloc(n_head + bytes)))
-		return pare_nomem(err, name);
-	memcpy(all, head, n_head);
-	if (bytes)
-		memcpy(all + n_head, a->data, bytes);
-	if (!(source = zip_source_buffer(z, all, n_head + bytes, 1))) {
+	if ((st = pack(a, name, &all, &len, err)))
+		return pare_wrap(err, st, "%s", path);
+	if (!(source = zip_source_buffer(z, all, len, 1))) {
 		free(all);
 		return pare_nomem(err, name);
 	}
