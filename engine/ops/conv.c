@@ -307,6 +307,7 @@ const struct pare_op pare_ops_conv[] = {
 		.plain = 1 << 1 | 1 << 2,
 		.macs = conv_macs,
 		.weight = conv_weight,
-		.flow = PARE_FLOW_PRODUCE },
+		.flow = PARE_FLOW_PRODUCE,
+		.sample = "f32[1,4,6,5] f32[6,2,3,3]! f32[6]! group=2 pads=1,0,1,2 strides=1,2" },
 	{ 0 },
 };

@@ -213,6 +213,7 @@ const struct pare_op pare_ops_gemm[] = {
 		.mixed = true,
 		.macs = gemm_macs,
 		.weight = gemm_weight,
-		.flow = PARE_FLOW_PRODUCE },
+		.flow = PARE_FLOW_PRODUCE,
+		.sample = "f32[1,5] f32[7,5]! f32[7]! transB=1" },
 	{ 0 },
 };

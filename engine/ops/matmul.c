@@ -225,6 +225,7 @@ const struct pare_op pare_ops_matmul[] = {
 		.mixed = true,
 		.macs = matmul_macs,
 		.weight = matmul_weight,
-		.flow = PARE_FLOW_PRODUCE },
+		.flow = PARE_FLOW_PRODUCE,
+		.sample = "f32[1,3,5] f32[5,7]!" },
 	{ 0 },
 };

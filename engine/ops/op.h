@@ -170,6 +170,13 @@ struct pare_op {
 	 * NULL = it is nothing of the kind. */
 	bool (*affine)(
 		const struct pare_shape_call *c, int64_t channels, float *scale, float *shift);
+	/* A small case for the tests that walk all rows: inputs, then attributes, apart by blanks.
+	 *   f32[1,3,4]    an activation of one sample       f32+[1,3]  of values in 0.5 … 1.5
+	 *   f32[3]! i64+[2]!  constants; integers with +: 0 and 1
+	 *   i64{1,-1}     a constant list                   f32=0.5    a constant scalar
+	 *   _             an input that is absent           kernel_shape=3,3 mode=edge
+	 * outputs=3 when they are more than one; | parts cases. */
+	const char *sample;
 };
 
 /* The row for an operator; NULL when there is none.  Alphabetical: pare_op_row(i), NULL after the

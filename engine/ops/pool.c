@@ -240,21 +240,23 @@ static const char *refuse_pool(const struct pare_node *n, const void *attr)
 }
 
 /* clang-format off */
-#define WINDOWED(n, v, fw)                                                                         \
+#define WINDOWED(n, v, fw, ex)                                                                         \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .attrs = pool_attrs,                    \
 	  .attr_size = sizeof(struct pool), .refuse = refuse_pool, .shape = shape_pool,            \
-	  .forward = fw, .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE }
+	  .forward = fw, .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .sample = ex }
 #define WHOLE(n, v, fw)                                                                            \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .shape = shape_global, .forward = fw,   \
-	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE }
+	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .sample = "f32[1,3,9,11]" }
 const struct pare_op pare_ops_pool[] = {
-	WINDOWED("MaxPool", 11, max_forward),
-	WINDOWED("AveragePool", 11, average_forward),
-	WINDOWED("LpPool", 11, norm_forward),
+	WINDOWED("MaxPool", 11, max_forward,
+		 "f32[1,3,7,6] kernel_shape=3,2 strides=2,2 pads=1,0,1,1 dilations=2,1"),
+	WINDOWED("AveragePool", 11, average_forward,
+		 "f32[1,3,7,6] kernel_shape=3,3 strides=2,1 pads=1,1,1,1 ceil_mode=1"),
+	WINDOWED("LpPool", 11, norm_forward, "f32[1,3,9] kernel_shape=4 p=3 auto_pad=SAME_UPPER"),
 	WHOLE("GlobalAveragePool", 1, global_average_forward),
 	WHOLE("GlobalMaxPool", 1, global_max_forward),
 	{ .name = "GlobalLpPool", .since = 2, .min_in = 1, .max_in = 1, .attrs = pool_attrs,
 	  .attr_size = sizeof(struct pool), .shape = shape_global, .forward = global_norm_forward,
-	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE },
+	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .sample = "f32[1,3,5]" },
 	{ 0 } };
 /* clang-format on */

@@ -381,33 +381,35 @@ static void range_forward(const struct pare_call *c)
 }
 
 /* clang-format off */
-#define RENAMED(n, v, least, most, at, sh)                                                         \
+#define RENAMED(n, v, least, most, at, sh, ex)                                                         \
 	{ .name = n, .since = v, .min_in = least, .max_in = most, .attrs = at,                     \
 	  .attr_size = sizeof(struct reshape), .shape = sh, .forward = copy_forward, .plain = 2,   \
-	  .flow = PARE_FLOW_SPREAD, .flow_at = spread_at, .quant = PARE_Q_SAME_SCALE }
+	  .flow = PARE_FLOW_SPREAD, .flow_at = spread_at, .quant = PARE_Q_SAME_SCALE,\
+	  .sample = ex }
 const struct pare_op pare_ops_shape[] = {
-	RENAMED("Reshape", 13, 2, 2, reshape_attrs, shape_reshape),
-	RENAMED("Flatten", 13, 1, 1, flatten_attrs, shape_flatten),
-	RENAMED("Squeeze", 13, 1, 2, axes_attrs, shape_squeeze),
-	RENAMED("Unsqueeze", 13, 2, 2, axes_attrs, shape_unsqueeze),
+	RENAMED("Reshape", 13, 2, 2, reshape_attrs, shape_reshape, "f32[1,3,2,5] i64{0,-1}"),
+	RENAMED("Flatten", 13, 1, 1, flatten_attrs, shape_flatten, "f32[1,3,2,5]"),
+	RENAMED("Squeeze", 13, 1, 2, axes_attrs, shape_squeeze, "f32[1,3,1,1] i64{2,-1}"),
+	RENAMED("Unsqueeze", 13, 2, 2, axes_attrs, shape_unsqueeze, "f32[1,3] i64{-1,2}"),
 	{ .name = "Identity", .since = 1, .min_in = 1, .max_in = 1, .shape = shape_identity,
-	  .forward = copy_forward, .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .alias = true },
+	  .forward = copy_forward, .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .alias = true,
+	  .sample = "f32[1,3,5]" },
 	{ .name = "Dropout", .since = 12, .min_in = 1, .max_in = 3, .max_out = 2,
 	  .attrs = dropout_attrs, .attr_size = sizeof(struct reshape), .shape = shape_dropout,
 	  .forward = dropout_forward, .plain = 6, .flow = PARE_FLOW_PASS,
-	  .quant = PARE_Q_SAME_SCALE, .alias = true },
+	  .quant = PARE_Q_SAME_SCALE, .alias = true, .sample = "f32[1,3,5]" },
 	{ .name = "Shape", .since = 1, .min_in = 1, .max_in = 1, .attrs = shape_attrs,
 	  .attr_size = sizeof(struct reshape), .shape = shape_shape, .forward = shape_forward,
-	  .by_shape = true },
+	  .by_shape = true, .sample = "f32[1,3,5,2] start=1 end=-1" },
 	{ .name = "Size", .since = 1, .min_in = 1, .max_in = 1, .shape = shape_size,
-	  .forward = size_forward, .by_shape = true },
+	  .forward = size_forward, .by_shape = true, .sample = "f32[1,3,5]" },
 	{ .name = "ConstantOfShape", .since = 9, .min_in = 1, .max_in = 1, .attrs = fill_attrs,
 	  .attr_size = sizeof(struct reshape), .shape = shape_fill, .forward = fill_forward,
-	  .plain = 1 },
+	  .plain = 1, .sample = "i64{2,3}" },
 	{ .name = "Constant", .since = 1, .min_in = 0, .max_in = 0, .attrs = constant_attrs,
 	  .attr_size = sizeof(struct constant), .refuse = refuse_constant, .shape = shape_constant,
-	  .forward = constant_forward },
+	  .forward = constant_forward, .sample = "value_floats=1,2.5" },
 	{ .name = "Range", .since = 11, .min_in = 3, .max_in = 3, .shape = shape_range,
-	  .forward = range_forward, .plain = 7 },
+	  .forward = range_forward, .plain = 7, .sample = "f32=1 f32=6 f32=2" },
 	{ 0 } };
 /* clang-format on */

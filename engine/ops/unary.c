@@ -269,20 +269,22 @@ static const struct pare_attr clip_attrs[] = { { "min", PARE_ATTR_FLOAT, 0, -FLT
 	{ "max", PARE_ATTR_FLOAT, 0, FLT_MAX, 2 }, { 0 } };
 
 /* clang-format off */
+#define SMALL "f32[1,3,2,7]"
 #define PLAIN(n, v, sh, fw, q)                                                                     \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .shape = sh, .forward = fw,             \
-	  .flow = PARE_FLOW_PASS, .quant = q }
+	  .flow = PARE_FLOW_PASS, .quant = q, .sample = SMALL }
 #define TUNED(n, v, at, fw, q)                                                                     \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .attrs = at,                            \
 	  .attr_size = sizeof(struct unary), .shape = shape_float, .forward = fw,                  \
-	  .flow = PARE_FLOW_PASS, .quant = q }
+	  .flow = PARE_FLOW_PASS, .quant = q, .sample = SMALL }
 const struct pare_op pare_ops_unary[] = {
 	{ .name = "Relu", .since = 6, .min_in = 1, .max_in = 1, .shape = shape_number,
 	  .forward = relu_forward, .clamp = relu_clamp, .flow = PARE_FLOW_PASS,
-	  .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE },
+	  .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE, .sample = SMALL },
 	{ .name = "Clip", .since = 11, .min_in = 1, .max_in = 3, .attrs = clip_attrs,
 	  .attr_size = sizeof(float), .shape = shape_clip, .forward = clip_forward, .plain = 6, .clamp = clip_clamp,
-	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE },
+	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE,
+	  .sample = "f32[1,3,2,7] f32=-0.5 f32=0.25" },
 	TUNED("LeakyRelu", 6, leaky_attrs, leaky_forward, PARE_Q_FUSE),
 	TUNED("HardSigmoid", 6, hard_sigmoid_attrs, hard_sigmoid_forward, PARE_Q_FUSE),
 	PLAIN("HardSwish", 14, shape_float, hard_swish_forward, PARE_Q_FUSE),
@@ -319,7 +321,8 @@ const struct pare_op pare_ops_unary[] = {
 	PLAIN("Asinh", 9, shape_float, arc_sinh_forward, 0),
 	PLAIN("Acosh", 9, shape_float, arc_cosh_forward, 0),
 	PLAIN("Atanh", 9, shape_float, arc_tanh_forward, 0),
-	PLAIN("Not", 1, shape_not, not_forward, 0),
+	{ .name = "Not", .since = 1, .min_in = 1, .max_in = 1, .shape = shape_not,
+	  .forward = not_forward, .flow = PARE_FLOW_PASS, .sample = "bool[1,3,5]" },
 	PLAIN("IsNaN", 9, shape_nan, nan_forward, 0),
 	{ 0 } };
 /* clang-format on */

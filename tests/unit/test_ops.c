@@ -1,0 +1,407 @@
+/* One test walks all rows of operators: each has a small case in its row. */
+#include "engine/base/rng.h"
+#include "engine/graph/model.h"
+#include "engine/ops/op.h"
+#include "engine/run/kernels.h"
+#include "tests/tap.h"
+#include <math.h>
+
+enum { MAX_IN = 8, MAX_OUT = 8, SAMPLES = 16, GUARD = 64 };
+
+/* ---- a case from its text ----------------------------------------------------------------------
+ */
+
+struct input {
+	bool absent, constant, positive;
+	enum pare_dtype dtype;
+	struct pare_shape shape;
+	unsigned char *data[SAMPLES]; /* constants: [0] alone */
+};
+
+struct sample {
+	struct pare_arena *a;
+	const struct pare_op *op;
+	void *attr;
+	struct pare_node node;
+	int n_in, n_out;
+	struct input in[MAX_IN];
+	struct pare_known out[MAX_OUT];
+};
+
+static size_t size_of(enum pare_dtype t)
+{
+	return pare_dtype_bits(t) / 8;
+}
+
+static enum pare_dtype dtype_of(const char *s, size_t n)
+{
+	static const struct {
+		const char *name;
+		enum pare_dtype t;
+	} names[] = { { "f32", PARE_F32 }, { "i64", PARE_I64 }, { "i32", PARE_I32 },
+		{ "bool", PARE_BOOL }, { "u8", PARE_U8 }, { "i8", PARE_I8 } };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strlen(names[i].name) == n && !strncmp(names[i].name, s, n))
+			return names[i].t;
+	return PARE_UNDEFINED;
+}
+
+static void put(enum pare_dtype t, unsigned char *p, size_t i, double v)
+{
+	switch (t) {
+	case PARE_F32:
+		((float *)p)[i] = (float)v;
+		break;
+	case PARE_I64:
+		((int64_t *)p)[i] = (int64_t)v;
+		break;
+	case PARE_I32:
+		((int32_t *)p)[i] = (int32_t)v;
+		break;
+	default:
+		p[i] = (unsigned char)v;
+	}
+}
+
+static void fill(struct sample *s, struct input *in, struct pare_rng *rng)
+{
+	size_t n = (size_t)pare_shape_elems(&in->shape);
+
+	for (int k = 0; k < (in->constant ? 1 : SAMPLES); k++) {
+		in->data[k] = pare_alloc(s->a, n * size_of(in->dtype) + GUARD);
+		for (size_t i = 0; i < n; i++) {
+			double v = pare_rng_normal(rng);
+
+			if (in->positive || in->dtype == PARE_BOOL)
+				v = in->dtype == PARE_F32 ? 0.5 + pare_rng_unit(rng)
+							  : (double)pare_rng_below(rng, 2);
+			else if (in->dtype != PARE_F32)
+				v = (double)pare_rng_below(rng, 7) - 3;
+			put(in->dtype, in->data[k], i, v);
+		}
+	}
+}
+
+/* f32[1,3]! and kin; false when it is not an input. */
+static bool read_input(struct sample *s, char *word, struct pare_rng *rng)
+{
+	size_t n = strcspn(word, "+[{=");
+	struct input in = { .dtype = dtype_of(word, n) };
+	char kind, *p;
+	double v[64];
+	int n_v = 0;
+
+	if (!strcmp(word, "_")) {
+		s->in[s->n_in++].absent = true;
+		return true;
+	}
+	if (!in.dtype)
+		return false;
+	in.positive = word[n] == '+';
+	n += in.positive;
+	kind = word[n];
+	for (p = word + n + 1; *p && *p != ']' && *p != '}'; p += *p == ',')
+		v[n_v++] = strtod(p, &p);
+	in.constant = kind != '[' || p[1] == '!';
+	if (kind == '[') {
+		in.shape.n = n_v;
+		for (int i = 0; i < n_v; i++)
+			in.shape.d[i] = (int64_t)v[i];
+		fill(s, &in, rng);
+	} else {
+		in.shape = (struct pare_shape){ kind == '{', { n_v } };
+		in.data[0] = pare_alloc(s->a, (size_t)n_v * size_of(in.dtype) + GUARD);
+		for (int i = 0; i < n_v; i++)
+			put(in.dtype, in.data[0], (size_t)i, v[i]);
+	}
+	s->in[s->n_in++] = in;
+	return true;
+}
+
+static bool read_attr(struct sample *s, char *word)
+{
+	char *value = strchr(word, '=');
+	const struct pare_attr *at = s->op->attrs;
+	char *field = s->attr;
+
+	if (!value)
+		return false;
+	*value++ = 0;
+	while (at && at->name && strcmp(at->name, word))
+		at++;
+	if (!at || !at->name || at->as_input)
+		return false;
+	field += at->offset;
+	switch (at->type) {
+	case PARE_ATTR_INT:
+		*(int64_t *)field = strtoll(value, NULL, 10);
+		return true;
+	case PARE_ATTR_FLOAT:
+		*(float *)field = strtof(value, NULL);
+		return true;
+	case PARE_ATTR_STRING:
+		*(const char **)field = pare_strdup(s->a, value);
+		return true;
+	case PARE_ATTR_INTS: {
+		struct pare_ints *l = (struct pare_ints *)field;
+
+		l->v = pare_alloc_n(s->a, 64, sizeof *l->v);
+		for (char *p = value; *p; p += *p == ',')
+			l->v[l->n++] = strtoll(p, &p, 10);
+		return true;
+	}
+	case PARE_ATTR_FLOATS: {
+		struct pare_floats *l = (struct pare_floats *)field;
+
+		l->v = pare_alloc_n(s->a, 64, sizeof *l->v);
+		for (char *p = value; *p; p += *p == ',')
+			l->v[l->n++] = strtof(p, &p);
+		return true;
+	}
+	default:
+		return false;
+	}
+}
+
+static void preset_attrs(struct sample *s)
+{
+	for (const struct pare_attr *at = s->op->attrs; at && at->name; at++) {
+		char *field = (char *)s->attr + at->offset;
+
+		if (at->as_input)
+			continue;
+		if (at->type == PARE_ATTR_INT)
+			*(int64_t *)field = (int64_t)at->preset;
+		else if (at->type == PARE_ATTR_FLOAT)
+			*(float *)field = (float)at->preset;
+	}
+}
+
+/* `text` is one case of the row's; false, with a note, when it cannot be read. */
+static bool sample_read(struct sample *s, const struct pare_op *op, const char *text, size_t len)
+{
+	struct pare_rng rng = pare_rng_seed(1, 0);
+	char *copy, *save = NULL;
+	static int var[MAX_IN + MAX_OUT];
+
+	memset(s, 0, sizeof *s);
+	s->a = pare_arena_new();
+	s->op = op;
+	s->attr = pare_alloc(s->a, op->attr_size + 16);
+	s->n_out = 1;
+	preset_attrs(s);
+	copy = pare_strndup(s->a, text, len);
+	for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		if (!strncmp(w, "outputs=", 8)) {
+			s->n_out = atoi(w + 8);
+		} else if (!read_input(s, w, &rng) && !read_attr(s, w)) {
+			printf("# cannot read '%s'\n", w);
+			return false;
+		}
+	s->node = (struct pare_node){ .name = op->name,
+		.op_type = op->name,
+		.op = op,
+		.attr = s->attr,
+		.n_in = s->n_in,
+		.n_out = s->n_out,
+		.in = var,
+		.out = var + MAX_IN };
+	for (int i = 0; i < MAX_IN + MAX_OUT; i++)
+		var[i] = i < s->n_in && s->in[i].absent ? -1 : i;
+	return true;
+}
+
+/* ---- running it --------------------------------------------------------------------------------
+ */
+
+static enum pare_status infer(struct sample *s, struct pare_err *err)
+{
+	static struct pare_known known[MAX_IN];
+	static struct pare_tensor value[MAX_IN];
+	const struct pare_known *in[MAX_IN] = { 0 };
+	struct pare_shape_call c = { .node = &s->node,
+		.attr = s->attr,
+		.n_in = s->n_in,
+		.n_out = s->n_out,
+		.in = in,
+		.out = s->out };
+
+	for (int i = 0; i < s->n_in; i++) {
+		const struct input *x = &s->in[i];
+
+		if (x->absent)
+			continue;
+		value[i] = (struct pare_tensor){ x->dtype, 1, x->shape, { x->data[0] } };
+		known[i] =
+			(struct pare_known){ x->dtype, x->shape, x->constant ? &value[i] : NULL };
+		in[i] = &known[i];
+	}
+	return s->op->shape(&c, err);
+}
+
+/* Samples first … first + lanes - 1 side by side. */
+static struct pare_tensor input_tensor(struct sample *s, int i, int lanes, int first)
+{
+	const struct input *x = &s->in[i];
+	size_t n = (size_t)pare_shape_elems(&x->shape), size = size_of(x->dtype);
+	bool bare = x->constant && ((s->op->plain >> i & 1) || s->op->mixed);
+	struct pare_tensor t = { x->dtype, bare ? 1 : lanes, x->shape, { NULL } };
+
+	if (x->absent)
+		return t;
+	t.data = pare_alloc(s->a, n * size * (size_t)t.lanes);
+	for (size_t e = 0; e < n; e++)
+		for (int l = 0; l < t.lanes; l++)
+			memcpy(t.u8 + (e * (size_t)t.lanes + (size_t)l) * size,
+				x->data[x->constant ? 0 : first + l] + e * size, size);
+	return t;
+}
+
+/* Outputs [shape][lanes] into out[], each filled with `dirt` before, with a guard behind it. */
+static bool run(struct sample *s, const struct pare_kernels *k, int lanes, int first, int dirt,
+	struct pare_tensor out[MAX_OUT])
+{
+	struct pare_tensor in[MAX_IN];
+	const struct pare_tensor *ins[MAX_IN] = { 0 };
+	struct pare_tensor *outs[MAX_OUT];
+	struct pare_after after = { NULL, -INFINITY, INFINITY };
+	struct pare_call c = { .node = &s->node,
+		.attr = s->attr,
+		.lanes = lanes,
+		.n_in = s->n_in,
+		.n_out = s->n_out,
+		.in = ins,
+		.out = outs,
+		.k = k,
+		.after = &after };
+	struct pare_err err;
+
+	for (int i = 0; i < s->n_in; i++) {
+		in[i] = input_tensor(s, i, lanes, first);
+		ins[i] = s->in[i].absent ? NULL : &in[i];
+	}
+	for (int i = 0; i < s->n_out; i++) {
+		size_t n = (size_t)pare_shape_elems(&s->out[i].shape) * (size_t)lanes *
+			   size_of(s->out[i].dtype);
+
+		out[i] = (struct pare_tensor){ s->out[i].dtype, lanes, s->out[i].shape,
+			{ pare_alloc(s->a, n + GUARD) } };
+		memset(out[i].data, dirt, n + GUARD);
+		outs[i] = &out[i];
+	}
+	if (s->op->prepare && s->op->prepare(&c, s->a, &c.packed, &err))
+		return false;
+	if (s->op->scratch)
+		c.scratch = pare_alloc(s->a, s->op->scratch(&c));
+	s->op->forward(&c);
+	return true;
+}
+
+/* Does the output hold `n` bytes that do not depend on what lay there, and is the guard whole? */
+static bool writes_all(const struct pare_tensor *x, const struct pare_tensor *y)
+{
+	size_t n = (size_t)pare_shape_elems(&x->shape) * (size_t)x->lanes * size_of(x->dtype);
+
+	for (int i = 0; i < GUARD; i++)
+		if (x->u8[n + (size_t)i] != 0x11 || y->u8[n + (size_t)i] != 0xee)
+			return false;
+	return !memcmp(x->data, y->data, n);
+}
+
+static bool lane_equals(const struct pare_tensor *many, int lane, const struct pare_tensor *one)
+{
+	size_t n = (size_t)pare_shape_elems(&one->shape), size = size_of(one->dtype);
+
+	for (size_t i = 0; i < n; i++) {
+		size_t at = i * (size_t)many->lanes + (size_t)lane;
+
+		if (!memcmp(many->u8 + at * size, one->u8 + i * size, size))
+			continue;
+		if (one->dtype != PARE_F32 ||
+			!(fabsf(many->f32[at] - one->f32[i]) <= 1e-6f * (1 + fabsf(one->f32[i]))))
+			return false;
+	}
+	return true;
+}
+
+/* The kernels whose lanes are `lanes`; NULL when there are none on this machine. */
+static const struct pare_kernels *kernels_of(int lanes)
+{
+	const struct pare_kernels *k;
+
+	for (int i = 0; (k = pare_kernels_row(i)); i++)
+		if (k->lanes == lanes)
+			return k;
+	return NULL;
+}
+
+static bool lanes_agree(struct sample *s, int lanes)
+{
+	const struct pare_kernels *k = kernels_of(lanes);
+	struct pare_tensor many[MAX_OUT], one[MAX_OUT];
+
+	if (!k && s->op->prepare) /* its vector code knows other lanes */
+		return true;
+	if (!run(s, k, lanes, 0, 0x11, many))
+		return false;
+	for (int l = 0; l < lanes; l++) {
+		if (!run(s, k, 1, l, 0xee, one))
+			return false;
+		for (int o = 0; o < s->n_out; o++)
+			if (!lane_equals(&many[o], l, &one[o]))
+				return false;
+	}
+	return true;
+}
+
+static void case_runs(const struct pare_op *op, const char *text, size_t len)
+{
+	struct sample s;
+	struct pare_err err = { 0 };
+	struct pare_tensor a[MAX_OUT], b[MAX_OUT];
+	bool good = true;
+
+	if (!ok(sample_read(&s, op, text, len), "%s: the case can be read", op->name))
+		return;
+	if (op->refuse && !ok(!op->refuse(&s.node, s.attr), "%s: is not refused", op->name))
+		return;
+	if (infer(&s, &err)) {
+		ok(false, "%s: %s", op->name, err.text);
+		return;
+	}
+	good = run(&s, pare_kernels_best(), 1, 0, 0x11, a) &&
+	       run(&s, pare_kernels_best(), 1, 0, 0xee, b);
+	for (int o = 0; o < s.n_out; o++)
+		good = good && writes_all(&a[o], &b[o]);
+	ok(good, "%s: forward writes the shape that was inferred, all of it", op->name);
+	ok(lanes_agree(&s, pare_kernels_best()->lanes) && lanes_agree(&s, 4) && lanes_agree(&s, 3),
+		"%s: samples side by side give what they give alone", op->name);
+	pare_arena_free(s.a);
+}
+
+static void every_row_runs_its_case(void)
+{
+	const struct pare_op *op;
+
+	for (int i = 0; (op = pare_op_row(i)); i++) {
+		const char *text = op->sample;
+
+		ok(op->since > 0 && op->shape && pare_op_find(op->domain, op->name) == op,
+			"%s: says its opset and shape, and is found by its name", op->name);
+		if (!ok(text, "%s: has a case", op->name))
+			continue;
+		for (; *text; text += *text == '|') {
+			size_t n = strcspn(text, "|");
+
+			case_runs(op, text, n);
+			text += n;
+		}
+	}
+}
+
+int main(void)
+{
+	every_row_runs_its_case();
+	return tap_done();
+}
