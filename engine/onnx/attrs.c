@@ -21,9 +21,9 @@ bool pare_attr_is_set(const struct pare_attr *t, const void *attr)
 	case PARE_ATTR_STRING:
 		return *(const char *const *)p != NULL;
 	case PARE_ATTR_INTS:
-		return ((const struct pare_ints *)p)->n > 0;
+		return ((const struct pare_ints *)p)->v != NULL;
 	case PARE_ATTR_FLOATS:
-		return ((const struct pare_floats *)p)->n > 0;
+		return ((const struct pare_floats *)p)->v != NULL;
 	case PARE_ATTR_TENSOR:
 		return ((const struct pare_tensor *)p)->data != NULL;
 	case PARE_ATTR_GRAPH:

@@ -22,9 +22,10 @@ struct pare_write_spec {
 	const char *recipe_sha; /* metadata "pare.recipe"; NULL = none */
 };
 
-/* The file's bytes, malloc'ed.  The same model and spec give the same bytes.  The opset is the
- * lowest that everything in it allows: per-channel QDQ asks for 13, int4 for 21, rows for their
- * `since`. */
+/* The file's bytes, malloc'ed.  The same model and spec give the same bytes.  The opset is the one
+ * that the model was read in, or the lowest above it that everything allows: per-channel QDQ asks
+ * for 13, int4 for 21, rows for their `since`.  Dims that are not known stay so ("N" for the
+ * batch).  PARE_E_UNSUPPORTED: a node without a row. */
 PARE_MUST_CHECK enum pare_status pare_onnx_write(const struct pare_model *m,
 	const struct pare_write_spec *spec, void **data, size_t *len, struct pare_err *err);
 /* Its length, without laying out the bytes and without reading q or scale: under 1 ms for 100
