@@ -1,0 +1,85 @@
+/* A scene is everything that the views show, as plain data: rows, cells, figures, texts.
+ * scene.c fills one from a workspace; tests fill one by hand. */
+#ifndef SCREEN_SCENE_H
+#define SCREEN_SCENE_H
+#include "../../engine/pare.h"
+
+struct scene_column { /* of the map: one position of one dial */
+	enum pare_dial dial;
+	char label[8];   /* over the column: "f", "16", "50" */
+	char name[16];   /* in a sentence: "int4", "50%" */
+	char choose[48]; /* the command that puts LAYERS there; %s = the layers */
+};
+
+struct scene_row { /* of the map: a layer */
+	const char *name, *op;
+	char output[24]; /* "16×32×32" */
+	char weight[24];
+	int64_t params, macs, weights;
+	int group;
+	const char *stuck;      /* why its channels cannot be removed; NULL */
+	int at[PARE_N_DIALS];   /* columns where its dials stand */
+	struct pare_value drop; /* of its choice; unknown when nothing is chosen */
+	int64_t bytes[2];       /* its weights: float, as chosen; -1 = not known */
+	bool changed;           /* something is chosen */
+};
+
+struct scene_device {
+	const char *name, *about; /* about: "cpu · onnxruntime · fp32" */
+	const char *source, *rules, *why;
+	struct pare_value was_ms, now_ms, was_mj, now_mj;
+	int64_t ram, flash; /* -1 = not known */
+	int fits;           /* enum pare_fits */
+	int n_fallbacks;
+};
+
+struct scene_plan { /* of the history */
+	int id, depth;
+	const char *command;
+	struct pare_value drop;
+	int n_changed;
+};
+
+struct scene_unsupported {
+	const char *node, *op, *why;
+};
+
+enum scene_saved { SCENE_SAVED, SCENE_NOT_SAVED, SCENE_IN_MEMORY };
+
+struct scene {
+	const char *model; /* base name */
+	const char *data;  /* NULL = none */
+	int64_t n_samples; /* that the figures rest on */
+	bool fidelity;     /* no labels: accuracy is agreement with float */
+
+	int n_columns;
+	struct scene_column *column; /* dial by dial */
+	int n_rows;
+	struct scene_row *row;
+	struct pare_value *cell; /* [n_rows][n_columns]: drop */
+
+	struct pare_metrics was, now; /* float, plan */
+	double measured_ago;          /* seconds; NaN = this plan was not measured */
+	int n_devices;
+	struct scene_device *device;
+
+	int n_plans, here; /* here: index */
+	struct scene_plan *plan;
+
+	double work_part; /* 0..1 of the map */
+	double eta;       /* seconds; NaN */
+	bool paused, measuring;
+	enum scene_saved saved;
+	const char *saved_why, *session;
+
+	int n_unsupported;
+	const struct scene_unsupported *unsupported;
+	int n_log;
+	const char *const *log;
+	int n_commands;
+	const struct scene_command {
+		const char *name, *args, *help;
+	} * command;
+};
+
+#endif

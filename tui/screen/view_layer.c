@@ -1,0 +1,141 @@
+/* One layer: what it is, and every position of its three dials with what it costs. */
+#include "figures.h"
+#include "state.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static void about(const struct tui_state *s, struct grid *g, int row)
+{
+	const struct scene *sc = s->scene;
+	const struct scene_row *r = &sc->row[row];
+	char a[FIGURE_LEN], b[FIGURE_LEN], tied[256] = "";
+	size_t n = 0;
+	int x = 1;
+
+	x += grid_put(g, 2, x, s->w / 2, ST_TITLE, "%s", r->name) + 2;
+	x += grid_put(g, 2, x, s->w - x, ST_TEXT, "%s", r->op) + 2;
+	grid_put(g, 2, x, s->w - x - 1, ST_DIM, "layer %d of %d", row + 1, sc->n_rows);
+	grid_put(g, 3, 1, 9, ST_HEAD, "weights");
+	x = 10 + grid_put(g, 3, 10, 30, ST_TEXT, "%s", r->weight);
+	grid_put(g, 3, x + 2, s->w - x - 3, ST_DIM, "%s params, %s MACs, output %s",
+		figure_count(r->params, a), figure_count(r->macs, b), r->output);
+	for (int i = 0; i < sc->n_rows && n < sizeof tied - 1; i++)
+		if (i != row && r->group >= 0 && sc->row[i].group == r->group)
+			n += (size_t)snprintf(
+				tied + n, sizeof tied - n, "%s%s", n ? ", " : "", sc->row[i].name);
+	grid_put(g, 4, 1, 9, ST_HEAD, "channels");
+	if (r->group < 0)
+		grid_put(g, 4, 10, s->w - 11, ST_DIM, "cannot be removed: %s",
+			r->stuck ? r->stuck : "no group");
+	else
+		grid_put(g, 4, 10, s->w - 11, ST_TEXT,
+			*tied ? "go together with %s" : "tied to no other layer%s", tied);
+	grid_put(g, 5, 1, 9, ST_HEAD, "choice");
+	if (!r->changed)
+		grid_put(g, 5, 10, s->w - 11, ST_DIM, "as it is");
+	else
+		grid_put(g, 5, 10, s->w - 11, ST_TEXT, "%s, activations %s, pruned %s",
+			sc->column[r->at[PARE_DIAL_WEIGHTS]].name,
+			sc->column[r->at[PARE_DIAL_ACTIVATIONS]].name,
+			sc->column[r->at[PARE_DIAL_SPARSITY]].name);
+}
+
+static void
+option(const struct tui_state *s, struct grid *g, struct rect r, int row, int col, double worst)
+{
+	const struct scene_column *c = &s->scene->column[col];
+	const struct pare_value *v = tui_cell(s, row, col);
+	bool at = s->scene->row[row].at[c->dial] == col;
+	bool off = !col || s->scene->column[col - 1].dial != c->dial;
+	int heat = off ? 0 : figure_heat(v), x = r.x + 22;
+	char a[FIGURE_LEN], b[FIGURE_LEN];
+
+	if (at)
+		grid_set(g, r.y, r.x + 1, 0x25aa, ST_AT);
+	grid_put(g, r.y, r.x + 3, 9, at ? ST_TEXT : ST_DIM, "%s", c->name);
+	if (off)
+		grid_put(g, r.y, x, 12, ST_DIM, "as it is");
+	else if (v->kind == PARE_UNKNOWN)
+		grid_put(g, r.y, x, r.w - 22, ST_DIM,
+			s->scene->data ? "not known yet" : "unknown without data");
+	else {
+		grid_put_right(
+			g, r.y, r.x + 12, 6, ST_HEAT0 + (unsigned)heat, "%s", figure_drop(v, a));
+		if (r.w >= 50) {
+			grid_put(g, r.y, r.x + 19, 6, ST_DIM, "%s", figure_margin(v, b));
+			grid_put(g, r.y, r.x + 26, 9, ST_DIM, "%s", pare_kind_name(v->kind));
+			x = r.x + 36;
+		} else {
+			grid_put(g, r.y, r.x + 19, 6, ST_DIM, "%s", figure_margin(v, b));
+			x = r.x + 26;
+		}
+		for (int i = 0; i < r.x + r.w - 2 - x && i < 40; i++)
+			if (v->value > 0 &&
+				i < (int)(v->value / worst * fmin(40, r.x + r.w - 2 - x)))
+				grid_set(g, r.y, x + i, 0x2593, ST_HEAT0 + (unsigned)heat);
+	}
+	if (at && c->dial == s->dial) {
+		grid_light(g, (struct rect){ r.y, r.x, 1, r.w - 1 });
+		grid_set(g, r.y, r.x, '[', ST_FOCUS | ST_ON);
+		grid_set(g, r.y, r.x + 2, ']', ST_FOCUS | ST_ON);
+	}
+}
+
+/* What the whole plan comes to, since the dials turn here too. */
+static void summary(const struct tui_state *s, struct grid *g)
+{
+	const struct pare_metrics *now = &s->scene->now;
+	char m[FIGURE_LEN], b[FIGURE_LEN];
+	int y = s->h - 2, x = 1;
+
+	grid_fill(g, (struct rect){ y - 1, 0, 1, s->w }, 0x2500, ST_RULE);
+	x += grid_put(g, y, x, 9, ST_HEAD, "the plan") + 1;
+	if (now->accuracy.kind == PARE_UNKNOWN)
+		x += grid_put(g, y, x, 20, ST_DIM, "accuracy unknown") + 3;
+	else
+		x += grid_put(g, y, x, 40,
+			     now->accuracy.kind == PARE_MEASURED ? ST_MEASURED : ST_ESTIMATED,
+			     "%.1f %% %s %s", now->accuracy.value, figure_margin(&now->accuracy, m),
+			     pare_kind_name(now->accuracy.kind)) +
+		     3;
+	grid_put(g, y, x, s->w - x - 1, ST_MEASURED, "%s (%.0f %%)",
+		figure_bytes(now->cost.bytes, b), 100 * now->ratio);
+}
+
+/* Two columns: numbers on the left, pruning on the right; when there is too little height, each
+ * scrolls so that the dial's place is seen. */
+void view_layer_render(const struct tui_state *s, struct grid *g)
+{
+	static const char *const title[] = { "weights", "activations", "pruned weights" };
+	const struct scene *sc = s->scene;
+	int row = tui_row(s), half = s->w / 2, y[2] = { 7, 7 }, bottom = s->h - 3;
+	double worst = 1;
+
+	if (row < 0)
+		return;
+	about(s, g, row);
+	summary(s, g);
+	for (int c = 0; c < sc->n_columns; c++)
+		if (tui_cell(s, row, c)->kind != PARE_UNKNOWN)
+			worst = fmax(worst, tui_cell(s, row, c)->value);
+	for (int d = 0; d < PARE_N_DIALS; d++) {
+		int side = d == PARE_DIAL_SPARSITY, from, to, first, room;
+
+		tui_dial_span(sc, (enum pare_dial)d, &from, &to);
+		if (from == to || y[side] >= bottom)
+			continue;
+		grid_put(g, y[side], side * half + 1, half - 2,
+			d == (int)s->dial ? ST_FOCUS : ST_HEAD, "%s: points lost", title[d]);
+		y[side]++;
+		/* activations keep three lines below the weights */
+		room = bottom - y[side] - (d == PARE_DIAL_WEIGHTS ? 3 : 0);
+		first = sc->row[row].at[d] - room + 1;
+		first = first < from || to - from <= room ? from : first;
+		for (int c = first; c < to && c - first < room; c++)
+			option(s, g, (struct rect){ y[side]++, side * half, 1, half }, row, c,
+				worst);
+		if (d == PARE_DIAL_WEIGHTS && s->h >= 22)
+			y[side]++;
+	}
+}

@@ -1,0 +1,347 @@
+/* The map: a row is a layer, a cell a choice, its shade what the choice costs.  And the editor: the
+ * dials that stand on it are the plan. */
+#include "view_map.h"
+#include "figures.h"
+#include "state.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Columns are left out until the whole job fits; the order is what may be missed last. */
+enum map_field { F_NAME, F_MACS, F_PARAMS, F_OUTPUT, F_OP, N_FIELDS };
+
+struct layout {
+	int field_x[N_FIELDS], field_w[N_FIELDS]; /* w 0 = left out */
+	int column_x[64];                         /* where the glyph stands; 0 = left out */
+	int bar_x[PARE_N_DIALS + 1];              /* the lines between; the last before the drop */
+	int drop_x;                               /* 0 = left out */
+	bool tens;                                /* pruning in tens: one digit */
+	int list_y, lines, note_y, rule_y, panel_y, panel_h;
+};
+
+static int panel_height(const struct tui_state *s)
+{
+	return s->h >= 30 ? 6 : s->h >= 20 ? 5 : 4;
+}
+
+int view_map_lines(const struct tui_state *s)
+{
+	int n = s->h - 3 - (s->scene->n_unsupported > 0) - 1 - panel_height(s) - 1;
+
+	return n < 1 ? 1 : n;
+}
+
+static int label_width(const struct scene_column *c, bool tens)
+{
+	return tens && c->dial == PARE_DIAL_SPARSITY ? 1 : text_width(c->label);
+}
+
+/* Columns that the dials take; `roomy` = spaces on both sides. */
+static int dials_width(const struct scene *sc, int wide)
+{
+	int w = 0;
+
+	for (int i = 0; i < sc->n_columns; i++)
+		w += wide ? wide : 1 + label_width(&sc->column[i], true);
+	return w + 2 * PARE_N_DIALS + 1;
+}
+
+static int widest_name(const struct scene *sc)
+{
+	int w = 5;
+
+	for (int i = 0; i < sc->n_rows; i++)
+		if (text_width(sc->row[i].name) > w)
+			w = text_width(sc->row[i].name);
+	return w + 1;
+}
+
+static void place_dials(const struct scene *sc, struct layout *l, int x, int wide)
+{
+	int d = -1;
+
+	for (int i = 0; i < sc->n_columns && i < 64; i++) {
+		const struct scene_column *c = &sc->column[i];
+
+		if ((int)c->dial != d) {
+			d = (int)c->dial;
+			l->bar_x[d] = x + 1;
+			x += 2;
+		}
+		l->column_x[i] = wide ? x + 1 : x + label_width(c, true);
+		x += wide ? wide : 1 + label_width(c, true);
+	}
+	l->bar_x[PARE_N_DIALS] = x + 1;
+	l->drop_x = x + 3;
+}
+
+static struct layout lay_out(const struct tui_state *s)
+{
+	enum { GUTTER = 3, DROP = 7 };
+	static const int want[N_FIELDS] = {
+		[F_MACS] = 7, [F_PARAMS] = 7, [F_OUTPUT] = 11, [F_OP] = 9
+	};
+	static const enum map_field order[] = { F_NAME, F_OP, F_OUTPUT, F_PARAMS, F_MACS };
+	struct layout l = { 0 };
+	int wide, left, name = widest_name(s->scene), x = GUTTER;
+
+	for (wide = 4; wide > 2; wide--)
+		if (s->w - dials_width(s->scene, wide) - DROP - GUTTER >= 14 + 15 * (wide - 2))
+			break;
+	wide = wide == 2 ? 0 : wide;
+	l.tens = !wide;
+	left = s->w - dials_width(s->scene, wide) - DROP - GUTTER;
+	if (left < 8)
+		left = 8;
+	l.field_w[F_NAME] = name;
+	if (name > (s->w < 100 ? 11 : 20))
+		l.field_w[F_NAME] = s->w < 100 ? 11 : 20;
+	if (l.field_w[F_NAME] > left)
+		l.field_w[F_NAME] = left;
+	left -= l.field_w[F_NAME];
+	for (int f = F_MACS; f < N_FIELDS && want[f] <= left; f++) {
+		l.field_w[f] = want[f];
+		left -= want[f];
+	}
+	if (name > l.field_w[F_NAME]) {
+		int more = name - l.field_w[F_NAME];
+
+		more = more < left ? more : left;
+		l.field_w[F_NAME] += more > 0 ? more : 0;
+	}
+	for (int i = 0; i < N_FIELDS; i++)
+		if (l.field_w[order[i]]) {
+			l.field_x[order[i]] = x;
+			x += l.field_w[order[i]];
+		}
+	place_dials(s->scene, &l, x, wide);
+	l.list_y = 3;
+	l.lines = view_map_lines(s);
+	l.note_y = l.list_y + l.lines;
+	l.panel_h = panel_height(s);
+	l.panel_y = s->h - 1 - l.panel_h;
+	l.rule_y = l.panel_y - 1;
+	return l;
+}
+
+bool view_map_hit(const struct tui_state *s, int y, int x, int *shown, int *column)
+{
+	struct layout l = lay_out(s);
+
+	*shown = s->top + y - l.list_y;
+	*column = -1;
+	if (y < l.list_y || y >= l.list_y + l.lines || *shown >= s->n_shown)
+		return false;
+	for (int i = 0; i < s->scene->n_columns && i < 64; i++)
+		if (x == l.column_x[i] || (x == l.column_x[i] - 1 && *column < 0))
+			*column = i;
+	return true;
+}
+
+/* ---- heads ----------------------------------------------------------------------------------- */
+
+static void heads(const struct tui_state *s, struct grid *g, const struct layout *l)
+{
+	static const char *const title[] = { "weights, bits", "act", "pruned, %" };
+	static const char *const sorted[] = { "layer", "layer ↓params", "layer ↓MACs",
+		"layer ↓drop" };
+	static const char *const field[] = { NULL, "MACs", "params", "output", "op" };
+	const struct scene *sc = s->scene;
+
+	grid_put(g, 2, l->field_x[F_NAME], l->field_w[F_NAME], ST_HEAD, "%s", sorted[s->sort]);
+	for (int f = F_MACS; f < N_FIELDS; f++)
+		if (f == F_OP || f == F_OUTPUT)
+			grid_put(g, 2, l->field_x[f] + 1, l->field_w[f] - 1, ST_HEAD, "%s",
+				field[f]);
+		else
+			grid_put_right(g, 2, l->field_x[f], l->field_w[f], ST_HEAD, "%s", field[f]);
+	for (int d = 0; d < PARE_N_DIALS; d++) {
+		int from, to;
+
+		tui_dial_span(sc, (enum pare_dial)d, &from, &to);
+		if (from == to)
+			continue;
+		grid_put(g, 1, l->bar_x[d] + 2, l->bar_x[d + 1] - l->bar_x[d] - 2,
+			d == (int)s->dial ? ST_FOCUS : ST_HEAD, "%s",
+			d == PARE_DIAL_SPARSITY && l->tens ? "pruned, ×10 %" : title[d]);
+	}
+	for (int i = 0; i < sc->n_columns && i < 64; i++) {
+		const struct scene_column *c = &sc->column[i];
+		int n = label_width(c, l->tens);
+
+		grid_put(g, 2, l->column_x[i] - n + 1, n, c->dial == s->dial ? ST_TEXT : ST_HEAD,
+			"%.*s", n, c->label);
+	}
+	grid_put_right(g, 2, l->drop_x, 4, ST_HEAD, "drop");
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* Layers whose channels can only go together are tied by a bracket; a group that begins while
+ * another is open has no room for one, and the layer view names its members. */
+static uint32_t bracket(const struct tui_state *s, int i)
+{
+	const struct scene_row *row = s->scene->row;
+	int open = -1, last = -1;
+	uint32_t ch = ' ';
+
+	for (int k = 0; k <= i; k++) {
+		int group = row[s->shown[k]].group;
+
+		ch = open >= 0 ? 0x2502 : ' ';
+		if (open < 0 && group >= 0) {
+			for (int m = k + 1; m < s->n_shown; m++)
+				if (row[s->shown[m]].group == group)
+					last = m;
+			if (last > k) {
+				open = group;
+				ch = 0x256d;
+			}
+		} else if (open >= 0 && group == open) {
+			ch = k == last ? 0x2570 : 0x251c;
+			open = k == last ? -1 : open;
+		}
+	}
+	return ch;
+}
+
+/* Of a path the end says most. */
+static void name(struct grid *g, int y, int x, int w, unsigned style, const char *text)
+{
+	int over = text_width(text) - w;
+
+	if (over > 0 && strchr(text, '/')) {
+		for (over++; over > 0;)
+			over -= char_width(text_next(&text));
+		grid_put(g, y, x, w, style, "…%s", text);
+	} else
+		grid_put(g, y, x, w, style, "%s", text);
+}
+
+static void
+row_fields(struct grid *g, const struct layout *l, int y, const struct scene_row *r, bool on)
+{
+	char buf[FIGURE_LEN];
+
+	name(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, on || r->changed ? ST_TEXT : ST_DIM,
+		r->name);
+	if (l->field_w[F_OP])
+		grid_put(g, y, l->field_x[F_OP] + 1, l->field_w[F_OP] - 2, ST_DIM, "%s", r->op);
+	if (l->field_w[F_OUTPUT])
+		grid_put(g, y, l->field_x[F_OUTPUT] + 1, l->field_w[F_OUTPUT] - 2, ST_DIM, "%s",
+			r->output);
+	if (l->field_w[F_PARAMS])
+		grid_put_right(g, y, l->field_x[F_PARAMS], l->field_w[F_PARAMS], ST_DIM, "%s",
+			figure_count(r->params, buf));
+	if (l->field_w[F_MACS])
+		grid_put_right(g, y, l->field_x[F_MACS], l->field_w[F_MACS], ST_DIM, "%s",
+			figure_count(r->macs, buf));
+}
+
+static void row_drop(struct grid *g, int y, int x, const struct scene_row *r)
+{
+	char buf[FIGURE_LEN];
+	int heat = figure_heat(&r->drop);
+
+	if (r->changed)
+		grid_put_right(g, y, x - 1, 5, heat < 0 ? ST_DIM : ST_HEAT0 + (unsigned)heat,
+			"%s%s", r->drop.kind == PARE_ESTIMATED ? "≈" : "",
+			figure_drop(&r->drop, buf));
+}
+
+static void draw_row(const struct tui_state *s, struct grid *g, const struct layout *l, int i)
+{
+	int y = l->list_y + i - s->top, row = s->shown[i];
+	const struct scene_row *r = &s->scene->row[row];
+	bool on = i == s->cur;
+
+	if (s->marked[row])
+		grid_set(g, y, 0, 0x25c6, ST_MARK);
+	else if (on)
+		grid_set(g, y, 0, 0x25b8, ST_TITLE);
+	if (s->sort == SORT_ORDER)
+		grid_set(g, y, 1, bracket(s, i), ST_RULE);
+	row_fields(g, l, y, r, on);
+	for (int c = 0; c < s->scene->n_columns && c < 64; c++)
+		frame_cell(s, g, y, l->column_x[c], row, c);
+	row_drop(g, y, l->drop_x, r);
+	if (on) {
+		grid_light(g, (struct rect){ y, 0, 1, s->w });
+		grid_set(g, y, l->column_x[r->at[s->dial]] - 1, '[', ST_FOCUS | ST_ON);
+		grid_set(g, y, l->column_x[r->at[s->dial]] + 1, ']', ST_FOCUS | ST_ON);
+	}
+}
+
+/* ---- what the cell under the cursor means ------------------------------------------------------
+ */
+
+static void explain(const struct tui_state *s, char *out, size_t len)
+{
+	const struct scene *sc = s->scene;
+	int row = tui_row(s), from, to, at;
+	const struct scene_row *r;
+	const struct pare_value *v;
+	char a[FIGURE_LEN], b[FIGURE_LEN], c[FIGURE_LEN];
+	size_t n;
+
+	*out = 0;
+	if (row < 0) {
+		snprintf(out, len, "no layer passes the filter; Esc clears it");
+		return;
+	}
+	r = &sc->row[row];
+	at = r->at[s->dial];
+	tui_dial_span(sc, s->dial, &from, &to);
+	v = tui_cell(s, row, at);
+	n = (size_t)snprintf(out, len, "%s %s: ", r->name, sc->column[at].name);
+	if (n >= len)
+		return;
+	if (at == from)
+		n += (size_t)snprintf(out + n, len - n, "as it is");
+	else if (v->kind == PARE_UNKNOWN)
+		n += (size_t)snprintf(out + n, len - n, "cost %s",
+			sc->data ? "not known yet" : "unknown without data");
+	else
+		n += (size_t)snprintf(out + n, len - n, "costs %s %s %s on %s", figure_drop(v, a),
+			figure_margin(v, b), pare_kind_name(v->kind), figure_count(v->samples, c));
+	if (n < len && r->changed && r->bytes[0] >= 0 && r->bytes[1] >= 0)
+		n += (size_t)snprintf(
+			out + n, len - n, " · %s", figure_sizes(r->bytes[0], r->bytes[1], a));
+	if (n < len && at > from + 1)
+		n += (size_t)snprintf(out + n, len - n, " · ← %s %s", sc->column[at - 1].name,
+			figure_drop(v - 1, a));
+	if (n < len && at + 1 < to)
+		snprintf(out + n, len - n, " · %s %s →", sc->column[at + 1].name,
+			figure_drop(v + 1, a));
+}
+
+static void note(const struct tui_state *s, struct grid *g, int y)
+{
+	const struct scene *sc = s->scene;
+	const struct scene_unsupported *u = sc->unsupported;
+	int x = 1;
+
+	x += grid_put(g, y, x, s->w - 2, ST_BAD, "%d node%s cannot be run here", sc->n_unsupported,
+		sc->n_unsupported > 1 ? "s" : "");
+	grid_put(g, y, x, s->w - x - 1, ST_DIM, ": %s %s, %s%s", u->op, u->node, u->why,
+		sc->n_unsupported > 1 ? " …   L lists all" : "");
+}
+
+void view_map_render(const struct tui_state *s, struct grid *g)
+{
+	struct layout l = lay_out(s);
+	char text[512];
+
+	heads(s, g, &l);
+	for (int d = 0; d <= PARE_N_DIALS; d++)
+		grid_fill(g, (struct rect){ 1, l.bar_x[d], l.lines + 2, 1 }, 0x2502, ST_RULE);
+	for (int i = s->top; i < s->n_shown && i < s->top + l.lines; i++)
+		draw_row(s, g, &l, i);
+	if (s->scene->n_unsupported)
+		note(s, g, l.note_y);
+	grid_fill(g, (struct rect){ l.rule_y, 0, 1, s->w }, 0x2500, ST_RULE);
+	explain(s, text, sizeof text);
+	if (*text)
+		grid_put(g, l.rule_y, 2, s->w - 4, ST_TEXT, " %s ", text);
+	panel_render(s, g, (struct rect){ l.panel_y, 0, l.panel_h, s->w });
+}

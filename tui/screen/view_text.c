@@ -1,0 +1,154 @@
+/* Views that are lists: help, log, history. */
+#include "figures.h"
+#include "keys.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { LIST_Y = 3 };
+
+int view_text_lines(const struct tui_state *s)
+{
+	int n = s->h - LIST_Y - 2;
+
+	return n < 1 ? 1 : n;
+}
+
+static void title(const struct tui_state *s, struct grid *g, const char *text, const char *hint)
+{
+	grid_put(g, 1, 1, 20, ST_TITLE, "%s", text);
+	grid_put_right(g, 1, 20, s->w - 21, ST_DIM, "%s", hint);
+	grid_fill(g, (struct rect){ 2, 0, 1, s->w }, 0x2500, ST_RULE);
+}
+
+/* ---- help ------------------------------------------------------------------------------------ */
+
+/* Line i of the help: keys, then commands, then what the map's signs mean. */
+struct help_line {
+	const char *left, *middle, *right;
+	bool head;
+};
+
+static const struct help_line signs[] = {
+	{ "signs", "", "", true },
+	{ "·", "", "costs less than 0.1 points", false },
+	{ "░", "", "0.1 to 0.5", false },
+	{ "▒", "", "0.5 to 2", false },
+	{ "▓", "", "2 to 8", false },
+	{ "█", "", "8 points and more", false },
+	{ "▪", "", "where the dial stands; [▪] under the cursor", false },
+	{ "≈ est.", "", "estimated: holds within ± nine times of ten", false },
+	{ "meas.", "", "measured on the samples of the top line", false },
+	{ "╭ ├ ╰", "", "layers whose channels can only be removed together", false },
+};
+
+static bool help_line(const struct tui_state *s, int i, struct help_line *out)
+{
+	const int n_signs = (int)(sizeof signs / sizeof *signs);
+	int n = 0;
+
+	if (i == n++)
+		return *out = (struct help_line){ "keys", "", "", true }, true;
+	for (const struct key_row *r = key_rows; r->act; r++)
+		if (r->help && i == n++)
+			return *out = (struct help_line){ r->show, "", r->help, false }, true;
+	if (i == n++)
+		return *out = (struct help_line){ "", "", "", false }, true;
+	if (i < n + n_signs)
+		return *out = signs[i - n], true;
+	n += n_signs;
+	if (i == n++)
+		return *out = (struct help_line){ "", "", "", false }, true;
+	if (i == n++)
+		return *out = (struct help_line){ "commands", "", "", true }, true;
+	if (i - n >= s->scene->n_commands)
+		return false;
+	*out = (struct help_line){ s->scene->command[i - n].name, s->scene->command[i - n].args,
+		s->scene->command[i - n].help, false };
+	return true;
+}
+
+int view_help_length(const struct tui_state *s)
+{
+	struct help_line l;
+	int n = 0;
+
+	while (help_line(s, n, &l))
+		n++;
+	return n;
+}
+
+void view_help_render(const struct tui_state *s, struct grid *g)
+{
+	struct help_line l;
+
+	title(s, g, "help", "↑↓ scroll   Esc back");
+	for (int i = 0; i < view_text_lines(s) && help_line(s, s->scroll + i, &l); i++) {
+		int y = LIST_Y + i, x;
+
+		grid_put(g, y, 1, 11, l.head ? ST_TITLE : ST_KEY, "%s", l.left);
+		x = 13 + grid_put(g, y, 13, s->w - 14, ST_TEXT, "%s", l.middle);
+		grid_put(g, y, *l.middle ? x + 2 : 13, s->w - x - 3, *l.middle ? ST_DIM : ST_TEXT,
+			"%s", l.right);
+	}
+}
+
+/* ---- log ------------------------------------------------------------------------------------- */
+
+int view_log_length(const struct tui_state *s)
+{
+	return s->scene->n_unsupported + s->scene->n_log;
+}
+
+void view_log_render(const struct tui_state *s, struct grid *g)
+{
+	const struct scene *sc = s->scene;
+
+	title(s, g, "log", "↑↓ scroll   Esc back");
+	if (!view_log_length(s))
+		grid_put(g, LIST_Y, 1, s->w - 2, ST_DIM, "nothing yet");
+	for (int i = 0; i < view_text_lines(s); i++) {
+		int k = s->scroll + i, y = LIST_Y + i;
+
+		if (k < sc->n_unsupported)
+			grid_put(g, y, 1, s->w - 2, ST_BAD, "cannot be run here: %s %s: %s",
+				sc->unsupported[k].op, sc->unsupported[k].node,
+				sc->unsupported[k].why);
+		else if (k - sc->n_unsupported < sc->n_log)
+			grid_put(g, y, 1, s->w - 2, ST_TEXT, "%s", sc->log[k - sc->n_unsupported]);
+	}
+}
+
+/* ---- history --------------------------------------------------------------------------------- */
+
+void view_history_render(const struct tui_state *s, struct grid *g)
+{
+	const struct scene *sc = s->scene;
+	int lines = view_text_lines(s), top = s->pick - lines / 2;
+	char v[FIGURE_LEN];
+
+	title(s, g, "plans tried", "Enter goes there   Esc back");
+	if (top > sc->n_plans - lines)
+		top = sc->n_plans - lines;
+	if (top < 0)
+		top = 0;
+	for (int i = top; i < sc->n_plans && i < top + lines; i++) {
+		const struct scene_plan *p = &sc->plan[i];
+		int y = LIST_Y + i - top, indent = p->depth > s->w / 4 ? s->w / 4 : p->depth;
+
+		if (i == sc->here)
+			grid_put(g, y, 0, 2, ST_AT, "●");
+		grid_put_right(g, y, 1, 5, ST_DIM, "%d", p->id);
+		grid_put(g, y, 8 + indent, s->w - 8 - indent - 26, i == sc->here ? ST_TEXT : ST_DIM,
+			"%s", p->command);
+		if (p->drop.kind == PARE_UNKNOWN)
+			grid_put_right(g, y, s->w - 25, 24, ST_DIM, "not measured");
+		else
+			grid_put_right(g, y, s->w - 25, 24, ST_MEASURED, "drop %s measured",
+				figure_drop(&p->drop, v));
+		if (i == s->pick) {
+			grid_light(g, (struct rect){ y, 0, 1, s->w });
+			if (i != sc->here)
+				grid_set(g, y, 0, 0x25b8, ST_TITLE | ST_ON);
+		}
+	}
+}
