@@ -167,7 +167,7 @@ static void act_edit(struct tui_state *s, struct tui_effects *fx, int arg)
 	}
 }
 
-static void show(struct tui_state *s, enum tui_view_id v)
+void tui_show(struct tui_state *s, enum tui_view_id v)
 {
 	if (v == s->view)
 		return;
@@ -184,7 +184,7 @@ static void act_show(struct tui_state *s, struct tui_effects *fx, int arg)
 {
 	(void)fx;
 	if (arg != VIEW_LAYER || tui_row(s) >= 0)
-		show(s, (enum tui_view_id)arg);
+		tui_show(s, (enum tui_view_id)arg);
 }
 
 static void act_back(struct tui_state *s, struct tui_effects *fx, int arg)
@@ -192,9 +192,9 @@ static void act_back(struct tui_state *s, struct tui_effects *fx, int arg)
 	(void)fx;
 	(void)arg;
 	if (s->view == VIEW_LAYER)
-		show(s, VIEW_MAP);
+		tui_show(s, VIEW_MAP);
 	else if (s->view != VIEW_MAP)
-		show(s, s->under);
+		tui_show(s, s->under);
 	else if (s->n_marked) {
 		memset(s->marked, 0, (size_t)s->scene->n_rows * sizeof *s->marked);
 		s->n_marked = 0;

@@ -91,6 +91,8 @@ void tui_free(struct tui_state *s);
 void tui_update(struct tui_state *s, const struct tui_event *ev, struct tui_effects *fx);
 void tui_render(const struct tui_state *s, struct grid *g); /* g: h × w of the state */
 
+void tui_show(struct tui_state *s, enum tui_view_id v);
+
 /* What should be found again: "cursor conv_4", "sort macs" … as one line, and back. */
 void tui_remember(const struct tui_state *s, char *out, size_t len);
 void tui_recall(struct tui_state *s, const char *text);

@@ -277,6 +277,7 @@ static void draw_row(const struct tui_state *s, struct grid *g, const struct lay
 
 static void explain(const struct tui_state *s, char *out, size_t len)
 {
+	static const char *const dial[] = { "weights", "activations", "pruned" };
 	const struct scene *sc = s->scene;
 	int row = tui_row(s), from, to, at;
 	const struct scene_row *r;
@@ -293,7 +294,7 @@ static void explain(const struct tui_state *s, char *out, size_t len)
 	at = r->at[s->dial];
 	tui_dial_span(sc, s->dial, &from, &to);
 	v = tui_cell(s, row, at);
-	n = (size_t)snprintf(out, len, "%s %s: ", r->name, sc->column[at].name);
+	n = (size_t)snprintf(out, len, "%s %s %s: ", r->name, dial[s->dial], sc->column[at].name);
 	if (n >= len)
 		return;
 	if (at == from)
