@@ -157,3 +157,11 @@ int figure_heat(const struct pare_value *drop)
 		i++;
 	return i;
 }
+
+const char *figure_kind(enum pare_kind k, bool whole)
+{
+	static const char *const word[][2] = { { "unknown", "unknown" }, { "est.", "estimated" },
+		{ "meas.", "measured" } };
+
+	return word[k][whole];
+}

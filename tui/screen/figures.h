@@ -21,5 +21,7 @@ const char *figure_drop(const struct pare_value *v, char buf[FIGURE_LEN]);
 const char *figure_change(double was, double now, char buf[FIGURE_LEN]);
 /* 0..4 by how much a drop hurts; -1 unknown. */
 int figure_heat(const struct pare_value *drop);
+/* "est." or "estimated" … */
+const char *figure_kind(enum pare_kind k, bool whole);
 
 #endif

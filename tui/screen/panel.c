@@ -10,14 +10,6 @@ struct figures_at {
 	bool wide;
 };
 
-static const char *kind_word(enum pare_kind k, bool wide)
-{
-	static const char *const word[][2] = { { "unknown", "unknown" }, { "est.", "estimated" },
-		{ "meas.", "measured" } };
-
-	return word[k][wide];
-}
-
 static unsigned kind_style(enum pare_kind k)
 {
 	return k == PARE_MEASURED ? ST_MEASURED : k == PARE_ESTIMATED ? ST_ESTIMATED : ST_DIM;
@@ -38,7 +30,7 @@ static void accuracy(const struct scene *sc, struct grid *g, struct figures_at *
 			sc->data ? "unknown" : "unknown without --data");
 	else
 		grid_put(g, a->y, a->now, a->w, kind_style(now->kind), "%.1f %% %s %s", now->value,
-			figure_margin(now, m), kind_word(now->kind, a->wide));
+			figure_margin(now, m), figure_kind(now->kind, a->wide));
 	a->y++;
 }
 

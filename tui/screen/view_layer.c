@@ -64,7 +64,7 @@ option(const struct tui_state *s, struct grid *g, struct rect r, int row, int co
 			g, r.y, r.x + 12, 6, ST_HEAT0 + (unsigned)heat, "%s", figure_drop(v, a));
 		if (r.w >= 50) {
 			grid_put(g, r.y, r.x + 19, 6, ST_DIM, "%s", figure_margin(v, b));
-			grid_put(g, r.y, r.x + 26, 9, ST_DIM, "%s", pare_kind_name(v->kind));
+			grid_put(g, r.y, r.x + 26, 9, ST_DIM, "%s", figure_kind(v->kind, true));
 			x = r.x + 36;
 		} else {
 			grid_put(g, r.y, r.x + 19, 6, ST_DIM, "%s", figure_margin(v, b));
@@ -97,7 +97,7 @@ static void summary(const struct tui_state *s, struct grid *g)
 		x += grid_put(g, y, x, 40,
 			     now->accuracy.kind == PARE_MEASURED ? ST_MEASURED : ST_ESTIMATED,
 			     "%.1f %% %s %s", now->accuracy.value, figure_margin(&now->accuracy, m),
-			     pare_kind_name(now->accuracy.kind)) +
+			     figure_kind(now->accuracy.kind, true)) +
 		     3;
 	grid_put(g, y, x, s->w - x - 1, ST_MEASURED, "%s (%.0f %%)",
 		figure_bytes(now->cost.bytes, b), 100 * now->ratio);

@@ -304,7 +304,8 @@ static void explain(const struct tui_state *s, char *out, size_t len)
 			sc->data ? "not known yet" : "unknown without data");
 	else
 		n += (size_t)snprintf(out + n, len - n, "costs %s %s %s on %s", figure_drop(v, a),
-			figure_margin(v, b), pare_kind_name(v->kind), figure_count(v->samples, c));
+			figure_margin(v, b), figure_kind(v->kind, true),
+			figure_count(v->samples, c));
 	if (n < len && r->changed && r->bytes[0] >= 0 && r->bytes[1] >= 0)
 		n += (size_t)snprintf(
 			out + n, len - n, " · %s", figure_sizes(r->bytes[0], r->bytes[1], a));
