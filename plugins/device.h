@@ -30,8 +30,6 @@
 struct pare_plugin_host {
 	uint32_t abi_major, size;
 	const char *version; /* of pare */
-	/* Into pare's log; any thread. */
-	void (*log)(const char *text);
 };
 
 /* What kind of work a node is. */
@@ -114,6 +112,7 @@ struct pare_plugin_job {
 	int32_t (*run_once)(void *ctx, char *err, uint64_t err_len);
 	/* Non-zero: give up soon; to be asked at least every 50 ms where that is possible. */
 	int32_t (*canceled)(void *ctx);
+	void (*progress)(void *ctx, double done, double total);
 };
 
 struct pare_plugin {

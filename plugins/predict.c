@@ -104,7 +104,7 @@ static void fall_back(struct pare_plugin_figures *out, const struct pare_plugin_
 	const char *what, const char *then)
 {
 	if (!out->n_fallbacks++)
-		snprintf(out->why, sizeof out->why, "%s: %s %s", l->name, what, then);
+		snprintf(out->why, sizeof out->why, "%.44s: %.47s %.63s", l->name, what, then);
 }
 
 static void judge(struct pare_plugin_figures *out, const struct profile_set *s,

@@ -16,7 +16,7 @@ static enum pare_status file_text(const char *path, char **out, struct pare_err 
 	enum pare_status st = PARE_OK;
 	char *text = NULL;
 	FILE *f = fopen(path, "rb");
-	long n;
+	long n = 0;
 
 	if (!f)
 		return pare_fail(err, PARE_E_IO, "%s: %s", path, strerror(errno));
@@ -285,7 +285,7 @@ static const char *const published_columns[P_N] = { "device", "runtime", "model"
 enum pare_status published_read(const char *path, struct published *out, struct pare_err *err)
 {
 	struct published p = { 0 };
-	int at[P_N], family;
+	int at[P_N], family = 0;
 	enum pare_status st = csv_open(path, &p.csv, err);
 
 	if (st)

@@ -1,0 +1,22 @@
+/* pare's side of a measurement: the callbacks that a plugin is given. */
+#ifndef PARE_MEASURE_H
+#define PARE_MEASURE_H
+#include "device.h"
+#include "devices.h"
+
+struct measure_job {
+	struct pare_plugin_job abi; /* to hand over */
+	const struct pare_variant *variant;
+	const struct pare_model *model;
+	struct pare_ctl *ctl; /* may be NULL */
+	struct pare_array *in, *out;
+	int n_in, n_out;
+	char folder[256], file[288]; /* of the exported file; "" until it is asked for */
+};
+
+/* `v` and `ctl` are borrowed until measure_end; `j` must stay where it is. */
+PARE_MUST_CHECK enum pare_status measure_begin(struct measure_job *j, const struct pare_variant *v,
+	struct pare_ctl *ctl, struct pare_err *err);
+void measure_end(struct measure_job *j);
+
+#endif
