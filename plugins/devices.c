@@ -35,11 +35,16 @@ struct pare_devices {
 /* ---- filling the registry ----------------------------------------------------------------------
  */
 
+/* Tell it once: a folder's fault comes up with each of its files. */
 static enum pare_status problem(struct pare_devices *ds, struct pare_err *err, const char *text)
 {
-	char **more = realloc(ds->problems, sizeof *more * ((size_t)ds->n_problems + 1));
-	char *copy = strdup(text);
+	char **more, *copy;
 
+	for (int i = 0; i < ds->n_problems; i++)
+		if (!strcmp(ds->problems[i], text))
+			return PARE_OK;
+	more = realloc(ds->problems, sizeof *more * ((size_t)ds->n_problems + 1));
+	copy = strdup(text);
 	if (more)
 		ds->problems = more;
 	if (!more || !copy) {

@@ -1,6 +1,10 @@
+#include "plugins/loader.h"
 #include "plugins/profile.h"
 #include "tests/tap.h"
 #include <math.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 static const char *const profiles[] = { "cortex-m7-cubeai", "jetson-nano-tensorrt",
 	"raspberry-pi-4-ncnn", "raspberry-pi-4-tflite", "snapdragon-8-gen-3" };
@@ -278,6 +282,251 @@ static void bad_profiles_are_told(void)
 	}
 }
 
+/* ---- the registry ------------------------------------------------------------------------------
+ */
+
+static void the_registry_holds_what_pare_brings(void)
+{
+	struct pare_devices *ds = NULL;
+	struct pare_err err = { 0 };
+	const struct pare_device *d;
+	const struct pare_device_info *host;
+	int n = 0, sorted = 1;
+
+	setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+	ok_status(pare_devices_load(&ds, &err), err, "devices are loaded");
+	ok(!pare_devices_problem(ds, 0), "without a problem");
+	for (; (d = pare_devices_get(ds, n)); n++)
+		sorted =
+			sorted && (!n || strcmp(pare_device_info(pare_devices_get(ds, n - 1))->name,
+						 pare_device_info(d)->name) < 0);
+	ok(n == N_PROFILES + 1 && sorted, "%d devices, sorted", n);
+	for (int i = 0; i < N_PROFILES; i++)
+		ok((d = pare_devices_find(ds, profiles[i])) && !pare_device_info(d)->measures &&
+				pare_device_info(d)->rows > 0,
+			"%s is there", profiles[i]);
+	ok(!pare_devices_find(ds, "abacus"), "and no other");
+	host = pare_device_info(pare_devices_find(ds, "host"));
+	ok(host->measures && *host->device && strstr(host->rules, "no gain"), "host: %s, %s",
+		host->device, host->rules);
+	pare_devices_free(ds);
+}
+
+static int shell(const char *fmt, ...)
+{
+	char line[2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	return system(line);
+}
+
+static int stub(const char *folder, const char *name, const char *flags)
+{
+	return !shell(
+		"cc -shared -fPIC %s -o %s/%s.so tests/unit/plugin_stub.c", flags, folder, name);
+}
+
+/* Is there a problem that names `who` and says `what`? */
+static int told(const struct pare_devices *ds, const char *who, const char *what)
+{
+	const char *p;
+
+	for (int i = 0; (p = pare_devices_problem(ds, i)); i++)
+		if (strstr(p, who) && strstr(p, what)) {
+			printf("#   %s\n", p);
+			return 1;
+		}
+	return 0;
+}
+
+static void plugins_are_loaded_or_told(void)
+{
+	char folder[] = "/tmp/pare-plugins-XXXXXX", objects[64], texts[64];
+	struct pare_devices *ds = NULL;
+	struct pare_err err = { 0 };
+	int n = 0;
+
+	if (!mkdtemp(folder))
+		return;
+	umask(022);
+	snprintf(objects, sizeof objects, "%s/plugins", folder);
+	snprintf(texts, sizeof texts, "%s/profiles", folder);
+	mkdir(objects, 0755);
+	mkdir(texts, 0755);
+	ok(stub(objects, "good", "") && stub(objects, "new", "-DSTUB_ABI=2 -DSTUB_NAME='\"b\"'") &&
+			stub(objects, "old", "-DSTUB_ABI=0 -DSTUB_NAME='\"c\"'") &&
+			stub(objects, "short", "-DSTUB_SIZE=16 -DSTUB_NAME='\"d\"'") &&
+			stub(objects, "silent", "-DSTUB_NO_SYMBOL") &&
+			stub(objects, "sick", "-DSTUB_FAILS -DSTUB_NAME='\"e\"'") &&
+			stub(objects, "liar", "-DSTUB_LATENCY=-1 -DSTUB_NAME='\"liar\"'") &&
+			stub(objects, "twin", "") &&
+			stub(objects, "shouts", "-DSTUB_NAME='\"LOUD NAME\"'") &&
+			stub(objects, "open", "-DSTUB_NAME='\"f\"'"),
+		"plugins to test with are built");
+	shell("chmod o+w %s/open.so; echo x > %s/text.so; echo no > %s/no.profile", objects,
+		objects, texts);
+	ok_status(pare_devices_load_from(NULL, folder, &ds, &err), err, "a folder is loaded");
+	while (pare_devices_get(ds, n))
+		n++;
+	ok(n == 3 && pare_devices_find(ds, "stub") && pare_devices_find(ds, "liar"),
+		"the plugins that are right are there");
+	ok(told(ds, "new.so", "newer pare"), "one that is too new is told");
+	ok(told(ds, "old.so", "build it anew"), "one that is too old is told");
+	ok(told(ds, "short.so", "too short"), "one with a short struct is told");
+	ok(told(ds, "silent.so", "no symbol pare_plugin_entry"), "one without the symbol is told");
+	ok(told(ds, "sick.so", "the board does not answer"), "one that does not start is told");
+	ok(told(ds, "twin.so", "already"), "a second one of the same name is told");
+	ok(told(ds, "shouts.so", "no name for a device"), "a name with blanks is told");
+	ok(told(ds, "open.so", "chmod go-w"), "one that others can write to is told");
+	ok(told(ds, "text.so", "cannot be loaded"), "a file that is no object is told");
+	ok(told(ds, "no.profile", "pare-profile 1"), "a bad profile is told");
+	pare_devices_free(ds);
+
+	shell("chmod g+w %s; chmod o+w %s", objects, texts);
+	shell("cp plugins/profiles/cortex-m7-cubeai.profile %s", texts);
+	ok_status(pare_devices_load_from(NULL, folder, &ds, &err), err, "a folder is loaded");
+	ok(pare_devices_get(ds, 0) && !pare_devices_get(ds, 1),
+		"nothing is taken from folders that others can write to");
+	ok(told(ds, "/plugins", "chmod go-w") && told(ds, "cortex", "chmod o-w"),
+		"and that is told");
+	pare_devices_free(ds);
+	shell("rm -r %s", folder);
+}
+
+/* ---- on a real network
+ * --------------------------------------------------------------------------- */
+
+static struct pare_model *shared_model(const char *name)
+{
+	const char *shared = getenv("PARE_SHARED");
+	struct pare_model *m = NULL;
+	struct pare_err err = { 0 };
+	char path[512];
+
+	snprintf(path, sizeof path, "%s/models/%s", shared ? shared : "../shared", name);
+	if (access(path, R_OK))
+		return NULL;
+	ok_status(pare_model_open(path, &m, &err), err, "%s is opened", path);
+	return m;
+}
+
+static void every_layer_int8(struct pare_plan *p)
+{
+	for (int i = 0; i < p->n; i++)
+		p->dials[i].weights = p->dials[i].activations = (uint8_t)pare_format_find("int8");
+}
+
+static void a_model_costs_what_its_list_of_layers_does(void)
+{
+	struct pare_model *m = shared_model("resnet8/model.onnx");
+	struct pare_devices *ds = NULL;
+	struct pare_err err = { 0 };
+	struct pare_device_figures was, now;
+	struct pare_plugin_work w;
+	struct pare_plan *p;
+	struct profile prof;
+	struct pare_plugin_figures f = { .size = sizeof f, .energy_mj = (double)NAN };
+	const struct pare_device *d;
+
+	if (!m) {
+		tap_skip("resnet8 on a Cortex-M7", "no ../shared/models (set PARE_SHARED)");
+		return;
+	}
+	ok_status(pare_devices_load(&ds, &err), err, "devices are loaded");
+	d = pare_devices_find(ds, "cortex-m7-cubeai");
+	p = pare_plan_new(pare_model_info(m)->n_layers);
+	every_layer_int8(p);
+	ok_status(pare_device_predict(d, m, NULL, &was, &err), err, "float is predicted");
+	ok_status(pare_device_predict(d, m, p, &now, &err), err, "int8 is predicted");
+	ok(!profile_read("plugins/profiles/cortex-m7-cubeai.profile", &prof, &err) &&
+			layer_table_find(&layers, "st_resnet_v1_8_32", &w),
+		"the published list of layers is there");
+	profile_predict(&prof, &w, &f);
+	printf("#   model %.2f ms, published list %.2f ms, measured 28.67 ms; float %.1f ms (%s)\n",
+		now.latency_ms.value, f.latency_ms, was.latency_ms.value, was.why);
+	ok(fabs(now.latency_ms.value / f.latency_ms - 1) < 0.05,
+		"the model costs what the same network's list of layers does");
+	ok(now.latency_ms.kind == PARE_ESTIMATED && now.latency_ms.lo < 28.67 &&
+			now.latency_ms.hi > 28.67 && now.fits == PARE_FITS_YES,
+		"the published time lies in the interval, and it fits");
+	ok(was.n_fallbacks == pare_model_info(m)->n_layers &&
+			was.latency_ms.value > now.latency_ms.value,
+		"float layers fall back");
+	printf("#   RAM %ld, flash %ld (published for ST's: 71395, 136550)\n", (long)now.ram,
+		(long)now.flash);
+	pare_plan_free(p);
+	pare_devices_free(ds);
+	pare_model_free(m);
+}
+
+static void predicting_is_quick(void)
+{
+	struct pare_model *m = shared_model("resnet56/model.onnx");
+	struct pare_devices *ds = NULL;
+	struct pare_err err = { 0 };
+	struct timespec a, b;
+	double ms;
+	int n = 0;
+
+	if (!m) {
+		tap_skip("time of a prediction", "no ../shared/models (set PARE_SHARED)");
+		return;
+	}
+	ok_status(pare_devices_load(&ds, &err), err, "devices are loaded");
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	for (int turn = 0; turn < 100; turn++)
+		for (int i = 0; pare_devices_get(ds, i); i++, n++) {
+			struct pare_device_figures f;
+
+			if (pare_device_predict(pare_devices_get(ds, i), m, NULL, &f, &err))
+				ok(0, "%s", err.text);
+		}
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) * 1e-6;
+	ok(ms / n < 1, "a prediction for resnet56 takes %.3f ms", ms / n);
+	pare_devices_free(ds);
+	pare_model_free(m);
+}
+
+static void the_host_measures(void)
+{
+	struct pare_model *m = shared_model("resnet8/model.onnx");
+	struct pare_devices *ds = NULL;
+	struct pare_variant *v = NULL;
+	struct pare_ctl ctl = { 0 };
+	struct pare_err err = { 0 };
+	struct pare_device_figures f;
+	struct pare_plan *p;
+	const struct pare_device *host;
+
+	if (!m) {
+		tap_skip("host measures resnet8", "no ../shared/models (set PARE_SHARED)");
+		return;
+	}
+	p = pare_plan_new(pare_model_info(m)->n_layers);
+	ok_status(pare_devices_load(&ds, &err), err, "devices are loaded");
+	ok_status(pare_variant_new(m, p, NULL, &v, &err), err, "a variant is made");
+	host = pare_devices_find(ds, "host");
+	ok(!pare_device_predict(host, m, NULL, &f, &err) && f.latency_ms.kind == PARE_UNKNOWN,
+		"host predicts nothing");
+	ok_status(pare_device_measure(host, v, &ctl, &f, &err), err, "host measures");
+	ok(f.latency_ms.kind == PARE_MEASURED && f.latency_ms.lo > 0 && f.latency_ms.samples >= 5,
+		"%.2f ms (%.2f … %.2f) over %ld runs", f.latency_ms.value, f.latency_ms.lo,
+		f.latency_ms.hi, (long)f.latency_ms.samples);
+	atomic_store(&ctl.cancel, true);
+	ok(pare_device_measure(host, v, &ctl, &f, &err) == PARE_E_CANCELED, "until it is canceled");
+	ok(pare_device_measure(pare_devices_find(ds, "cortex-m7-cubeai"), v, NULL, &f, &err) ==
+			PARE_E_UNSUPPORTED,
+		"a profile cannot: %s", err.text);
+	pare_variant_free(v);
+	pare_plan_free(p);
+	pare_devices_free(ds);
+	pare_model_free(m);
+}
+
 int main(void)
 {
 	struct pare_err err = { 0 };
@@ -291,6 +540,11 @@ int main(void)
 	a_device_without_float_says_so();
 	int8_helps_where_it_is_said_to();
 	bad_profiles_are_told();
+	the_registry_holds_what_pare_brings();
+	plugins_are_loaded_or_told();
+	a_model_costs_what_its_list_of_layers_does();
+	predicting_is_quick();
+	the_host_measures();
 	published_free(&published);
 	layer_table_free(&layers);
 	return tap_done();
