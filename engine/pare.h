@@ -196,6 +196,14 @@ const float *pare_model_weights(const struct pare_model *m, int i);
 PARE_MUST_CHECK enum pare_status pare_model_run(const struct pare_model *m,
 	const struct pare_array *in, struct pare_array *out, struct pare_err *err);
 
+/* The same inputs again and again without what only the first run costs, on one thread: for timing.
+ * `m` and `in` are borrowed and must outlive the runner; one thread at a time. */
+struct pare_runner;
+PARE_MUST_CHECK enum pare_status pare_runner_new(const struct pare_model *m,
+	const struct pare_array *in, struct pare_runner **out, struct pare_err *err);
+PARE_MUST_CHECK enum pare_status pare_runner_run(struct pare_runner *r, struct pare_err *err);
+void pare_runner_free(struct pare_runner *r); /* NULL allowed */
+
 /* ---- ONNX conformance -------------------------------------------------------------------------
  */
 
@@ -220,8 +228,9 @@ enum pare_measure { /* what "accuracy" means on this dataset */
 struct pare_dataset_info {
 	const char *path;          /* as opened */
 	const char *name;          /* short, for a title line */
-	char sha256[PARE_SHA_HEX]; /* of all samples and labels, in order, as stored, and of how they
-				    * become inputs; not of how files pack them, nor of the split */
+	char sha256[PARE_SHA_HEX]; /* of all samples and labels, in order, as stored, and of how
+				    * they become inputs; not of how files pack them, nor of the
+				    * split */
 	int64_t n_calibrate, n_evaluate;
 	int64_t calibrate_from, calibrate_to, evaluate_from,
 		evaluate_to;      /* evaluate: of the samples;

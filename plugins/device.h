@@ -108,7 +108,7 @@ struct pare_plugin_job {
 	/* Write the variant as ONNX into a file that lives until measure returns. */
 	int32_t (*export_file)(
 		void *ctx, char *path, uint64_t path_len, char *err, uint64_t err_len);
-	/* Run pare's own float executor on one sample. */
+	/* Run pare's own float executor on one sample, on one thread; the first call sets up. */
 	int32_t (*run_once)(void *ctx, char *err, uint64_t err_len);
 	/* Non-zero: give up soon; to be asked at least every 50 ms where that is possible. */
 	int32_t (*canceled)(void *ctx);

@@ -54,13 +54,13 @@ static int32_t host_device(void *state, int32_t i, struct pare_plugin_device *ou
 		return 0;
 	*out = (struct pare_plugin_device){
 		.size = sizeof *out,
-		.threads = pare_threads(),
+		.threads = 1,
 		.name = "host",
 		.chip_class = "cpu",
 		.device = h->cpu,
 		.runtime = "pare " PARE_VERSION,
 		.precision = "fp32",
-		.source = "measured on this machine, one sample at a time",
+		.source = "measured on this machine, one sample at a time, on one thread",
 		.rules = "pare's own float32 executor: quantized weights and zeros run as dense "
 			 "float32, so that they show no gain here",
 		.measures = 1,

@@ -49,15 +49,10 @@ static int32_t run_once(void *ctx, char *err, uint64_t err_len)
 {
 	struct measure_job *j = ctx;
 	struct pare_err why = { 0 };
-	enum pare_status st = pare_model_run(j->model, j->in, j->out, &why);
 
-	if (st)
+	if (!j->runner && pare_runner_new(j->model, j->in, &j->runner, &why))
 		return say(&why, err, err_len);
-	for (int i = 0; i < j->n_out; i++) {
-		pare_array_free(&j->out[i]);
-		j->out[i] = (struct pare_array){ 0 };
-	}
-	return 0;
+	return pare_runner_run(j->runner, &why) ? say(&why, err, err_len) : 0;
 }
 
 static int32_t canceled(void *ctx)
@@ -113,10 +108,8 @@ enum pare_status measure_begin(struct measure_job *j, const struct pare_variant 
 	j->abi = (struct pare_plugin_job){ sizeof j->abi, j, export_file, run_once, canceled,
 		progress };
 	j->n_in = info->n_inputs;
-	j->n_out = info->n_outputs;
 	j->in = calloc((size_t)j->n_in + 1, sizeof *j->in);
-	j->out = calloc((size_t)j->n_out + 1, sizeof *j->out);
-	if (!j->in || !j->out)
+	if (!j->in)
 		st = pare_nomem(err, "a sample");
 	for (int i = 0; i < j->n_in && !st; i++)
 		st = fill_input(pare_model_input(j->model, i), &j->in[i], err);
@@ -127,10 +120,10 @@ enum pare_status measure_begin(struct measure_job *j, const struct pare_variant 
 
 void measure_end(struct measure_job *j)
 {
+	pare_runner_free(j->runner);
 	for (int i = 0; j->in && i < j->n_in; i++)
 		pare_array_free(&j->in[i]);
 	free(j->in);
-	free(j->out);
 	if (*j->folder) {
 		unlink(j->file);
 		rmdir(j->folder);

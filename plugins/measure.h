@@ -9,8 +9,9 @@ struct measure_job {
 	const struct pare_variant *variant;
 	const struct pare_model *model;
 	struct pare_ctl *ctl; /* may be NULL */
-	struct pare_array *in, *out;
-	int n_in, n_out;
+	struct pare_array *in;
+	int n_in;
+	struct pare_runner *runner;  /* NULL until the first run */
 	char folder[256], file[288]; /* of the exported file; "" until it is asked for */
 };
 
