@@ -94,8 +94,8 @@ static enum pare_status check_kind(struct pare_store *s, bool own, struct pare_e
 		return run(s, sql, err);
 	}
 	if (magic != MAGIC)
-		return pare_fail(
-			err, PARE_E_FORMAT, "%s is no session of pare; name another file", s->path);
+		return pare_fail(err, PARE_E_MISMATCH,
+			"%s is no session of pare; name another file", s->path);
 	if (version > VERSION)
 		return pare_fail(err, PARE_E_MISMATCH,
 			"%s was written by a newer pare (session version %lld, this one reads up "
