@@ -71,6 +71,9 @@ double op_scalar(const struct pare_tensor *t);
 PARE_MUST_CHECK enum pare_status
 op_axes(const int64_t *axes, int n, int rank, unsigned *set, struct pare_err *err);
 
+/* flow_at of rows that work on the axes behind the channel's, when they left that one alone. */
+enum pare_flow op_flow_spatial(const struct pare_shape_call *c);
+
 /* Windows that slide over 1 to 3 spatial axes: pooling and convolution.  Empty lists mean all ones
  * or zeros.  Missing leading axes have size 1. */
 struct op_window {

@@ -290,15 +290,6 @@ static void slice_forward(const struct pare_call *c)
 	op_move_run(&m, in, c->out[0]->data);
 }
 
-/* Axes other than batch and channel may be cut. */
-static enum pare_flow spatial_flow(const struct pare_shape_call *c)
-{
-	const struct pare_shape *x = &c->in[0]->shape, *y = &c->out[0].shape;
-
-	return x->n > 1 && x->d[0] == y->d[0] && x->d[1] == y->d[1] ? PARE_FLOW_PASS
-								    : PARE_FLOW_BLOCK;
-}
-
 static enum pare_flow slice_flow(const struct pare_shape_call *c)
 {
 	int64_t v[PARE_MAX_DIMS];
@@ -312,7 +303,7 @@ static enum pare_flow slice_flow(const struct pare_shape_call *c)
 	for (int i = 0; i < n; i++)
 		if (v[i] < 0)
 			return PARE_FLOW_BLOCK;
-	return spatial_flow(c);
+	return op_flow_spatial(c);
 }
 
 /* ---- Pad --------------------------------------------------------------------------------------
@@ -642,7 +633,7 @@ const struct pare_op pare_ops_move[] = {
 	      .plain = 0x1e, .flow_at = slice_flow,
 	  .sample = "f32[1,6,5] i64{4,1} i64{0,4} i64{1,2} i64{-2,1}"),
 	MOVED("Pad", 11, 2, 4, pad_attrs, shape_pad, pad_forward, PARE_FLOW_BLOCK,
-	      .plain = 0xe, .refuse = refuse_pad, .flow_at = spatial_flow,
+	      .plain = 0xe, .refuse = refuse_pad, .flow_at = op_flow_spatial,
 	  .sample = "f32[1,2,4,5] i64{0,0,1,2,0,0,2,-1} f32=0.5"),
 	MOVED("Expand", 8, 2, 2, NULL, shape_expand, expand_forward, PARE_FLOW_BLOCK, .plain = 2,
 	  .sample = "f32[1,3,1] i64{2,1,3,4}"),

@@ -1,6 +1,7 @@
 /* Operators that change what a tensor is called, not what is in it, and those that make one from
  * nothing but shapes. */
 #include "kit.h"
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <string.h>
@@ -280,7 +281,7 @@ struct constant {
 #define CONST_AT(f) offsetof(struct constant, f)
 static const struct pare_attr constant_attrs[] = { { "value", PARE_ATTR_TENSOR, CONST_AT(value), 0,
 							   0 },
-	{ "value_float", PARE_ATTR_FLOAT, CONST_AT(f), (double)NAN, 0 },
+	{ "value_float", PARE_ATTR_FLOAT, CONST_AT(f), -FLT_MAX, 0 },
 	{ "value_int", PARE_ATTR_INT, CONST_AT(i), -0x1p63, 0 },
 	{ "value_floats", PARE_ATTR_FLOATS, CONST_AT(floats), 0, 0 },
 	{ "value_ints", PARE_ATTR_INTS, CONST_AT(ints), 0, 0 }, { 0 } };
@@ -299,7 +300,7 @@ static struct pare_tensor constant_of(const struct constant *a)
 	} else if (a->i != INT64_MIN) {
 		t.dtype = PARE_I64;
 		t.data = (void *)&a->i;
-	} else if (!isnan(a->f)) {
+	} else if (a->f != -FLT_MAX) {
 		t.dtype = PARE_F32;
 		t.data = (void *)&a->f;
 	}

@@ -151,6 +151,14 @@ void op_steps(const struct pare_tensor *t, ptrdiff_t s[PARE_MAX_DIMS])
 	}
 }
 
+enum pare_flow op_flow_spatial(const struct pare_shape_call *c)
+{
+	const struct pare_shape *x = &c->in[0]->shape, *y = &c->out[0].shape;
+
+	return x->n > 1 && x->d[0] == y->d[0] && x->d[1] == y->d[1] ? PARE_FLOW_PASS
+								    : PARE_FLOW_BLOCK;
+}
+
 /* ---- windows ----------------------------------------------------------------------------------
  */
 
