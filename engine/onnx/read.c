@@ -572,7 +572,7 @@ static enum pare_status check_versions(struct reader *r, const Onnx__ModelProto 
 	if (!p->graph || !p->has_ir_version)
 		return pare_fail(r->err, PARE_E_FORMAT, "%s: not an ONNX model", r->source.path);
 	if (p->ir_version < IR_MIN || p->ir_version > IR_MAX)
-		return pare_fail(r->err, PARE_E_FORMAT,
+		return pare_fail(r->err, PARE_E_UNSUPPORTED,
 			"%s: its IR version is %lld, pare reads %d to %d", r->source.path,
 			(long long)p->ir_version, IR_MIN, IR_MAX);
 	for (size_t i = 0; i < p->n_opset_import; i++) {
@@ -590,7 +590,7 @@ static enum pare_status check_versions(struct reader *r, const Onnx__ModelProto 
 		return pare_fail(r->err, PARE_E_FORMAT,
 			"%s: it does not say which ONNX opset it is written in", r->source.path);
 	if (r->opset < OPSET_MIN || r->opset > OPSET_MAX)
-		return pare_fail(r->err, PARE_E_FORMAT,
+		return pare_fail(r->err, PARE_E_UNSUPPORTED,
 			"%s: its opset is %d, pare reads %d to %d; convert it with "
 			"onnx.version_converter",
 			r->source.path, r->opset, OPSET_MIN, OPSET_MAX);
