@@ -565,6 +565,19 @@ static enum pare_status read_graph(struct reader *r, const Onnx__GraphProto *p)
 	return PARE_OK;
 }
 
+static bool is_default(const char *domain)
+{
+	return !*domain || !strcmp(domain, "ai.onnx");
+}
+
+static bool uses_default_domain(const Onnx__GraphProto *g)
+{
+	for (size_t i = 0; i < g->n_node; i++)
+		if (is_default(text(g->node[i]->domain)))
+			return true;
+	return false;
+}
+
 static enum pare_status check_versions(struct reader *r, const Onnx__ModelProto *p)
 {
 	bool has_opset = false;
@@ -576,9 +589,7 @@ static enum pare_status check_versions(struct reader *r, const Onnx__ModelProto 
 			"%s: its IR version is %lld, pare reads %d to %d", r->source.path,
 			(long long)p->ir_version, IR_MIN, IR_MAX);
 	for (size_t i = 0; i < p->n_opset_import; i++) {
-		const char *domain = text(p->opset_import[i]->domain);
-
-		if (*domain && strcmp(domain, "ai.onnx"))
+		if (!is_default(text(p->opset_import[i]->domain)))
 			continue;
 		has_opset = true;
 		r->opset =
@@ -586,6 +597,8 @@ static enum pare_status check_versions(struct reader *r, const Onnx__ModelProto 
 				? 0
 				: (int)p->opset_import[i]->version;
 	}
+	if (!has_opset && !uses_default_domain(p->graph))
+		return PARE_OK;
 	if (!has_opset)
 		return pare_fail(r->err, PARE_E_FORMAT,
 			"%s: it does not say which ONNX opset it is written in", r->source.path);
