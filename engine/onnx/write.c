@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPSET_QDQ = 13, OPSET_INT4 = 21, PER_LAYER = 8 };
+enum { OPSET_QDQ = 13, OPSET_INT4 = 21, PER_LAYER = 9 };
 
 struct writer {
 	const struct pare_model *m;
@@ -197,13 +197,27 @@ static enum pare_status write_weight(struct writer *w, int i, const char **name)
 
 static enum pare_dtype act_dtype(const struct pare_act_quant *q)
 {
-	if (q->lo == -8 && q->hi == 7)
-		return PARE_I4;
-	if (q->lo == 0 && q->hi == 15)
-		return PARE_U4;
 	if (q->lo < 0 && q->lo >= -128 && q->hi <= 127)
 		return PARE_I8;
-	return q->lo == 0 && q->hi <= 255 ? PARE_U8 : PARE_UNDEFINED;
+	return q->lo >= 0 && q->hi <= 255 ? PARE_U8 : PARE_UNDEFINED;
+}
+
+/* Codes of fewer than 8 bits, as runtimes that know 8 bits alone understand them: clipped to what
+ * the outermost codes stand for. */
+static const char *write_clip(
+	struct writer *w, const struct pare_layer *l, const struct pare_act_quant *q, const char *x)
+{
+	struct pare_shape scalar = { 0 };
+	float bound[2] = { (float)(q->lo - q->zero) * q->scale,
+		(float)(q->hi - q->zero) * q->scale };
+	float *kept = pare_memdup(w->a, bound, sizeof bound);
+	const char *in[3] = { x, derived(w, l->name, "input.min"),
+		derived(w, l->name, "input.max") };
+
+	if (!kept || !add_initializer(w, in[1], PARE_F32, &scalar, kept) ||
+		!add_initializer(w, in[2], PARE_F32, &scalar, kept + 1))
+		return NULL;
+	return add_node(w, "Clip", l->name, "input.clip", in, 3, NULL);
 }
 
 static int activation_input(const struct pare_graph *g, const struct pare_node *n)
@@ -226,13 +240,15 @@ static const char *write_pair(
 	enum pare_dtype dtype = act_dtype(q);
 	struct pare_shape scalar = { 0 };
 	float *scale = pare_memdup(w->a, &q->scale, sizeof *scale);
-	int8_t zero = (int8_t)(q->zero & (pare_dtype_bits(dtype) == 4 ? 15 : 255));
-	int8_t *kept = pare_memdup(w->a, &zero, 1);
+	int8_t zero = (int8_t)q->zero, *kept = pare_memdup(w->a, &zero, 1);
+	bool whole = q->hi - q->lo == 255;
 	const char *in[3] = { x, derived(w, l->name, "input.scale"),
 		derived(w, l->name, "input.zero") };
 
-	need_opset(w, pare_dtype_bits(dtype) == 4 ? OPSET_INT4 : OPSET_QDQ);
-	if (!scale || !kept || !add_initializer(w, in[1], PARE_F32, &scalar, scale) ||
+	need_opset(w, OPSET_QDQ);
+	if (!whole)
+		in[0] = write_clip(w, l, q, x);
+	if (!scale || !kept || !in[0] || !add_initializer(w, in[1], PARE_F32, &scalar, scale) ||
 		!add_initializer(w, in[2], dtype, &scalar, kept))
 		return NULL;
 	in[0] = add_node(w, "QuantizeLinear", l->name, "input.q", in, 3, NULL);
