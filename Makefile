@@ -155,8 +155,11 @@ fuzz: check-deps $(FUZZERS) ## each fuzz target for a minute
 		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -close_fd_mask=3 \
 			build/corpus/$$n tests/fuzz/$${n#fuzz_} || exit 1; done
 
-bench: pare ## speed as a ratio to ONNX Runtime (needs python3 with onnxruntime)
-	$(Q)sh tests/bench/bench.sh
+$(O)/bench/%: tests/bench/%.c $(O)/libpare.a
+	$(call say,BENCH,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -I. -MMD -MP -o $@ $< $(O)/libpare.a $(LDLIBS)
+bench: $(O)/bench/bench_eval ## speed as a ratio to ONNX Runtime (needs python3 with onnxruntime)
+	$(Q)PYTHON="$(PYTHON)" BENCH_EVAL=$< sh tests/bench/bench.sh $(MODELS)
 
 clean:
 	$(Q)rm -rf build pare

@@ -1,0 +1,145 @@
+/* How many samples a second a network takes on random inputs: what evaluation costs, without a
+ * dataset.
+ *
+ *     bench_eval MODEL THREADS SECONDS [steps]
+ *
+ * prints the samples per second of the best and of the median call, a call being 8 blocks of lanes;
+ * `steps` prints the time of each step instead. */
+#include "engine/base/pool.h"
+#include "engine/base/rng.h"
+#include "engine/run/kernels.h"
+#include "engine/run/program.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { BLOCKS = 8, MAX_THREADS = 64, MAX_CALLS = 100000 };
+
+struct bench {
+	struct pare_program *p;
+	struct pare_frame *frames[MAX_THREADS];
+	float *samples; /* [lanes][elements] */
+	int64_t elems;
+	float *answers[MAX_THREADS];
+};
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static enum pare_status block(void *ctx, int chunk, int worker, struct pare_err *err)
+{
+	struct bench *b = ctx;
+	struct pare_frame *f = b->frames[worker];
+	const struct pare_tensor *y = pare_frame_output(f, 0);
+	int lanes = pare_program_lanes(b->p);
+
+	(void)chunk;
+	(void)err;
+	pare_lanes_in(b->samples, b->elems, lanes, lanes, pare_frame_input(f, 0)->f32);
+	pare_program_run(b->p, f, 0, pare_program_steps(b->p));
+	pare_lanes_out(y->f32, pare_shape_elems(&y->shape), lanes, lanes, b->answers[worker]);
+	return PARE_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void time_calls(struct bench *b, double seconds)
+{
+	static double took[MAX_CALLS];
+	double end = now() + seconds, images = BLOCKS * pare_program_lanes(b->p);
+	int n = 0;
+
+	while (n < 3 || (now() < end && n < MAX_CALLS)) {
+		double start = now();
+
+		if (pare_parallel(
+			    BLOCKS, block, b, NULL, (struct pare_progress_span){ 0, 0 }, NULL))
+			exit(2);
+		took[n++] = now() - start;
+	}
+	qsort(took, (size_t)n, sizeof *took, ascending);
+	printf("%.1f %.1f\n", images / took[0], images / took[n / 2]);
+}
+
+static void time_steps(struct bench *b, double seconds)
+{
+	int n = pare_program_steps(b->p);
+	double *best = calloc((size_t)n, sizeof *best), end = now() + seconds, sum = 0;
+
+	for (int round = 0; round < 3 || now() < end; round++)
+		for (int i = 0; i < n; i++) {
+			double start = now(), took;
+
+			pare_program_run(b->p, b->frames[0], i, i + 1);
+			took = now() - start;
+			best[i] = round && best[i] < took ? best[i] : took;
+		}
+	for (int i = 0; i < n; i++) {
+		const struct pare_step *s = &b->p->steps[i];
+		const struct pare_shape *y = &b->p->places[s->out].t.shape;
+		double macs = (double)b->p->m->node_info[s->node].macs * b->p->lanes;
+		char text[64];
+
+		sum += best[i];
+		printf("%9.1f us  %6.1f MAC/ns  %-18s %-10s %s\n", 1e6 * best[i],
+			1e-9 * macs / best[i], s->n->op_type,
+			pare_shape_text(y, "x", text, sizeof text), s->n->name);
+	}
+	printf("%9.1f us  in all, %d samples\n", 1e6 * sum, b->p->lanes);
+	free(best);
+}
+
+int main(int argc, char **argv)
+{
+	struct pare_rng r = pare_rng_seed(1, 1);
+	struct pare_program_spec spec = { 0 };
+	struct bench b = { 0 };
+	struct pare_model *m;
+	struct pare_err err;
+	int threads = argc > 2 ? atoi(argv[2]) : 1;
+	double seconds = argc > 3 ? atof(argv[3]) : 1;
+
+	if (argc < 2 || threads < 1 || threads > MAX_THREADS) {
+		fprintf(stderr, "usage: bench_eval MODEL THREADS SECONDS [steps]\n");
+		return 2;
+	}
+	if (pare_model_open(argv[1], &m, &err) || pare_program_new(m, &spec, &b.p, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		return 2;
+	}
+	pare_set_threads(threads);
+	for (int i = 0; i < threads; i++)
+		if (!(b.frames[i] = pare_frame_new(b.p)) || !(b.answers[i] = malloc(4u << 20))) {
+			fprintf(stderr, "no memory for %d frames\n", threads);
+			return 2;
+		}
+	b.elems = pare_shape_elems(&pare_frame_input(b.frames[0], 0)->shape);
+	b.samples = malloc((size_t)b.elems * (size_t)b.p->lanes * sizeof(float));
+	for (int64_t i = 0; b.samples && i < b.elems * b.p->lanes; i++)
+		b.samples[i] = (float)pare_rng_normal(&r);
+	if (!b.samples || block(&b, 0, 0, &err))
+		return 2;
+	if (argc > 4)
+		time_steps(&b, seconds);
+	else
+		time_calls(&b, seconds);
+	for (int i = 0; i < threads; i++) {
+		pare_frame_free(b.frames[i]);
+		free(b.answers[i]);
+	}
+	free(b.samples);
+	pare_program_free(b.p);
+	pare_model_free(m);
+	return 0;
+}
