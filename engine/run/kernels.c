@@ -272,22 +272,30 @@ static void conv(const struct pare_conv *v, const float *x, float *out, const st
 /* ---- depthwise ---------------------------------------------------------------------------------
  */
 
-/* Output columns x <= i < to of one row; rows[] are the KH input rows it reads, each column there
- * is (S, KH, KW known when compiled: the fast ones). */
-INLINE void depthwise_span(const int KH, const int KW, const int S, const int N, int x, int pad,
-	const float *const *rows, const float *w, vec bias, float *out, const float *add, vec lo,
-	vec hi)
+/* A row of output and what it is made of. */
+struct row {
+	const float *in[PARE_DEPTHWISE_ROWS]; /* the input rows under the kernel */
+	const float *w;                       /* [kernel[1]][kernel[2]] */
+	float *out;
+	const float *add; /* the same row of what is added, or NULL */
+	vec bias, lo, hi;
+};
+
+/* N pixels from x on, of a 3×3 kernel of stride S, whose columns from <= k < to lie on the input.
+ * first: input column under column 0 of the kernel. */
+INLINE void depthwise_span(const int S, const int N, const int from, const int to,
+	const struct row *r, int x, int first)
 {
 	vec acc[4];
 
-	UNROLL for (int i = 0; i < N; i++) acc[i] = bias;
-	UNROLL for (int r = 0; r < KH; r++)
+	UNROLL for (int i = 0; i < N; i++) acc[i] = r->bias;
+	UNROLL for (int j = 0; j < 3; j++)
 	{
-		const float *in = rows[r] + ((ptrdiff_t)x * S - pad) * LANES;
+		const float *in = r->in[j] + (ptrdiff_t)first * LANES;
 
-		UNROLL for (int k = 0; k < KW; k++)
+		UNROLL for (int k = from; k < to; k++)
 		{
-			vec s = splat(w[r * KW + k]);
+			vec s = splat(r->w[j * 3 + k]);
 
 			UNROLL for (int i = 0; i < N; i++) acc[i] +=
 				s * load(in + (i * S + k) * LANES);
@@ -297,85 +305,95 @@ INLINE void depthwise_span(const int KH, const int KW, const int S, const int N,
 	{
 		vec v = acc[i];
 
-		if (add)
-			v += load(add + (x + i) * LANES);
-		store(out + (x + i) * LANES, clamp(v, lo, hi));
+		if (r->add)
+			v += load(r->add + (x + i) * LANES);
+		store(r->out + (x + i) * LANES, clamp(v, r->lo, r->hi));
 	}
 }
 
-/* One output pixel, taps that fall outside left out. */
-static vec
-depthwise_pixel(const struct pare_conv *v, int x, const float *const *rows, const float *w, vec acc)
+/* One pixel of any kernel; columns outside the input are left out. */
+static void depthwise_pixel(const struct pare_conv *v, const struct row *r, int x)
 {
-	for (int r = 0; r < v->kernel[1]; r++)
+	vec acc = r->bias;
+	int first = x * v->stride[2] - v->pad[2];
+
+	for (int j = 0; j < v->kernel[1]; j++)
 		for (int k = 0; k < v->kernel[2]; k++) {
-			int column = x * v->stride[2] - v->pad[2] + k * v->dilation[2];
+			int column = first + k * v->dilation[2];
 
 			if (column >= 0 && column < v->in[2])
-				acc += splat(w[r * v->kernel[2] + k]) *
-				       load(rows[r] + (size_t)column * LANES);
+				acc += splat(r->w[j * v->kernel[2] + k]) *
+				       load(r->in[j] + (size_t)column * LANES);
 		}
-	return acc;
+	if (r->add)
+		acc += load(r->add + (size_t)x * LANES);
+	store(r->out + (size_t)x * LANES, clamp(acc, r->lo, r->hi));
 }
 
-static void depthwise_row(const struct pare_conv *v, const float *const *rows, const float *w,
-	float bias, float *out, const float *add, const struct pare_finish *f)
+/* A row of a 3×3 kernel, stride S: four pixels at a time where all columns are there. */
+INLINE void depthwise_row_3(const int S, const struct pare_conv *v, const struct row *r)
 {
-	vec lo = splat(f->lo), hi = splat(f->hi), b = splat(bias);
-	int reach = (v->kernel[2] - 1) * v->dilation[2], s = v->stride[2], width = v->out[2];
-	int from = (v->pad[2] + s - 1) / s;
-	int to = v->in[2] - 1 - reach + v->pad[2] < 0 ? 0
-						      : (v->in[2] - 1 - reach + v->pad[2]) / s + 1;
-	int fast = v->kernel[1] == 3 && v->kernel[2] == 3 && v->dilation[2] == 1 && s <= 2;
-	int x = 0;
+	for (int x = 0, left; x < v->out[2];) {
+		int first = x * S - v->pad[2];
 
-	from = from < width ? from : width;
-	to = !fast || to < from ? from : to < width ? to : width;
-	while (x < width) {
-		if (x == from && x < to) {
-			for (; s == 1 && x + 4 <= to; x += 4)
-				depthwise_span(
-					3, 3, 1, 4, x, v->pad[2], rows, w, b, out, add, lo, hi);
-			for (; s == 1 && x < to; x++)
-				depthwise_span(
-					3, 3, 1, 1, x, v->pad[2], rows, w, b, out, add, lo, hi);
-			for (; s == 2 && x + 4 <= to; x += 4)
-				depthwise_span(
-					3, 3, 2, 4, x, v->pad[2], rows, w, b, out, add, lo, hi);
-			for (; s == 2 && x < to; x++)
-				depthwise_span(
-					3, 3, 2, 1, x, v->pad[2], rows, w, b, out, add, lo, hi);
+		if (first >= 0 && first + 3 <= v->in[2]) {
+			left = (v->in[2] - 3 - first) / S + 1;
+			left = left < v->out[2] - x ? left : v->out[2] - x;
+			for (; left >= 4; left -= 4, x += 4, first += 4 * S)
+				depthwise_span(S, 4, 0, 3, r, x, first);
+			if (left == 3)
+				depthwise_span(S, 3, 0, 3, r, x, first);
+			else if (left == 2)
+				depthwise_span(S, 2, 0, 3, r, x, first);
+			else if (left == 1)
+				depthwise_span(S, 1, 0, 3, r, x, first);
+			x += left;
 			continue;
 		}
-		vec r = depthwise_pixel(v, x, rows, w, b);
-
-		if (add)
-			r += load(add + (size_t)x * LANES);
-		store(out + (size_t)x * LANES, clamp(r, lo, hi));
+		if (first == -1 && v->in[2] >= 2)
+			depthwise_span(S, 1, 1, 3, r, x, first);
+		else if (first >= 0 && first + 2 == v->in[2])
+			depthwise_span(S, 1, 0, 2, r, x, first);
+		else
+			depthwise_pixel(v, r, x);
 		x++;
 	}
+}
+
+static void depthwise_row(const struct pare_conv *v, const struct row *r)
+{
+	if (v->kernel[1] == 3 && v->kernel[2] == 3 && v->dilation[2] == 1 && v->stride[2] == 1)
+		depthwise_row_3(1, v, r);
+	else if (v->kernel[1] == 3 && v->kernel[2] == 3 && v->dilation[2] == 1 && v->stride[2] == 2)
+		depthwise_row_3(2, v, r);
+	else
+		for (int x = 0; x < v->out[2]; x++)
+			depthwise_pixel(v, r, x);
 }
 
 static void depthwise(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch)
 {
 	size_t in_row = (size_t)v->in[2] * LANES, out_row = (size_t)v->out[2] * LANES;
-	const float *rows[PARE_DEPTHWISE_ROWS];
-	const float *w = v->w;
-	size_t at = 0;
+	struct row r = { .w = v->w, .out = out, .add = f->add };
 
+	r.lo = splat(f->lo);
+	r.hi = splat(f->hi);
 	memset(scratch, 0,
-		in_row * sizeof *scratch); /* the row above the first and below the last */
-	for (int g = 0; g < v->groups; g++, w += v->k, x += v->in[1] * in_row)
-		for (int y = 0; y < v->out[1]; y++, at += out_row) {
-			for (int r = 0; r < v->kernel[1]; r++) {
-				int row = y * v->stride[1] - v->pad[1] + r * v->dilation[1];
+		in_row * sizeof *scratch); /* the rows above the first and below the last */
+	for (int g = 0; g < v->groups; g++, r.w += v->k, x += v->in[1] * in_row) {
+		r.bias = splat(v->bias[g]);
+		for (int y = 0; y < v->out[1]; y++) {
+			for (int i = 0; i < v->kernel[1]; i++) {
+				int row = y * v->stride[1] - v->pad[1] + i * v->dilation[1];
 
-				rows[r] = row < 0 || row >= v->in[1] ? scratch : x + row * in_row;
+				r.in[i] = row < 0 || row >= v->in[1] ? scratch : x + row * in_row;
 			}
-			depthwise_row(
-				v, rows, w, v->bias[g], out + at, f->add ? f->add + at : NULL, f);
+			depthwise_row(v, &r);
+			r.out += out_row;
+			r.add += r.add ? out_row : 0;
 		}
+	}
 }
 
 /* ---- flat loops --------------------------------------------------------------------------------
@@ -418,6 +436,74 @@ static void quantize(const float *x, float *y, size_t n, float scale, int zero, 
 	}
 }
 
+/* ---- samples to lanes and back -----------------------------------------------------------------
+ */
+
+#if LANES == 16
+#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define HALVINGS 4
+#elif LANES == 8
+#define LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#define HALVINGS 3
+#else
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
+#define HALVINGS 2
+#endif
+
+/* Interleaving the upper half of the rows with the lower, as often as they can be halved, turns
+ * rows into columns. */
+INLINE void transpose(vec r[LANES])
+{
+	UNROLL for (int step = 0; step < HALVINGS; step++)
+	{
+		vec t[LANES];
+
+		UNROLL for (int i = 0; i < LANES / 2; i++)
+		{
+			t[2 * i] = __builtin_shufflevector(r[i], r[i + LANES / 2], LOW);
+			t[2 * i + 1] = __builtin_shufflevector(r[i], r[i + LANES / 2], HIGH);
+		}
+		UNROLL for (int i = 0; i < LANES; i++) r[i] = t[i];
+	}
+}
+
+static void lanes_in(const float *samples, size_t n, int count, float *out)
+{
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES) {
+		vec r[LANES];
+
+		UNROLL for (int l = 0; l < LANES; l++)
+			memcpy(&r[l], samples + (l < count ? l : 0) * n + i, sizeof(vec));
+		transpose(r);
+		UNROLL for (int l = 0; l < LANES; l++) store(out + (i + l) * LANES, r[l]);
+	}
+	for (; i < n; i++)
+		for (int l = 0; l < LANES; l++)
+			out[i * LANES + l] = samples[(l < count ? l : 0) * n + i];
+}
+
+static void lanes_out(const float *in, size_t n, int count, float *samples)
+{
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES) {
+		vec r[LANES];
+
+		UNROLL for (int l = 0; l < LANES; l++) r[l] = load(in + (i + l) * LANES);
+		transpose(r);
+		for (int l = 0; l < count; l++)
+			memcpy(samples + l * n + i, &r[l], sizeof(vec));
+	}
+	for (; i < n; i++)
+		for (int l = 0; l < count; l++)
+			samples[l * n + i] = in[i * LANES + l];
+}
+
 #define TABLE_NAME_(isa) pare_kernels_##isa
 #define TABLE_NAME(isa) TABLE_NAME_(isa)
 #define TEXT_(x) #x
@@ -433,4 +519,6 @@ const struct pare_kernels TABLE_NAME(PARE_ISA) = {
 	.depthwise = depthwise,
 	.finish = finish,
 	.quantize = quantize,
+	.lanes_in = lanes_in,
+	.lanes_out = lanes_out,
 };

@@ -70,6 +70,9 @@ struct pare_kernels {
 	void (*finish)(const float *x, float *y, size_t n, const struct pare_finish *f);
 	/* y = (clamp(round_half_even(x / scale) + zero, lo, hi) - zero) * scale */
 	void (*quantize)(const float *x, float *y, size_t n, float scale, int zero, int lo, int hi);
+	/* Samples of n floats, side by side, and back; as pare_lanes_in and pare_lanes_out. */
+	void (*lanes_in)(const float *samples, size_t n, int count, float *out);
+	void (*lanes_out)(const float *in, size_t n, int count, float *samples);
 };
 
 /* Lay a convolution out: `v` comes with groups … pad filled.  w: [groups*o][c][kernel], borrowed;

@@ -62,7 +62,8 @@ typedef void pare_observe_fn(void *user, int layer, const struct pare_tensor *x)
 void pare_frame_observe(struct pare_frame *f, pare_observe_fn *fn, void *user);
 
 /* Samples in and out: [lanes] samples of `n` floats each, sample after sample, to and from
- * [n][lanes].  `count` <= lanes; missing lanes repeat the first sample. */
+ * [n][lanes]; lanes is 1 or a program's.  1 <= `count` <= lanes; missing lanes repeat the first
+ * sample. */
 void pare_lanes_in(const float *samples, int64_t n, int count, int lanes, float *out);
 void pare_lanes_out(const float *in, int64_t n, int count, int lanes, float *samples);
 

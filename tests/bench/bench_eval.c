@@ -3,8 +3,8 @@
  *
  *     bench_eval MODEL THREADS SECONDS [steps]
  *
- * prints the samples per second of the best and of the median call, a call being 8 blocks of lanes;
- * `steps` prints the time of each step instead. */
+ * prints the samples per second of the best and of the median call, a call being one block of lanes
+ * a thread; `steps` prints the time of each step instead. */
 #include "engine/base/pool.h"
 #include "engine/base/rng.h"
 #include "engine/run/kernels.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { BLOCKS = 8, MAX_THREADS = 64, MAX_CALLS = 100000 };
+enum { MAX_THREADS = 64, MAX_CALLS = 100000 };
 
 struct bench {
 	struct pare_program *p;
@@ -24,11 +24,11 @@ struct bench {
 	float *answers[MAX_THREADS];
 };
 
-static double now(void)
+static double now(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -54,19 +54,21 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void time_calls(struct bench *b, double seconds)
+static void time_calls(struct bench *b, int blocks, double seconds)
 {
+	clockid_t clock = blocks == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
 	static double took[MAX_CALLS];
-	double end = now() + seconds, images = BLOCKS * pare_program_lanes(b->p);
+	double end = now(CLOCK_MONOTONIC) + seconds, images = blocks * pare_program_lanes(b->p);
+
 	int n = 0;
 
-	while (n < 3 || (now() < end && n < MAX_CALLS)) {
-		double start = now();
+	while (n < 3 || (now(CLOCK_MONOTONIC) < end && n < MAX_CALLS)) {
+		double start = now(clock);
 
 		if (pare_parallel(
-			    BLOCKS, block, b, NULL, (struct pare_progress_span){ 0, 0 }, NULL))
+			    blocks, block, b, NULL, (struct pare_progress_span){ 0, 0 }, NULL))
 			exit(2);
-		took[n++] = now() - start;
+		took[n++] = now(clock) - start;
 	}
 	qsort(took, (size_t)n, sizeof *took, ascending);
 	printf("%.1f %.1f\n", images / took[0], images / took[n / 2]);
@@ -75,14 +77,15 @@ static void time_calls(struct bench *b, double seconds)
 static void time_steps(struct bench *b, double seconds)
 {
 	int n = pare_program_steps(b->p);
-	double *best = calloc((size_t)n, sizeof *best), end = now() + seconds, sum = 0;
+	double *best = calloc((size_t)n, sizeof *best), end = now(CLOCK_MONOTONIC) + seconds,
+	       sum = 0;
 
-	for (int round = 0; round < 3 || now() < end; round++)
+	for (int round = 0; round < 3 || now(CLOCK_MONOTONIC) < end; round++)
 		for (int i = 0; i < n; i++) {
-			double start = now(), took;
+			double start = now(CLOCK_THREAD_CPUTIME_ID), took;
 
 			pare_program_run(b->p, b->frames[0], i, i + 1);
-			took = now() - start;
+			took = now(CLOCK_THREAD_CPUTIME_ID) - start;
 			best[i] = round && best[i] < took ? best[i] : took;
 		}
 	for (int i = 0; i < n; i++) {
@@ -133,7 +136,7 @@ int main(int argc, char **argv)
 	if (argc > 4)
 		time_steps(&b, seconds);
 	else
-		time_calls(&b, seconds);
+		time_calls(&b, threads, seconds);
 	for (int i = 0; i < threads; i++) {
 		pare_frame_free(b.frames[i]);
 		free(b.answers[i]);

@@ -219,6 +219,29 @@ static void quantize_rounds_to_even(const struct pare_kernels *k)
 	pare_arena_free(a);
 }
 
+static void lanes_go_in_and_out(const struct pare_kernels *k)
+{
+	struct pare_arena *a = pare_arena_new();
+	struct pare_rng r = pare_rng_seed(1, 1);
+	size_t n = 77;
+	float *x = randoms(a, &r, n * k->lanes), *y = randoms(a, &r, n * k->lanes);
+	float *z = randoms(a, &r, n * k->lanes);
+	int good = 1;
+
+	for (int count = 1; count <= k->lanes; count++) {
+		k->lanes_in(x, n, count, y);
+		for (size_t i = 0; i < n; i++)
+			for (int l = 0; l < k->lanes; l++)
+				good &= y[i * k->lanes + l] == x[(l < count ? l : 0) * n + i];
+		memset(z, 0, n * k->lanes * sizeof *z);
+		k->lanes_out(y, n, count, z);
+		good &= !memcmp(x, z, n * count * sizeof *x);
+		good &= count == k->lanes || z[n * count] == 0;
+	}
+	ok(good, "%s: samples to lanes and back, missing ones repeat the first", k->isa);
+	pare_arena_free(a);
+}
+
 static void absurd_sizes_are_refused(void)
 {
 	struct pare_arena *a = pare_arena_new();
@@ -240,6 +263,7 @@ int main(void)
 		every_width_has_its_tile(k);
 		finish_adds_and_clamps(k);
 		quantize_rounds_to_even(k);
+		lanes_go_in_and_out(k);
 	}
 	absurd_sizes_are_refused();
 	return tap_done();
