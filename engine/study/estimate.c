@@ -179,9 +179,11 @@ bool pare_study_superpose(const struct pare_study *s, const struct pare_plan *p,
 
 double pare_guess_width(const struct study_guess *g, int64_t n)
 {
-	double f = g->n_flips;
+	/* Nine of ten errors, in samples, stay below 0.85 √(flips + 1) while less than a tenth of
+	 * the samples flip; beyond, moves no longer add up (459 random plans on three networks) */
+	double f = g->n_flips, far = f / (f + 0.1 * (double)n);
 
-	return 100 * (sqrt(f + 1) + 0.25 * f) / (double)n;
+	return 100 * (0.85 * sqrt(f + 1) + 0.7 * f * far * far) / (double)n;
 }
 
 static int by_value(const void *a, const void *b)
