@@ -172,7 +172,7 @@ static enum pare_status add_profile(struct pare_devices *ds, const char *path, s
 {
 	struct pare_err why;
 
-	if (pare_loader_trust_text(path, &why))
+	if (loader_trust_text(path, &why))
 		return problem(ds, err, why.text);
 	return add_instance(ds, &pare_profile_plugin, path, err);
 }
@@ -182,7 +182,7 @@ static enum pare_status add_object(struct pare_devices *ds, const char *path, st
 	const struct pare_plugin *plugin;
 	struct pare_err why;
 
-	if (pare_loader_open(path, &plugin, &why))
+	if (loader_open(path, &plugin, &why))
 		return problem(ds, err, why.text);
 	return add_instance(ds, plugin, path, err);
 }
@@ -199,7 +199,7 @@ static enum pare_status add_folder(struct pare_devices *ds, const char *base, co
 	if (!base)
 		return PARE_OK;
 	snprintf(folder, sizeof folder, "%s%s", base, below);
-	n = pare_loader_files(folder, ending, &files);
+	n = loader_files(folder, ending, &files);
 	if (n < 0) {
 		char text[sizeof folder + 128];
 
@@ -238,10 +238,10 @@ enum pare_status pare_devices_load_from(
 enum pare_status pare_devices_load(struct pare_devices **out, struct pare_err *err)
 {
 	char own[PATH_MAX], user[PATH_MAX];
-	bool has_own = pare_loader_own_folder(own);
+	bool has_own = loader_own_folder(own);
 	struct pare_devices *ds;
 	enum pare_status st = pare_devices_load_from(
-		has_own ? own : NULL, pare_loader_user_folder(user) ? user : NULL, &ds, err);
+		has_own ? own : NULL, loader_user_folder(user) ? user : NULL, &ds, err);
 
 	if (!st && !has_own)
 		st = problem(ds, err,
@@ -370,31 +370,26 @@ enum pare_status pare_device_predict(const struct pare_device *d, const struct p
 	return st ? st : figures_of(d, &f, PARE_ESTIMATED, out, err);
 }
 
-/* Two at once would measure each other. */
-static pthread_mutex_t measuring = PTHREAD_MUTEX_INITIALIZER;
-
 enum pare_status pare_device_measure(const struct pare_device *d, const struct pare_variant *v,
 	struct pare_ctl *ctl, struct pare_device_figures *out, struct pare_err *err)
 {
 	const struct pare_plugin *plugin = d->instance->plugin;
 	struct pare_plugin_figures f = nothing_known();
-	struct pare_measure_job job;
+	struct measure_job job;
 	char why[400] = "";
 	enum pare_status st;
 
 	if (!d->info.measures || !PARE_PLUGIN_HAS(plugin, measure) || !plugin->measure)
 		return pare_fail(err, PARE_E_UNSUPPORTED,
 			"device %s cannot be measured here; it estimates", d->info.name);
-	st = pare_measure_begin(&job, v, ctl, err);
+	st = measure_begin(&job, v, ctl, err);
 	if (st)
 		return st;
-	pthread_mutex_lock(&measuring);
 	if (plugin->measure(d->instance->state, d->index, &job.abi, &f, why, sizeof why))
 		st = job.abi.canceled(job.abi.ctx)
 			     ? pare_fail(err, PARE_E_CANCELED, "device %s: canceled", d->info.name)
 			     : pare_fail(
 				       err, PARE_E_UNSUPPORTED, "device %s: %s", d->info.name, why);
-	pthread_mutex_unlock(&measuring);
-	pare_measure_end(&job);
+	measure_end(&job);
 	return st ? st : figures_of(d, &f, PARE_MEASURED, out, err);
 }

@@ -18,7 +18,7 @@ static bool is_folder(const char *path)
 	return !stat(path, &s) && S_ISDIR(s.st_mode);
 }
 
-bool pare_loader_own_folder(char out[PATH_MAX])
+bool loader_own_folder(char out[PATH_MAX])
 {
 	char exe[PATH_MAX], *build = NULL;
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
@@ -40,7 +40,7 @@ bool pare_loader_own_folder(char out[PATH_MAX])
 	return is_folder(out);
 }
 
-bool pare_loader_user_folder(char out[PATH_MAX])
+bool loader_user_folder(char out[PATH_MAX])
 {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
 	int n;
@@ -66,7 +66,7 @@ static bool ends_in(const char *name, const char *ending)
 	return n > m && !strcmp(name + n - m, ending);
 }
 
-int pare_loader_files(const char *folder, const char *ending, char ***out)
+int loader_files(const char *folder, const char *ending, char ***out)
 {
 	DIR *d = opendir(folder);
 	struct dirent *e;
@@ -138,7 +138,7 @@ static enum pare_status trust_owner(const char *path, struct pare_err *err)
 	return PARE_OK;
 }
 
-enum pare_status pare_loader_trust_code(const char *path, struct pare_err *err)
+enum pare_status loader_trust_code(const char *path, struct pare_err *err)
 {
 	char folder[PATH_MAX];
 	struct stat s;
@@ -159,7 +159,7 @@ enum pare_status pare_loader_trust_code(const char *path, struct pare_err *err)
 	return st;
 }
 
-enum pare_status pare_loader_trust_text(const char *path, struct pare_err *err)
+enum pare_status loader_trust_text(const char *path, struct pare_err *err)
 {
 	char folder[PATH_MAX];
 	struct stat s;
@@ -182,7 +182,7 @@ enum pare_status pare_loader_trust_text(const char *path, struct pare_err *err)
  */
 
 enum pare_status
-pare_loader_check(const struct pare_plugin *plugin, const char *path, struct pare_err *err)
+loader_check(const struct pare_plugin *plugin, const char *path, struct pare_err *err)
 {
 	if (!plugin)
 		return pare_fail(err, PARE_E_FORMAT, "%s: would not start", path);
@@ -202,8 +202,7 @@ pare_loader_check(const struct pare_plugin *plugin, const char *path, struct par
 	return PARE_OK;
 }
 
-enum pare_status
-pare_loader_open(const char *path, const struct pare_plugin **out, struct pare_err *err)
+enum pare_status loader_open(const char *path, const struct pare_plugin **out, struct pare_err *err)
 {
 	static const struct pare_plugin_host host = { PARE_PLUGIN_ABI, sizeof host, PARE_VERSION };
 	char real[PATH_MAX];
@@ -214,7 +213,7 @@ pare_loader_open(const char *path, const struct pare_plugin **out, struct pare_e
 
 	if (!realpath(path, real))
 		return pare_fail(err, PARE_E_IO, "%s: %s", path, strerror(errno));
-	if ((st = pare_loader_trust_code(real, err)))
+	if ((st = loader_trust_code(real, err)))
 		return st;
 	object = dlopen(real, RTLD_NOW | RTLD_LOCAL);
 	if (!object)
@@ -224,7 +223,7 @@ pare_loader_open(const char *path, const struct pare_plugin **out, struct pare_e
 		return pare_fail(err, PARE_E_FORMAT,
 			"%s: is no plugin of pare: it has no symbol " PARE_PLUGIN_ENTRY, path);
 	plugin = entry(&host);
-	if ((st = pare_loader_check(plugin, path, err)))
+	if ((st = loader_check(plugin, path, err)))
 		return st;
 	*out = plugin;
 	return PARE_OK;

@@ -44,6 +44,8 @@ bool cli_number(const char *text, const char *option, int64_t min, int64_t max, 
 int cli_json(json_t *o, int code);
 json_t *cli_value_json(const struct pare_value *v); /* [lo, hi] or null */
 
+const char *cli_measure_name(enum pare_measure m); /* "top1" or "fidelity" */
+
 /* The job control of this process: Ctrl-C cancels it; on a terminal a progress bar with ETA on
  * stderr. */
 struct pare_ctl *cli_ctl(const char *what);

@@ -1,0 +1,186 @@
+#include "../../plugins/devices.h"
+#include "cli.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *plan_text;
+
+static json_t *real_json(double v)
+{
+	return isnan(v) ? json_null() : json_real(v);
+}
+
+static json_t *info_json(const struct pare_device_info *d)
+{
+	return json_pack("{s:s s:s s:s s:s s:s s:i s:i s:o s:o s:b s:s s:s}", "name", d->name,
+		"class", d->class, "device", d->device, "runtime", d->runtime, "precision",
+		d->precision, "threads", d->threads, "rows", d->rows, "error_model_out",
+		real_json(d->error_model_out), "error_family_out", real_json(d->error_family_out),
+		"measures", d->measures, "source", d->source, "rules", d->rules);
+}
+
+json_t *cli_figures_json(const struct pare_device_figures *f)
+{
+	json_t *o = json_pack("{s:o s:o s:o s:s s:i}", "latency_ms", real_json(f->latency_ms.value),
+		"interval", cli_value_json(&f->latency_ms), "energy_mj",
+		real_json(f->energy_mj.value), "kind", pare_kind_name(f->latency_ms.kind),
+		"fallbacks", f->n_fallbacks);
+
+	json_object_set_new(o, "ram", f->ram < 0 ? json_null() : json_integer(f->ram));
+	json_object_set_new(o, "flash", f->flash < 0 ? json_null() : json_integer(f->flash));
+	json_object_set_new(o, "fits",
+		f->fits == PARE_FITS_UNKNOWN ? json_null()
+					     : json_boolean(f->fits == PARE_FITS_YES));
+	json_object_set_new(o, "why", *f->why ? json_string(f->why) : json_null());
+	return o;
+}
+
+static int list(const struct pare_devices *ds)
+{
+	json_t *rows = cli_common.json ? json_array() : NULL;
+
+	if (!rows)
+		printf("%-26s %-6s %-28s %-22s %5s  %s\n", "name", "class", "device", "runtime",
+			"rows", "error, model / family left out");
+	for (int i = 0; pare_devices_get(ds, i); i++) {
+		const struct pare_device_info *d = pare_device_info(pare_devices_get(ds, i));
+
+		if (rows)
+			json_array_append_new(rows, info_json(d));
+		else if (isnan(d->error_model_out))
+			printf("%-26s %-6s %-28s %-22s %5s  %s\n", d->name, d->class, d->device,
+				d->runtime, "", d->measures ? "measures" : "not known");
+		else
+			printf("%-26s %-6s %-28s %-22s %5d  %.0f %% / %.0f %%\n", d->name, d->class,
+				d->device, d->runtime, d->rows, d->error_model_out,
+				d->error_family_out);
+	}
+	for (int i = 0; pare_devices_problem(ds, i); i++)
+		fprintf(stderr, "pare: %s\n", pare_devices_problem(ds, i));
+	return rows ? cli_json(json_pack("{s:o}", "devices", rows), CLI_OK) : CLI_OK;
+}
+
+static int show(const struct pare_device *dev)
+{
+	const struct pare_device_info *d = pare_device_info(dev);
+
+	if (cli_common.json)
+		return cli_json(info_json(d), CLI_OK);
+	printf("name       %s\nclass      %s\ndevice     %s\nruntime    %s\nprecision  %s\nthreads "
+	       "   %d\n",
+		d->name, d->class, d->device, d->runtime, d->precision, d->threads);
+	if (!isnan(d->error_model_out))
+		printf("fitted on  %d published measurements\nerror      %.1f %% with a model left "
+		       "out, %.1f %% with a "
+		       "family left out (median)\n",
+			d->rows, d->error_model_out, d->error_family_out);
+	if (d->ram)
+		printf("RAM        %" PRId64 " KiB\n", d->ram / 1024);
+	if (d->flash)
+		printf("flash      %" PRId64 " KiB\n", d->flash / 1024);
+	printf("source     %s\nrules      %s\n", d->source, d->rules);
+	return CLI_OK;
+}
+
+/* A plan with every layer at the same formats: "int8" or "float32"; what `--formats` says. */
+static struct pare_plan *uniform_plan(const struct pare_model *m, const char *format)
+{
+	struct pare_plan *p = pare_plan_new(pare_model_info(m)->n_layers);
+	int f = pare_format_find(format);
+
+	for (int i = 0; p && i < p->n; i++) {
+		p->dials[i].weights = (uint8_t)f;
+		if (pare_formats[f].uses & PARE_FOR_ACTIVATIONS)
+			p->dials[i].activations = (uint8_t)f;
+	}
+	return p;
+}
+
+static int predict(const struct pare_device *dev, const char *path)
+{
+	const struct pare_device_info *d = pare_device_info(dev);
+	const char *format = plan_text ? plan_text : "float32";
+	struct pare_device_figures f;
+	struct pare_plan *p;
+	struct pare_model *m;
+	struct pare_err err;
+	int code = CLI_OK;
+
+	if (pare_format_find(format) < 0)
+		return cli_usage("'%s' is no number format; float32 and int8 are", format);
+	if (pare_model_open(path, &m, &err))
+		return cli_bad(&err);
+	p = uniform_plan(m, format);
+	if (!p)
+		code = cli_usage("not enough memory");
+	else if (pare_device_predict(dev, m, p, &f, &err))
+		code = cli_bad(&err);
+	else if (cli_common.json) {
+		json_t *o = cli_figures_json(&f);
+
+		json_object_set_new(o, "device", json_string(d->device));
+		json_object_set_new(o, "runtime", json_string(d->runtime));
+		json_object_set_new(o, "precision", json_string(format));
+		code = cli_json(o, CLI_OK);
+	} else if (f.latency_ms.kind == PARE_UNKNOWN)
+		printf("%s, %s: latency not known%s%s\n", d->name, format, *f.why ? ": " : "",
+			f.why);
+	else
+		printf("%s, %s: %.3g ms (%.3g … %.3g), %s%s%s\n", d->name, format,
+			f.latency_ms.value, f.latency_ms.lo, f.latency_ms.hi,
+			pare_kind_name(f.latency_ms.kind), *f.why ? "; " : "", f.why);
+	pare_plan_free(p);
+	pare_model_free(m);
+	return code;
+}
+
+static int with_device(const struct cli_args *a, const struct pare_devices *ds)
+{
+	const struct pare_device *dev = pare_devices_find(ds, a->word[1]);
+
+	if (!dev)
+		return cli_usage(
+			"no device is called '%s'; pare device list shows all", a->word[1]);
+	if (!strcmp(a->word[0], "show") && a->n == 2)
+		return show(dev);
+	if (!strcmp(a->word[0], "predict") && a->n == 3)
+		return predict(dev, a->word[2]);
+	return cli_usage(
+		"usage: pare device list | show NAME | predict NAME MODEL [--formats FORMAT]");
+}
+
+static int run_device(const struct cli_args *a)
+{
+	struct pare_devices *ds;
+	struct pare_err err;
+	int code;
+
+	if (pare_devices_load(&ds, &err))
+		return cli_bad(&err);
+	if (!strcmp(a->word[0], "list") && a->n == 1)
+		code = list(ds);
+	else if (a->n > 1)
+		code = with_device(a, ds);
+	else
+		code = cli_usage("usage: pare device list | show NAME | predict NAME MODEL");
+	pare_devices_free(ds);
+	return code;
+}
+
+static const struct cli_option options[] = {
+	{ "--formats", "FORMAT", "predict: every layer in this format (float32, int8, …)",
+		&plan_text, NULL },
+	{ 0 },
+};
+
+const struct cli_command cli_device = {
+	.name = "device",
+	.args = "list | show NAME | predict NAME MODEL",
+	.help = "devices: which there are, where their figures come from, what a model costs there",
+	.options = options,
+	.min_words = 1,
+	.max_words = 3,
+	.run = run_device,
+};

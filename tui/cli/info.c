@@ -1,0 +1,125 @@
+#include "cli.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+static json_t *shape_json(const struct pare_shape *s)
+{
+	json_t *a = json_array();
+
+	for (int i = 0; i < s->n; i++)
+		json_array_append_new(a, json_integer(s->d[i]));
+	return a;
+}
+
+static json_t *io_json(const struct pare_io *io)
+{
+	return json_pack("{s:s s:s s:o}", "name", io->name, "type", pare_dtype_name(io->dtype),
+		"shape", shape_json(&io->shape));
+}
+
+static json_t *layer_json(const struct pare_layer *l)
+{
+	json_t *o = json_pack("{s:s s:s s:I s:I s:o s:o}", "name", l->name, "op", l->op, "params",
+		(json_int_t)l->params, "macs", (json_int_t)l->macs, "weight_shape",
+		shape_json(&l->weight), "output_shape", shape_json(&l->output));
+
+	json_object_set_new(o, "group", l->group < 0 ? json_null() : json_integer(l->group));
+	if (l->group < 0 && l->stuck)
+		json_object_set_new(o, "stuck", json_string(l->stuck));
+	return o;
+}
+
+static json_t *model_json(const struct pare_model *m)
+{
+	const struct pare_model_info *info = pare_model_info(m);
+	json_t *layers = json_array(), *bad = json_array(), *in = json_array(), *out = json_array();
+
+	for (int i = 0; i < info->n_layers; i++)
+		json_array_append_new(layers, layer_json(pare_model_layer(m, i)));
+	for (int i = 0; i < info->n_unsupported; i++) {
+		const struct pare_unsupported *u = pare_model_unsupported(m, i);
+
+		json_array_append_new(bad,
+			json_pack("{s:s s:s s:s}", "node", u->node, "op", u->op, "why", u->why));
+	}
+	for (int i = 0; i < info->n_inputs; i++)
+		json_array_append_new(in, io_json(pare_model_input(m, i)));
+	for (int i = 0; i < info->n_outputs; i++)
+		json_array_append_new(out, io_json(pare_model_output(m, i)));
+	return json_pack("{s:s s:s s:i s:I s:I s:I s:i s:o s:o s:o s:o}", "model", info->path,
+		"sha256", info->sha256, "opset", info->opset, "params", (json_int_t)info->params,
+		"macs", (json_int_t)info->macs, "bytes", (json_int_t)info->bytes, "nodes",
+		info->n_nodes, "inputs", in, "outputs", out, "layers", layers, "unsupported", bad);
+}
+
+static void print_io(const char *what, const struct pare_io *io)
+{
+	char shape[64];
+
+	printf("%-9s %s %s [%s]\n", what, io->name, pare_dtype_name(io->dtype),
+		pare_shape_text(&io->shape, ",", shape, sizeof shape));
+}
+
+static void print_layers(const struct pare_model *m)
+{
+	char weight[64], output[64];
+
+	printf("\n%4s  %-24s %-8s %-14s %-14s %10s %12s  %s\n", "", "layer", "op", "weight",
+		"output", "params", "MACs", "group");
+	for (int i = 0; i < pare_model_info(m)->n_layers; i++) {
+		const struct pare_layer *l = pare_model_layer(m, i);
+
+		printf("%4d  %-24s %-8s %-14s %-14s %10" PRId64 " %12" PRId64 "  ", i + 1, l->name,
+			l->op, pare_shape_text(&l->weight, "x", weight, sizeof weight),
+			pare_shape_text(&l->output, "x", output, sizeof output), l->params,
+			l->macs);
+		if (l->group < 0)
+			printf("- (%s)\n", l->stuck ? l->stuck : "fixed");
+		else
+			printf("%d\n", l->group);
+	}
+}
+
+static int run_info(const struct cli_args *a)
+{
+	const struct pare_model_info *info;
+	struct pare_model *m;
+	struct pare_err err;
+
+	if (pare_model_open(a->word[0], &m, &err))
+		return cli_bad(&err);
+	info = pare_model_info(m);
+	if (cli_common.json) {
+		int code = cli_json(model_json(m), CLI_OK);
+
+		pare_model_free(m);
+		return code;
+	}
+	printf("model     %s\nsha256    %s\nopset     %d\nnodes     %d\nparams    %" PRId64
+	       "\nMACs      %" PRId64 "\nbytes     %" PRId64 "\n",
+		info->path, info->sha256, info->opset, info->n_nodes, info->params, info->macs,
+		info->bytes);
+	for (int i = 0; i < info->n_inputs; i++)
+		print_io("input", pare_model_input(m, i));
+	for (int i = 0; i < info->n_outputs; i++)
+		print_io("output", pare_model_output(m, i));
+	print_layers(m);
+	if (info->n_unsupported)
+		puts("\nnot supported, so the model can be seen but not run:");
+	for (int i = 0; i < info->n_unsupported; i++) {
+		const struct pare_unsupported *u = pare_model_unsupported(m, i);
+
+		printf("  %-24s %-16s %s\n", u->node, u->op, u->why);
+	}
+	pare_model_free(m);
+	return CLI_OK;
+}
+
+const struct cli_command cli_info = {
+	.name = "info",
+	.args = "MODEL",
+	.help = "what is in a model; what pare can and cannot do with it",
+	.min_words = 1,
+	.max_words = 1,
+	.run = run_info,
+};
