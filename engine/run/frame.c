@@ -1,5 +1,8 @@
 #include "program.h"
 #include <stdlib.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 << 20 };
 
 static bool bind(struct pare_frame *f, int i)
 {
@@ -24,11 +27,25 @@ static bool bind(struct pare_frame *f, int i)
 	return true;
 }
 
+/* Channels lie far apart, so that a kernel touches many pages at once: large ones, if there are. */
+static char *room_new(size_t bytes)
+{
+	size_t align = bytes > HUGE_PAGE / 2 ? HUGE_PAGE : 64;
+	char *room;
+
+	if (bytes > SIZE_MAX - 2 * HUGE_PAGE)
+		return NULL;
+	bytes = (bytes / align + 1) * align;
+	room = aligned_alloc(align, bytes);
+	if (room && align == HUGE_PAGE)
+		madvise(room, bytes, MADV_HUGEPAGE); /* a wish: it works without */
+	return room;
+}
+
 struct pare_frame *pare_frame_new(const struct pare_program *p)
 {
 	struct pare_arena *a = pare_arena_new();
 	struct pare_frame *f = a ? pare_alloc(a, sizeof *f) : NULL;
-	size_t bytes = p->room + p->scratch;
 	int n_vars = p->m->graph.n_vars;
 
 	if (!f) {
@@ -39,7 +56,7 @@ struct pare_frame *pare_frame_new(const struct pare_program *p)
 	f->p = p;
 	f->vars = pare_alloc_n(a, (size_t)n_vars, sizeof *f->vars);
 	f->steps = pare_alloc_n(a, (size_t)p->n_steps, sizeof *f->steps);
-	f->room = aligned_alloc(64, (bytes + 64) / 64 * 64);
+	f->room = room_new(p->room + p->scratch);
 	if (!f->vars || !f->steps || !f->room)
 		goto fail;
 	for (int i = 0; i < n_vars; i++) {

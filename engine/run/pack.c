@@ -28,7 +28,7 @@ static void simplify(struct pare_conv *v)
 		v->in[0] = v->out[0] = v->in[2] = v->out[2] = 1;
 		v->in[1] = v->out[1] = n;
 	}
-	v->direct = whole;
+	v->direct = whole || point;
 }
 
 static int odd(int n)
@@ -48,10 +48,10 @@ static bool size_strip(const struct pare_kernels *k, struct pare_conv *v, int st
 	columns = (int64_t)(v->out[2] - 1) * v->stride[2] / v->step[2] +
 		  (int64_t)(v->kernel[2] - 1) * v->dilation[2] + 1;
 	if (v->direct)
-		rows = columns = 1;
+		rows = v->in[1], columns = v->in[2];
 	if (rows > INT32_MAX || columns > INT32_MAX || rows * columns > INT32_MAX / k->lanes - 1)
 		return false;
-	plane = v->direct ? k->lanes : (int64_t)odd((int)(rows * columns)) * k->lanes;
+	plane = (v->direct ? rows * columns : odd((int)(rows * columns))) * k->lanes;
 	if (plane * v->c * v->kernel[0] > INT32_MAX)
 		return false;
 	v->strip = strip;
@@ -76,7 +76,8 @@ static bool choose_strip(const struct pare_kernels *k, struct pare_conv *v)
 	for (int parts = 1;; parts++) {
 		int strip = (n + parts - 1) / parts;
 
-		if (size_strip(k, v, strip) && (strip == 1 || strip_bytes(v) <= STRIP_BYTES))
+		if (size_strip(k, v, strip) &&
+			(strip == 1 || v->direct || strip_bytes(v) <= STRIP_BYTES))
 			return true;
 		if (strip == 1)
 			return false;
