@@ -30,11 +30,11 @@
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define TILE_O 8
 #define TILE_P 3
-#define TILE_O_1 16
+#define PRODUCT_ROWS 8
 #else
 #define TILE_O 6
 #define TILE_P 2
-#define TILE_O_1 12
+#define PRODUCT_ROWS 4
 #endif
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
@@ -89,7 +89,7 @@ struct tile {
 
 INLINE void tile_run(const int O, const int P, const struct tile *t)
 {
-	vec acc[TILE_O_1][TILE_P];
+	vec acc[TILE_O][TILE_P];
 	const float *x[TILE_P];
 	const float *w = t->w;
 	const int32_t *offset = t->offset;
@@ -128,29 +128,25 @@ typedef void tile_fn(const struct tile *t);
 	{                                                                                          \
 		tile_run(O, P, t);                                                                 \
 	}
-#define EACH_O(P, M) M(1, P) M(2, P) M(3, P) M(4, P) M(5, P) M(6, P)
-#define EACH_O_8(P, M) M(7, P) M(8, P)
-#define EACH_O_12(P, M) M(9, P) M(10, P) M(11, P) M(12, P)
-#define EACH_O_16(P, M) M(13, P) M(14, P) M(15, P) M(16, P)
+#define EACH_6(P, M) M(1, P) M(2, P) M(3, P) M(4, P) M(5, P) M(6, P)
+#define EACH_8(P, M) EACH_6(P, M) M(7, P) M(8, P)
 #define NAME(O, P) tile_##O##x##P,
-#if TILE_P == 3
-#define ONE(M) EACH_O(1, M) EACH_O_8(1, M) EACH_O_12(1, M) EACH_O_16(1, M)
-#define TWO(M) EACH_O(2, M) EACH_O_8(2, M)
-#define THREE(M) EACH_O(3, M) EACH_O_8(3, M)
+#if TILE_O == 8
+#define EACH(P, M) EACH_8(P, M)
 #else
-#define ONE(M) EACH_O(1, M) EACH_O_8(1, M) EACH_O_12(1, M)
-#define TWO(M) EACH_O(2, M)
-#define THREE(M)
+#define EACH(P, M) EACH_6(P, M)
 #endif
-ONE(TILE)
-TWO(TILE)
-THREE(TILE)
-
-static tile_fn *const tiles_of[TILE_P][TILE_O_1] = {
-	{ ONE(NAME) },
-	{ TWO(NAME) },
+EACH(1, TILE)
+EACH(2, TILE)
 #if TILE_P == 3
-	{ THREE(NAME) },
+EACH(3, TILE)
+#endif
+
+static tile_fn *const tiles_of[TILE_P][TILE_O] = {
+	{ EACH(1, NAME) },
+	{ EACH(2, NAME) },
+#if TILE_P == 3
+	{ EACH(3, NAME) },
 #endif
 };
 
@@ -158,7 +154,7 @@ static tile_fn *const tiles_of[TILE_P][TILE_O_1] = {
  */
 
 /* Terms taken at a time, so that the pixels they read stay in the first cache. */
-enum { K_BLOCK = 320 };
+enum { K_BLOCK = 320, PRODUCT_TERMS = 128 };
 
 static void copy_row(float *to, const float *from, int n, int step)
 {
@@ -504,6 +500,107 @@ static void lanes_out(const float *in, size_t n, int count, float *samples)
 			samples[l * n + i] = in[i * LANES + l];
 }
 
+/* ---- one pixel: a matrix product ----------------------------------------------------------------
+ *
+ * With one vector of input there is nothing to share a weight between, so lanes become rows: a tile
+ * is some lanes by some vectors of outputs, turned back when it is done. */
+
+/* sum[lane][N vectors] += x[k][lane] * w[k][N vectors], for PRODUCT_ROWS lanes */
+INLINE void product_tile(const int N, int terms, const float *w, const float *x, float *sum)
+{
+	vec acc[PRODUCT_ROWS][TILE_P];
+
+	UNROLL for (int r = 0; r < PRODUCT_ROWS; r++) UNROLL for (int n = 0; n < N; n++) acc[r][n] =
+		load(sum + (r * N + n) * LANES);
+	for (int k = 0; k < terms; k++, w += N * LANES, x += LANES) {
+		vec v[TILE_P];
+
+		UNROLL for (int n = 0; n < N; n++) v[n] = load(w + n * LANES);
+		UNROLL for (int r = 0; r < PRODUCT_ROWS; r++)
+		{
+			vec s = splat(x[r]);
+
+			UNROLL for (int n = 0; n < N; n++) acc[r][n] += s * v[n];
+		}
+	}
+	UNROLL for (int r = 0; r < PRODUCT_ROWS; r++) UNROLL for (int n = 0; n < N; n++)
+		store(sum + (r * N + n) * LANES, acc[r][n]);
+}
+
+/* Functions of their own: inlined, they would share registers with what is around them, and spill.
+ */
+#define PRODUCT(N)                                                                                 \
+	static __attribute__((noinline)) void product_##N(                                         \
+		int terms, const float *w, const float *x, float *sum)                             \
+	{                                                                                          \
+		product_tile(N, terms, w, x, sum);                                                 \
+	}
+PRODUCT(1)
+PRODUCT(2)
+#if TILE_P == 3
+PRODUCT(3)
+#endif
+
+typedef void product_fn(int terms, const float *w, const float *x, float *sum);
+static product_fn *const products[TILE_P] = {
+	product_1,
+	product_2,
+#if TILE_P == 3
+	product_3,
+#endif
+};
+
+/* n vectors of outputs; the last may be part empty: `left` outputs in all. */
+static void product_block(int vectors, int terms, const float *w, const float *x, const float *bias,
+	int left, float *out, const float *add, const struct pare_finish *f)
+{
+	float sum[LANES * TILE_P * LANES] __attribute__((aligned(64)));
+	vec lo = splat(f->lo), hi = splat(f->hi);
+
+	memset(sum, 0, sizeof sum);
+	for (int k = 0; k < terms; k += PRODUCT_TERMS) {
+		int some = terms - k < PRODUCT_TERMS ? terms - k : PRODUCT_TERMS;
+
+		for (int r = 0; r < LANES; r += PRODUCT_ROWS)
+			products[vectors - 1](some, w + (size_t)k * vectors * LANES,
+				x + (size_t)k * LANES + r, sum + r * vectors * LANES);
+	}
+	for (int n = 0; n < vectors; n++, left -= LANES) {
+		vec r[LANES];
+
+		UNROLL for (int l = 0; l < LANES; l++) r[l] = load(sum + (l * vectors + n) * LANES);
+		transpose(r);
+		for (int o = 0; o < LANES && o < left; o++) {
+			vec v = r[o] + splat(bias[n * LANES + o]);
+
+			if (add)
+				v += load(add + (n * LANES + o) * LANES);
+			store(out + (n * LANES + o) * LANES, clamp(v, lo, hi));
+		}
+	}
+}
+
+static void product(const struct pare_conv *v, const float *x, float *out,
+	const struct pare_finish *f, float *scratch)
+{
+	const float *w = v->w, *bias = v->bias, *add = f->add;
+
+	(void)scratch;
+	for (int g = 0; g < v->groups; g++, x += (size_t)v->k * LANES)
+		for (int o = 0; o < v->o;) {
+			int left = v->o - o, vectors = (left + LANES - 1) / LANES;
+			int some = left < TILE_P * LANES ? left : TILE_P * LANES;
+
+			vectors = vectors < TILE_P ? vectors : TILE_P;
+			product_block(vectors, v->k, w, x, bias, some, out, add, f);
+			w += (size_t)v->k * vectors * LANES;
+			o += some;
+			bias += some;
+			out += some * LANES;
+			add += add ? some * LANES : 0;
+		}
+}
+
 #define TABLE_NAME_(isa) pare_kernels_##isa
 #define TABLE_NAME(isa) TABLE_NAME_(isa)
 #define TEXT_(x) #x
@@ -514,9 +611,10 @@ const struct pare_kernels TABLE_NAME(PARE_ISA) = {
 	.isa = TEXT(PARE_ISA),
 	.lanes = LANES,
 	.tile_o = TILE_O,
-	.tile_o_1 = TILE_O_1,
+	.product_o = TILE_P * LANES,
 	.conv = conv,
 	.depthwise = depthwise,
+	.product = product,
 	.finish = finish,
 	.quantize = quantize,
 	.lanes_in = lanes_in,

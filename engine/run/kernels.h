@@ -37,15 +37,15 @@ struct pare_conv {
 	const float *bias; /* [groups * o] */
 	/* made by pare_conv_plan */
 	struct pare_tiles tiles;
-	int k;             /* terms of the sum */
-	int strip;         /* output rows of a strip */
-	int step[3];       /* of the input, gathered */
-	int rows, columns; /* of a plane of the strip */
-	int plane;         /* floats from plane to plane */
-	bool direct;       /* the input is read where it lies: nothing to gather */
-	bool depthwise;
-	const int32_t *offset; /* [k], floats */
-	const int32_t *pixel;  /* [strip * out[2]], floats */
+	int k;                   /* terms of the sum */
+	int strip;               /* output rows of a strip */
+	int step[3];             /* of the input, gathered */
+	int rows, columns;       /* of a plane of the strip */
+	int plane;               /* floats from plane to plane */
+	bool direct;             /* the input is read where it lies: nothing to gather */
+	bool depthwise, product; /* the kernel that runs it, if not `conv` */
+	const int32_t *offset;   /* [k], floats */
+	const int32_t *pixel;    /* [strip * out[2]], floats */
 };
 
 /* What is done to a result before it is stored: clamp(result + add, lo, hi); add NULL = nothing. */
@@ -57,14 +57,18 @@ struct pare_finish {
 struct pare_kernels {
 	const char *isa;
 	int lanes;
-	int tile_o;   /* most channels of a tile when pixels are many */
-	int tile_o_1; /* and when there is one pixel */
+	int tile_o;    /* most channels of a tile */
+	int product_o; /* outputs that a product takes at a time */
 	/* x: [groups*c][in][lanes], out: [groups*o][out][lanes], scratch: pare_conv_scratch bytes
 	 */
 	void (*conv)(const struct pare_conv *v, const float *x, float *out,
 		const struct pare_finish *f, float *scratch);
 	/* c == o == 1, two dimensions; w: [groups][kernel] */
 	void (*depthwise)(const struct pare_conv *v, const float *x, float *out,
+		const struct pare_finish *f, float *scratch);
+	/* One pixel.  w: [groups][block of product_o outputs][k][outputs, up to a whole vector of
+	 * zeros] */
+	void (*product)(const struct pare_conv *v, const float *x, float *out,
 		const struct pare_finish *f, float *scratch);
 	/* n floats, any lanes; y may be x */
 	void (*finish)(const float *x, float *y, size_t n, const struct pare_finish *f);

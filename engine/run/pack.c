@@ -22,13 +22,14 @@ static void simplify(struct pare_conv *v)
 		v->c *= v->kernel[i];
 		v->kernel[i] = v->in[i] = v->stride[i] = 1;
 	}
-	if (point && !whole) {
+	if (point) {
 		int n = v->in[0] * v->in[1] * v->in[2];
 
 		v->in[0] = v->out[0] = v->in[2] = v->out[2] = 1;
 		v->in[1] = v->out[1] = n;
 	}
-	v->direct = whole || point;
+	v->product = whole;
+	v->direct = point;
 }
 
 static int odd(int n)
@@ -115,6 +116,27 @@ static void pack_weights(const struct pare_conv *v, const float *w, float *to)
 		}
 }
 
+/* Zeros fill the last vector, so that it can be computed like the others. */
+static enum pare_status plan_product(const struct pare_kernels *k, struct pare_conv *v,
+	const float *w, struct pare_arena *a, struct pare_err *err)
+{
+	size_t wide = (size_t)(v->o + k->lanes - 1) / k->lanes * k->lanes;
+	float *to = pare_alloc_n(a, (size_t)v->groups * v->k, wide * sizeof *to);
+
+	if (!to)
+		return pare_nomem(err, "packed weights");
+	v->w = to;
+	for (int g = 0; g < v->groups; g++, w += (size_t)v->o * v->k)
+		for (int from = 0; from < (int)wide; from += k->product_o) {
+			int n = (int)wide - from < k->product_o ? (int)wide - from : k->product_o;
+
+			for (int j = 0; j < v->k; j++)
+				for (int o = from; o < from + n; o++)
+					*to++ = o < v->o ? w[(size_t)o * v->k + j] : 0;
+		}
+	return PARE_OK;
+}
+
 static bool is_depthwise(const struct pare_conv *v)
 {
 	return v->c == 1 && v->o == 1 && v->in[0] == 1 && v->out[0] == 1 && v->kernel[0] == 1 &&
@@ -127,7 +149,6 @@ enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *
 	size_t kernel = (size_t)v->kernel[0] * v->kernel[1] * v->kernel[2];
 	int32_t *offset, *pixel;
 	float *packed;
-	int tile;
 
 	v->bias = bias ? bias : pare_alloc_n(a, (size_t)v->groups * v->o, sizeof *bias);
 	if (!v->bias)
@@ -141,10 +162,11 @@ enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *
 		return PARE_OK;
 	}
 	simplify(v);
+	if (v->product)
+		return plan_product(k, v, w, a, err);
 	if (!choose_strip(k, v))
 		return pare_fail(err, PARE_E_UNSUPPORTED, "a row of its input is too large");
-	tile = v->out[1] * v->out[2] == 1 ? k->tile_o_1 : k->tile_o;
-	v->tiles = (struct pare_tiles){ v->o, (v->o + tile - 1) / tile };
+	v->tiles = (struct pare_tiles){ v->o, (v->o + k->tile_o - 1) / k->tile_o };
 	offset = pare_alloc_n(a, (size_t)v->k, sizeof *offset);
 	pixel = pare_alloc_n(a, (size_t)v->strip * v->out[2], sizeof *pixel);
 	packed = pare_alloc_n(a, (size_t)v->groups * v->o * v->k, sizeof *packed);
@@ -176,11 +198,11 @@ size_t pare_conv_scratch(const struct pare_kernels *k, const struct pare_conv *v
 {
 	if (v->depthwise)
 		return (size_t)v->in[2] * k->lanes * sizeof(float);
-	return v->direct ? 0 : strip_bytes(v);
+	return v->direct || v->product ? 0 : strip_bytes(v);
 }
 
 void pare_conv_run(const struct pare_kernels *k, const struct pare_conv *v, const float *x,
 	float *out, const struct pare_finish *f, float *scratch)
 {
-	(v->depthwise ? k->depthwise : k->conv)(v, x, out, f, scratch);
+	(v->depthwise ? k->depthwise : v->product ? k->product : k->conv)(v, x, out, f, scratch);
 }

@@ -3,8 +3,10 @@
  *
  *     bench_eval MODEL THREADS SECONDS [steps]
  *
- * prints the samples per second of the best and of the median call, a call being one block of lanes
- * a thread; `steps` prints the time of each step instead. */
+ * prints the samples per second of the best and of the median call, a call being the blocks of
+ * lanes that take about a millisecond, as many on each thread; `steps` prints the time of each step
+ * instead.  One thread is timed by its own clock, so that other work on the machine does not count.
+ */
 #include "engine/base/pool.h"
 #include "engine/base/rng.h"
 #include "engine/run/kernels.h"
@@ -54,17 +56,20 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void time_calls(struct bench *b, int blocks, double seconds)
+static void time_calls(struct bench *b, int threads, double seconds)
 {
-	clockid_t clock = blocks == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+	clockid_t clock = threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
 	static double took[MAX_CALLS];
-	double end = now(CLOCK_MONOTONIC) + seconds, images = blocks * pare_program_lanes(b->p);
+	double end = now(CLOCK_MONOTONIC) + seconds, start = now(clock), images;
+	int n = 0, blocks;
 
-	int n = 0;
+	if (block(b, 0, 0, NULL))
+		exit(2);
+	blocks = threads * (1 + (int)(1e-3 / (now(clock) - start)));
+	images = blocks * pare_program_lanes(b->p);
 
 	while (n < 3 || (now(CLOCK_MONOTONIC) < end && n < MAX_CALLS)) {
-		double start = now(clock);
-
+		start = now(clock);
 		if (pare_parallel(
 			    blocks, block, b, NULL, (struct pare_progress_span){ 0, 0 }, NULL))
 			exit(2);
