@@ -60,7 +60,8 @@ $(O)/pare: $(O)/tui/main.o $(HOUSE_OBJ) $(O)/libpare.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(OPT) -rdynamic -o $@ $(O)/tui/main.o $(HOUSE_OBJ) $(O)/libpare.a $(LDLIBS)
 
-$(O)/libpare.a: $(ENGINE_OBJ)
+# the folders too: a source that leaves must leave the library
+$(O)/libpare.a: $(ENGINE_OBJ) $(sort $(dir $(ENGINE)))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $(ENGINE_OBJ)
 

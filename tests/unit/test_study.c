@@ -1,0 +1,253 @@
+/* On the built-in example. */
+#include "engine/plan/variant.h"
+#include "engine/study/study.h"
+#include "tests/tap.h"
+#include <math.h>
+
+#define EXAMPLE "examples/fashion/"
+enum { SAMPLES = 160 };
+
+static struct pare_err err;
+static struct pare_model *model;
+static struct pare_dataset *data;
+
+static struct pare_result *run(const struct pare_study *s, struct pare_task t)
+{
+	struct pare_result *r = NULL;
+
+	if (pare_study_run(s, &t, NULL, &r, &err))
+		printf("# %s\n", err.text);
+	return r;
+}
+
+static struct pare_study *study_with_baseline(void)
+{
+	struct pare_study *s = NULL;
+	struct pare_result *r;
+
+	ok_status(pare_study_new(model, data, SAMPLES, &s, &err), err, "a study");
+	r = run(s, (struct pare_task){ .kind = PARE_TASK_BASELINE });
+	ok(r && !pare_study_add(s, r, &err), "the float model is measured");
+	return s;
+}
+
+static void add_cells(struct pare_study *s, int layer, enum pare_dial dial)
+{
+	struct pare_result *r = run(s, (struct pare_task){ PARE_TASK_CELLS, layer, dial, NULL });
+
+	ok(r && !pare_study_add(s, r, &err), "cells of layer %d", layer);
+}
+
+static double accuracy_of(const struct pare_plan *p, const struct pare_ranges *ranges)
+{
+	struct pare_variant *v = NULL;
+	struct pare_score score = { 0 };
+
+	ok_status(pare_variant_new(model, p, ranges, &v, &err), err, "a variant");
+	ok_status(pare_evaluate_variant(v, data, SAMPLES, NULL, &score, &err), err, "evaluated");
+	pare_variant_free(v);
+	return score.accuracy.value;
+}
+
+static void tasks_come_in_order(void)
+{
+	struct pare_study *s = NULL;
+	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
+	struct pare_task t;
+
+	ok_status(pare_study_new(model, data, SAMPLES, &s, &err), err, "a study");
+	ok(!pare_study_next(s, p, NULL, &t, &err) && t.kind == PARE_TASK_BASELINE,
+		"the baseline is first");
+	ok(pare_study_float(s).kind == PARE_UNKNOWN, "before it nothing is known");
+	ok(pare_study_run(s, &(struct pare_task){ PARE_TASK_CELLS, 0, 0, NULL }, NULL, NULL,
+		   &err) == PARE_E_ARG,
+		"cells cannot be measured before it");
+	pare_study_free(s);
+	s = study_with_baseline();
+	ok(!pare_study_next(s, p, NULL, &t, &err) && t.kind == PARE_TASK_CELLS && !t.layer,
+		"the float plan is measured by it; cells follow");
+	p->dials[1].weights = (uint8_t)pare_format_find("int4");
+	ok(!pare_study_next(s, p, NULL, &t, &err) && t.kind == PARE_TASK_PLAN,
+		"a new plan comes before cells");
+	pare_task_free(&t);
+	pare_plan_free(p);
+	pare_study_free(s);
+}
+
+static void what_is_shown_is_what_is_applied(void)
+{
+	struct pare_study *s = study_with_baseline();
+	double base = pare_study_float(s).value;
+	int layer = pare_model_info(model)->n_layers / 2;
+	static const char *const names[] = { "int3", "act int8", "70%" };
+
+	add_cells(s, layer, PARE_DIAL_WEIGHTS);
+	add_cells(s, layer, PARE_DIAL_ACTIVATIONS);
+	add_cells(s, layer, PARE_DIAL_SPARSITY);
+	for (int k = 0; k < 3; k++)
+		for (int o = 0; pare_options[o].name; o++) {
+			struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
+			struct pare_metrics m;
+			double drop;
+
+			pare_option_apply(&pare_options[o], &p->dials[layer]);
+			if (!strcmp(pare_options[o].name, names[k])) {
+				drop = base - accuracy_of(p, pare_study_ranges(s));
+				ok(fabs(pare_study_cell(s, layer, o).value - drop) < 1e-9,
+					"%s: the cell says %.2f, applying it costs %.2f", names[k],
+					pare_study_cell(s, layer, o).value, drop);
+				ok(!pare_study_estimate(s, p, &m, &err) &&
+						m.drop.kind == PARE_ESTIMATED &&
+						fabs(m.drop.value - drop) < 1e-9,
+					"%s alone is estimated without error", names[k]);
+			}
+			pare_plan_free(p);
+		}
+	pare_study_free(s);
+}
+
+static void measured_plans_are_anchors(void)
+{
+	struct pare_study *s = study_with_baseline();
+	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
+	struct pare_metrics m;
+	struct pare_result *r;
+
+	p->dials[0].weights = p->dials[2].weights = (uint8_t)pare_format_find("int3");
+	ok(!pare_study_estimate(s, p, &m, &err) && m.accuracy.kind == PARE_UNKNOWN &&
+			m.cost.bytes > 0,
+		"without cells the accuracy is unknown, the size is not");
+	r = run(s, (struct pare_task){ .kind = PARE_TASK_PLAN, .plan = p });
+	ok(r && !pare_study_add(s, r, &err), "measured");
+	ok(!pare_study_estimate(s, p, &m, &err) && m.accuracy.kind == PARE_MEASURED &&
+			fabs(m.accuracy.value - accuracy_of(p, NULL)) < 1e-9,
+		"then it is known as measured: %.2f", m.accuracy.value);
+	add_cells(s, 0, PARE_DIAL_WEIGHTS);
+	p->dials[0].weights = (uint8_t)pare_format_find("int4");
+	ok(!pare_study_estimate(s, p, &m, &err) && m.accuracy.kind == PARE_ESTIMATED,
+		"one step away needs the cells of that layer alone");
+	p->dials[2].rounding = 0;
+	p->dials[2].granularity = 1;
+	ok(!pare_study_estimate(s, p, &m, &err) && m.accuracy.kind == PARE_UNKNOWN,
+		"a method that the map was not measured with is unknown, not guessed");
+	pare_plan_free(p);
+	pare_study_free(s);
+}
+
+static void results_survive_the_session_file(void)
+{
+	struct pare_study *s = study_with_baseline(), *t = NULL;
+	struct pare_result *r = run(s, (struct pare_task){ .kind = PARE_TASK_BASELINE }), *back;
+	void *data1, *data2, *data3;
+	size_t len1, len2, len3;
+	int refused = 0, tries = 0;
+	char key[96];
+
+	pare_set_threads(1);
+	ok_status(pare_result_pack(r, &data1, &len1, key, &err), err, "packs");
+	pare_result_free(r);
+	ok_status(pare_study_new(model, data, SAMPLES, &t, &err), err, "another study");
+	ok_status(pare_result_unpack(t, data1, len1, &back, &err), err, "unpacks");
+	ok(!pare_study_add(t, back, &err) && pare_study_float(t).value == pare_study_float(s).value,
+		"the float accuracy is back");
+	r = run(s, (struct pare_task){ PARE_TASK_CELLS, 3, PARE_DIAL_WEIGHTS, NULL });
+	r->seconds = 0;
+	ok(!pare_result_pack(r, &data2, &len2, key, &err) && !strcmp(key, "cells 3 0"),
+		"cells pack as %s", key);
+	pare_result_free(r);
+	pare_set_threads(2);
+	r = run(t, (struct pare_task){ PARE_TASK_CELLS, 3, PARE_DIAL_WEIGHTS, NULL });
+	r->seconds = 0;
+	ok(!pare_result_pack(r, &data3, &len3, key, &err) && len2 == len3 &&
+			!memcmp(data2, data3, len2),
+		"one thread and two give the same bytes");
+	pare_result_free(r);
+	for (size_t cut = 0; cut < len2; cut += 1 + len2 / 97) {
+		tries++;
+		refused += pare_result_unpack(t, data2, cut, &back, &err) != PARE_OK;
+	}
+	ok(refused == tries, "%d of %d truncated results are refused", refused, tries);
+	free(data1);
+	free(data2);
+	free(data3);
+	pare_study_free(s);
+	pare_study_free(t);
+	pare_set_threads(0);
+}
+
+static void work_can_be_canceled(void)
+{
+	struct pare_study *s = study_with_baseline();
+	struct pare_ctl ctl = { .cancel = true };
+	struct pare_task t = { PARE_TASK_CELLS, 0, PARE_DIAL_WEIGHTS, NULL };
+	struct pare_result *r = NULL;
+
+	ok(pare_study_run(s, &t, &ctl, &r, &err) == PARE_E_CANCELED && !r,
+		"a canceled task gives nothing");
+	pare_study_free(s);
+}
+
+static void without_data_there_is_the_cost(void)
+{
+	struct pare_study *s = NULL;
+	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
+	struct pare_metrics m;
+	struct pare_task t;
+
+	ok_status(pare_study_new(model, NULL, 0, &s, &err), err, "a study without data");
+	ok(!pare_study_next(s, p, NULL, &t, &err) && t.kind == PARE_TASK_NONE, "has nothing to do");
+	for (int i = 0; i < p->n; i++)
+		p->dials[i].weights = (uint8_t)pare_format_find("int8");
+	ok(!pare_study_estimate(s, p, &m, &err) && m.accuracy.kind == PARE_UNKNOWN &&
+			m.ratio < 0.35 && m.ratio > 0.2,
+		"knows that int8 is a quarter: %.3f", m.ratio);
+	pare_plan_free(p);
+	pare_study_free(s);
+}
+
+static void the_file_is_as_large_as_said(void)
+{
+	static const char *const formats[] = { "float32", "float16", "int8", "int4", "int3" };
+	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
+	struct pare_study *s = study_with_baseline();
+
+	for (size_t k = 0; k < sizeof formats / sizeof *formats; k++) {
+		struct pare_variant *v = NULL;
+		struct pare_cost cost = { 0 };
+		char sha[PARE_SHA_HEX];
+		int64_t bytes = 0;
+
+		for (int i = 0; i < p->n; i++) {
+			p->dials[i].weights = (uint8_t)pare_format_find(formats[k]);
+			p->dials[i].activations = k == 2 ? p->dials[i].weights : 0;
+		}
+		ok_status(pare_variant_new(model, p, pare_study_ranges(s), &v, &err), err, "%s",
+			formats[k]);
+		ok_status(pare_variant_hash(v, NULL, sha, &bytes, &err), err, "laid out");
+		ok_status(pare_plan_cost(model, p, &cost, &err), err, "weighed");
+		ok(bytes > 0 && cost.file_bytes == bytes, "%s: %lld bytes said, %lld written",
+			formats[k], (long long)cost.file_bytes, (long long)bytes);
+		pare_variant_free(v);
+	}
+	pare_plan_free(p);
+	pare_study_free(s);
+}
+
+int main(void)
+{
+	if (pare_model_open(EXAMPLE "model.onnx", &model, &err) ||
+		pare_dataset_open(EXAMPLE "data.conf", model, &data, &err)) {
+		ok(false, "the example opens: %s", err.text);
+		return tap_done();
+	}
+	tasks_come_in_order();
+	what_is_shown_is_what_is_applied();
+	measured_plans_are_anchors();
+	results_survive_the_session_file();
+	work_can_be_canceled();
+	without_data_there_is_the_cost();
+	the_file_is_as_large_as_said();
+	pare_dataset_free(data);
+	pare_model_free(model);
+	return tap_done();
+}
