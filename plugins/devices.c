@@ -32,8 +32,7 @@ struct pare_devices {
 	int n_problems;
 };
 
-/* ---- filling the registry ----------------------------------------------------------------------
- */
+/* ---- filling the registry --------------------------------------------------------------- */
 
 /* Tell it once: a folder's fault comes up with each of its files. */
 static enum pare_status problem(struct pare_devices *ds, struct pare_err *err, const char *text)
@@ -172,7 +171,7 @@ static enum pare_status add_profile(struct pare_devices *ds, const char *path, s
 {
 	struct pare_err why;
 
-	if (loader_trust_text(path, &why))
+	if (pare_loader_trust_text(path, &why))
 		return problem(ds, err, why.text);
 	return add_instance(ds, &pare_profile_plugin, path, err);
 }
@@ -182,7 +181,7 @@ static enum pare_status add_object(struct pare_devices *ds, const char *path, st
 	const struct pare_plugin *plugin;
 	struct pare_err why;
 
-	if (loader_open(path, &plugin, &why))
+	if (pare_loader_open(path, &plugin, &why))
 		return problem(ds, err, why.text);
 	return add_instance(ds, plugin, path, err);
 }
@@ -199,7 +198,7 @@ static enum pare_status add_folder(struct pare_devices *ds, const char *base, co
 	if (!base)
 		return PARE_OK;
 	snprintf(folder, sizeof folder, "%s%s", base, below);
-	n = loader_files(folder, ending, &files);
+	n = pare_loader_files(folder, ending, &files);
 	if (n < 0) {
 		char text[sizeof folder + 128];
 
@@ -238,10 +237,10 @@ enum pare_status pare_devices_load_from(
 enum pare_status pare_devices_load(struct pare_devices **out, struct pare_err *err)
 {
 	char own[PATH_MAX], user[PATH_MAX];
-	bool has_own = loader_own_folder(own);
+	bool has_own = pare_loader_own_folder(own);
 	struct pare_devices *ds;
 	enum pare_status st = pare_devices_load_from(
-		has_own ? own : NULL, loader_user_folder(user) ? user : NULL, &ds, err);
+		has_own ? own : NULL, pare_loader_user_folder(user) ? user : NULL, &ds, err);
 
 	if (!st && !has_own)
 		st = problem(ds, err,
@@ -273,8 +272,7 @@ void pare_devices_free(struct pare_devices *ds)
 	free(ds);
 }
 
-/* ---- looking -----------------------------------------------------------------------------------
- */
+/* ---- looking ---------------------------------------------------------------------------- */
 
 const struct pare_device *pare_devices_get(const struct pare_devices *ds, int i)
 {
@@ -299,8 +297,7 @@ const struct pare_device_info *pare_device_info(const struct pare_device *d)
 	return &d->info;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------
- */
+/* ---- asking ----------------------------------------------------------------------------- */
 
 static struct pare_plugin_figures nothing_known(void)
 {
@@ -370,26 +367,31 @@ enum pare_status pare_device_predict(const struct pare_device *d, const struct p
 	return st ? st : figures_of(d, &f, PARE_ESTIMATED, out, err);
 }
 
+/* Two at once would measure each other. */
+static pthread_mutex_t measuring = PTHREAD_MUTEX_INITIALIZER;
+
 enum pare_status pare_device_measure(const struct pare_device *d, const struct pare_variant *v,
 	struct pare_ctl *ctl, struct pare_device_figures *out, struct pare_err *err)
 {
 	const struct pare_plugin *plugin = d->instance->plugin;
 	struct pare_plugin_figures f = nothing_known();
-	struct measure_job job;
+	struct pare_measure_job job;
 	char why[400] = "";
 	enum pare_status st;
 
 	if (!d->info.measures || !PARE_PLUGIN_HAS(plugin, measure) || !plugin->measure)
 		return pare_fail(err, PARE_E_UNSUPPORTED,
 			"device %s cannot be measured here; it estimates", d->info.name);
-	st = measure_begin(&job, v, ctl, err);
+	st = pare_measure_begin(&job, v, ctl, err);
 	if (st)
 		return st;
+	pthread_mutex_lock(&measuring);
 	if (plugin->measure(d->instance->state, d->index, &job.abi, &f, why, sizeof why))
 		st = job.abi.canceled(job.abi.ctx)
 			     ? pare_fail(err, PARE_E_CANCELED, "device %s: canceled", d->info.name)
 			     : pare_fail(
 				       err, PARE_E_UNSUPPORTED, "device %s: %s", d->info.name, why);
-	measure_end(&job);
+	pthread_mutex_unlock(&measuring);
+	pare_measure_end(&job);
 	return st ? st : figures_of(d, &f, PARE_MEASURED, out, err);
 }

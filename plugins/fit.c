@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TERMS = N_RATES };
+enum { MAX_TERMS = PARE_N_RATES };
 
-/* ---- least squares -----------------------------------------------------------------------------
- */
+/* ---- least squares ---------------------------------------------------------------------- */
 
 struct problem {
 	int n, terms;
@@ -153,8 +152,7 @@ static void fit(struct problem *p, double x[MAX_TERMS])
 		x[j] /= scale[j] > 0 ? scale[j] : 1;
 }
 
-/* ---- terms
- * --------------------------------------------------------------------------------------- */
+/* ---- terms ------------------------------------------------------------------------------ */
 
 /* "conv+1x1 dw": which term each quantity belongs to; -1 = none.  Number of terms; -1 when a word
  * is not known or there are too many. */
@@ -164,7 +162,9 @@ static int parse_terms(const char *text, const char *const *names, int n, int *t
 
 	for (int i = 0; i < n; i++)
 		term_of[i] = -1;
-	for (const char *at = text; *at && terms < MAX_TERMS; at += strspn(at, " "), terms++)
+	for (const char *at = text; *at; at += strspn(at, " "), terms++) {
+		if (terms == MAX_TERMS)
+			return -1;
 		while (*at && *at != ' ') {
 			size_t len = strcspn(at, "+ ");
 			int i = 0;
@@ -176,13 +176,14 @@ static int parse_terms(const char *text, const char *const *names, int n, int *t
 			term_of[i] = terms;
 			at += len + (at[len] == '+');
 		}
+	}
 	return terms;
 }
 
 /* One measurement: `y` of what is made of the quantities. */
 struct point {
-	const struct published_row *row;
-	double y, quantity[N_RATES];
+	const struct pare_published_row *row;
+	double y, quantity[PARE_N_RATES];
 };
 
 /* What is left out of a fit: all points of this model or family; NULL = nothing. */
@@ -236,42 +237,45 @@ static double predicted(const struct point *p, const double *coefficients, int q
 	return v;
 }
 
-/* ---- sets
- * ---------------------------------------------------------------------------------------- */
+/* ---- sets ------------------------------------------------------------------------------- */
 
 struct fitting {
-	struct profile *p;
-	struct points points[PROFILE_SETS];
+	struct pare_profile *p;
+	struct points points[PARE_PROFILE_SETS];
 };
 
-static int base_of(const struct profile *p, const struct profile_set *s)
+static int base_of(const struct pare_profile *p, const struct pare_profile_set *s)
 {
 	int i = 0;
 
-	while (strcmp(p->sets[i].name, s->like)) /* profile_read has seen to it that there is one */
+	/* pare_profile_read has seen to it that there is one */
+	while (strcmp(p->sets[i].name, s->like))
 		i++;
 	return i;
 }
 
 /* Fit set `s` without what is left out; a ratio's base is fitted without it too, so that what is
- * left out has been seen by neither. */
+ * left out has been seen by neither.  A set without terms stays as it was given. */
 static bool fit_set(const struct fitting *f, int s, const struct left_out *left,
-	double rate[N_RATES], double *times)
+	double rate[PARE_N_RATES], double *times)
 {
-	struct profile copy = *f->p;
-	struct profile_set *set = &copy.sets[s];
+	struct pare_profile copy = *f->p;
+	struct pare_profile_set *set = &copy.sets[s];
 	const struct points *points = &f->points[s];
-	int term_of[N_RATES], terms = parse_terms(set->terms, profile_rate_names, N_RATES, term_of);
+	int term_of[PARE_N_RATES],
+		terms = parse_terms(set->terms, pare_profile_rate_names, PARE_N_RATES, term_of);
 	double over = 0, under = 0;
 
+	if (!*set->terms)
+		return pare_profile_rates(&copy, set, rate);
 	if (!*set->like)
-		return fit_terms(points, left, term_of, terms, N_RATES, rate);
+		return fit_terms(points, left, term_of, terms, PARE_N_RATES, rate);
 	if (!fit_set(f, base_of(&copy, set), left, copy.sets[base_of(&copy, set)].rate, times))
 		return false;
 	set->times = 1;
-	profile_rates(&copy, set, rate);
+	pare_profile_rates(&copy, set, rate);
 	for (int i = 0; i < points->n; i++) { /* least squares of times * x - 1 */
-		double x = predicted(&points->at[i], rate, N_RATES) / points->at[i].y;
+		double x = predicted(&points->at[i], rate, PARE_N_RATES) / points->at[i].y;
 
 		if (is_left_out(left, &points->at[i]))
 			continue;
@@ -279,7 +283,7 @@ static bool fit_set(const struct fitting *f, int s, const struct left_out *left,
 		under += x * x;
 	}
 	*times = under > 0 ? over / under : 1;
-	for (int i = 0; i < N_RATES; i++)
+	for (int i = 0; i < PARE_N_RATES; i++)
 		rate[i] *= *times;
 	return under > 0;
 }
@@ -313,13 +317,13 @@ static bool leave_out(const struct fitting *f, int s, bool family, double *ratio
 	const struct points *points = &f->points[s];
 
 	for (int i = 0; i < points->n; i++) {
-		const struct published_row *row = points->at[i].row;
+		const struct pare_published_row *row = points->at[i].row;
 		struct left_out left = { family ? row->family : row->model, family };
-		double rate[N_RATES], times;
+		double rate[PARE_N_RATES], times;
 
 		if (!fit_set(f, s, &left, rate, &times))
 			return false;
-		ratio[i] = predicted(&points->at[i], rate, N_RATES) / points->at[i].y;
+		ratio[i] = predicted(&points->at[i], rate, PARE_N_RATES) / points->at[i].y;
 	}
 	return true;
 }
@@ -341,10 +345,10 @@ static double band(const double *ratio, int n, double *scratch)
 
 static enum pare_status fit_and_judge(struct fitting *f, int s, struct pare_err *err)
 {
-	struct profile_set *set = &f->p->sets[s];
+	struct pare_profile_set *set = &f->p->sets[s];
 	const struct left_out nothing = { NULL, false };
 	int n = f->points[s].n;
-	double rate[N_RATES], *model = calloc(3 * (size_t)n + 1, sizeof *model);
+	double rate[PARE_N_RATES], *model = calloc(3 * (size_t)n + 1, sizeof *model);
 	double *family = model + n, *scratch = family + n;
 	enum pare_status st = PARE_OK;
 
@@ -368,15 +372,15 @@ static enum pare_status fit_and_judge(struct fitting *f, int s, struct pare_err 
 	return st;
 }
 
-/* ---- memory
- * -------------------------------------------------------------------------------------- */
+/* ---- memory ----------------------------------------------------------------------------- */
 
-static enum pare_status fit_memory(const struct profile *p, struct profile_memory *m,
+static enum pare_status fit_memory(const struct pare_profile *p, struct pare_profile_memory *m,
 	struct points *points, struct pare_err *err)
 {
-	int term_of[N_NEEDS], terms = parse_terms(m->terms, profile_need_names, N_NEEDS, term_of);
+	int term_of[PARE_N_NEEDS],
+		terms = parse_terms(m->terms, pare_profile_need_names, PARE_N_NEEDS, term_of);
 	struct left_out left = { NULL, false };
-	double *error = calloc((size_t)points->n + 1, sizeof *error), need[N_NEEDS];
+	double *error = calloc((size_t)points->n + 1, sizeof *error), need[PARE_N_NEEDS];
 	enum pare_status st = PARE_OK;
 	bool good = true;
 
@@ -384,12 +388,12 @@ static enum pare_status fit_memory(const struct profile *p, struct profile_memor
 		return pare_nomem(err, "a fit");
 	for (int i = 0; i < points->n && good; i++) {
 		left.name = points->at[i].row->model;
-		good = fit_terms(points, &left, term_of, terms, N_NEEDS, need);
+		good = fit_terms(points, &left, term_of, terms, PARE_N_NEEDS, need);
 		if (good)
-			error[i] = predicted(&points->at[i], need, N_NEEDS) / points->at[i].y;
+			error[i] = predicted(&points->at[i], need, PARE_N_NEEDS) / points->at[i].y;
 	}
 	left.name = NULL;
-	if (!good || !fit_terms(points, &left, term_of, terms, N_NEEDS, m->need)) {
+	if (!good || !fit_terms(points, &left, term_of, terms, PARE_N_NEEDS, m->need)) {
 		st = pare_fail(err, PARE_E_MISMATCH,
 			"%s: too few published rows tell of its memory (%d)", p->name, points->n);
 	} else {
@@ -400,22 +404,21 @@ static enum pare_status fit_memory(const struct profile *p, struct profile_memor
 	return st;
 }
 
-/* ---- the whole
- * ----------------------------------------------------------------------------------- */
+/* ---- the whole -------------------------------------------------------------------------- */
 
 enum aim { AIM_LATENCY, AIM_RAM, AIM_FLASH };
 
 /* The rows of one set, with what their networks count for. */
-static enum pare_status collect(const struct profile *p, const struct profile_set *s, enum aim aim,
-	const struct published *rows, const struct layer_table *layers, struct points *out,
-	struct pare_err *err)
+static enum pare_status collect(const struct pare_profile *p, const struct pare_profile_set *s,
+	enum aim aim, const struct pare_published *rows, const struct pare_layer_table *layers,
+	struct points *out, struct pare_err *err)
 {
 	out->n = 0;
 	out->at = calloc((size_t)rows->n + 1, sizeof *out->at);
 	if (!out->at)
 		return pare_nomem(err, "published rows");
 	for (int i = 0; i < rows->n; i++) {
-		const struct published_row *r = &rows->rows[i];
+		const struct pare_published_row *r = &rows->rows[i];
 		struct point *to = &out->at[out->n];
 		struct pare_plugin_work work;
 
@@ -425,33 +428,54 @@ static enum pare_status collect(const struct profile *p, const struct profile_se
 					   : r->flash;
 		if (strcmp(r->device, p->device) || strcmp(r->runtime, p->runtime) ||
 			strcmp(r->precision, s->name) || strcmp(r->threads, p->threads) ||
-			!(to->y > 0) || !layer_table_find(layers, r->model, &work))
+			!(to->y > 0) || !pare_layer_table_find(layers, r->model, &work))
 			continue;
 		if (aim == AIM_LATENCY)
-			profile_count_work(s, &work, to->quantity);
+			pare_profile_count_work(s, &work, to->quantity);
 		else
-			profile_needs_work(s, &work, to->quantity);
+			pare_profile_needs_work(s, &work, to->quantity);
 		out->n++;
 	}
 	return PARE_OK;
 }
 
-static bool terms_are_known(const struct profile *p)
+static double macs_of(const struct point *p)
 {
-	int at[N_RATES];
-	bool good = parse_terms(p->need_ram.terms, profile_need_names, N_NEEDS, at) >= 0 &&
-		    parse_terms(p->need_flash.terms, profile_need_names, N_NEEDS, at) >= 0;
+	double macs = 0;
+
+	for (int i = PARE_RATE_CONV; i <= PARE_RATE_DENSE; i++)
+		macs += p->quantity[i];
+	return macs;
+}
+
+static void find_range(struct pare_profile *p, const struct points *points)
+{
+	p->macs_from = points->n ? macs_of(&points->at[0]) : 0;
+	p->macs_to = p->macs_from;
+	for (int i = 1; i < points->n; i++) {
+		p->macs_from = fmin(p->macs_from, macs_of(&points->at[i]));
+		p->macs_to = fmax(p->macs_to, macs_of(&points->at[i]));
+	}
+}
+
+static bool terms_are_known(const struct pare_profile *p)
+{
+	int at[PARE_N_RATES];
+	bool good =
+		parse_terms(p->need_ram.terms, pare_profile_need_names, PARE_N_NEEDS, at) >= 0 &&
+		parse_terms(p->need_flash.terms, pare_profile_need_names, PARE_N_NEEDS, at) >= 0;
 
 	for (int i = 0; i < p->n_sets; i++)
-		good = good && (*p->sets[i].like || parse_terms(p->sets[i].terms,
-							    profile_rate_names, N_RATES, at) >= 0);
+		good = good &&
+		       (*p->sets[i].like || parse_terms(p->sets[i].terms, pare_profile_rate_names,
+						    PARE_N_RATES, at) >= 0);
 	return good;
 }
 
-enum pare_status profile_fit(struct profile *p, const struct published *rows,
-	const struct layer_table *layers, struct pare_err *err)
+enum pare_status pare_profile_fit(struct pare_profile *p, const struct pare_published *rows,
+	const struct pare_layer_table *layers, struct pare_err *err)
 {
-	struct profile fitted = *p;
+	struct pare_profile fitted = *p;
 	struct fitting f = { .p = &fitted };
 	struct points ram = { 0 }, flash = { 0 };
 	enum pare_status st = PARE_OK;
@@ -464,6 +488,8 @@ enum pare_status profile_fit(struct profile *p, const struct published *rows,
 	for (int i = 0; i < p->n_sets && !st; i++)
 		if (*p->sets[i].terms)
 			st = fit_and_judge(&f, i, err);
+	if (!st)
+		find_range(&fitted, &f.points[0]);
 	if (!st && *p->need_ram.terms &&
 		!(st = collect(p, &p->sets[0], AIM_RAM, rows, layers, &ram, err)))
 		st = fit_memory(p, &fitted.need_ram, &ram, err);

@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- folders -----------------------------------------------------------------------------------
- */
+/* ---- folders ---------------------------------------------------------------------------- */
 
 static bool is_folder(const char *path)
 {
@@ -18,7 +17,7 @@ static bool is_folder(const char *path)
 	return !stat(path, &s) && S_ISDIR(s.st_mode);
 }
 
-bool loader_own_folder(char out[PATH_MAX])
+bool pare_loader_own_folder(char out[PATH_MAX])
 {
 	char exe[PATH_MAX], *build = NULL;
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
@@ -40,7 +39,7 @@ bool loader_own_folder(char out[PATH_MAX])
 	return is_folder(out);
 }
 
-bool loader_user_folder(char out[PATH_MAX])
+bool pare_loader_user_folder(char out[PATH_MAX])
 {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
 	int n;
@@ -66,7 +65,7 @@ static bool ends_in(const char *name, const char *ending)
 	return n > m && !strcmp(name + n - m, ending);
 }
 
-int loader_files(const char *folder, const char *ending, char ***out)
+int pare_loader_files(const char *folder, const char *ending, char ***out)
 {
 	DIR *d = opendir(folder);
 	struct dirent *e;
@@ -100,8 +99,7 @@ int loader_files(const char *folder, const char *ending, char ***out)
 	return n;
 }
 
-/* ---- trust -------------------------------------------------------------------------------------
- */
+/* ---- trust ------------------------------------------------------------------------------ */
 
 static enum pare_status look(const char *path, struct stat *s, struct pare_err *err)
 {
@@ -138,7 +136,7 @@ static enum pare_status trust_owner(const char *path, struct pare_err *err)
 	return PARE_OK;
 }
 
-enum pare_status loader_trust_code(const char *path, struct pare_err *err)
+enum pare_status pare_loader_trust_code(const char *path, struct pare_err *err)
 {
 	char folder[PATH_MAX];
 	struct stat s;
@@ -159,7 +157,7 @@ enum pare_status loader_trust_code(const char *path, struct pare_err *err)
 	return st;
 }
 
-enum pare_status loader_trust_text(const char *path, struct pare_err *err)
+enum pare_status pare_loader_trust_text(const char *path, struct pare_err *err)
 {
 	char folder[PATH_MAX];
 	struct stat s;
@@ -178,11 +176,10 @@ enum pare_status loader_trust_text(const char *path, struct pare_err *err)
 	return st;
 }
 
-/* ---- shared objects ----------------------------------------------------------------------------
- */
+/* ---- shared objects --------------------------------------------------------------------- */
 
 enum pare_status
-loader_check(const struct pare_plugin *plugin, const char *path, struct pare_err *err)
+pare_loader_check(const struct pare_plugin *plugin, const char *path, struct pare_err *err)
 {
 	if (!plugin)
 		return pare_fail(err, PARE_E_FORMAT, "%s: would not start", path);
@@ -202,7 +199,8 @@ loader_check(const struct pare_plugin *plugin, const char *path, struct pare_err
 	return PARE_OK;
 }
 
-enum pare_status loader_open(const char *path, const struct pare_plugin **out, struct pare_err *err)
+enum pare_status
+pare_loader_open(const char *path, const struct pare_plugin **out, struct pare_err *err)
 {
 	static const struct pare_plugin_host host = { PARE_PLUGIN_ABI, sizeof host, PARE_VERSION };
 	char real[PATH_MAX];
@@ -213,7 +211,7 @@ enum pare_status loader_open(const char *path, const struct pare_plugin **out, s
 
 	if (!realpath(path, real))
 		return pare_fail(err, PARE_E_IO, "%s: %s", path, strerror(errno));
-	if ((st = loader_trust_code(real, err)))
+	if ((st = pare_loader_trust_code(real, err)))
 		return st;
 	object = dlopen(real, RTLD_NOW | RTLD_LOCAL);
 	if (!object)
@@ -223,7 +221,7 @@ enum pare_status loader_open(const char *path, const struct pare_plugin **out, s
 		return pare_fail(err, PARE_E_FORMAT,
 			"%s: is no plugin of pare: it has no symbol " PARE_PLUGIN_ENTRY, path);
 	plugin = entry(&host);
-	if ((st = loader_check(plugin, path, err)))
+	if ((st = pare_loader_check(plugin, path, err)))
 		return st;
 	*out = plugin;
 	return PARE_OK;

@@ -47,7 +47,7 @@ fill_input(const struct pare_io *io, struct pare_array *out, struct pare_err *er
 
 static int32_t run_once(void *ctx, char *err, uint64_t err_len)
 {
-	struct measure_job *j = ctx;
+	struct pare_measure_job *j = ctx;
 	struct pare_err why = { 0 };
 
 	if (!j->runner && pare_runner_new(j->model, j->in, &j->runner, &why))
@@ -57,14 +57,14 @@ static int32_t run_once(void *ctx, char *err, uint64_t err_len)
 
 static int32_t canceled(void *ctx)
 {
-	const struct measure_job *j = ctx;
+	const struct pare_measure_job *j = ctx;
 
 	return j->ctl && atomic_load(&j->ctl->cancel);
 }
 
 static void progress(void *ctx, double done, double total)
 {
-	const struct measure_job *j = ctx;
+	const struct pare_measure_job *j = ctx;
 
 	if (j->ctl && j->ctl->progress)
 		j->ctl->progress(j->ctl->user, done, total);
@@ -72,7 +72,7 @@ static void progress(void *ctx, double done, double total)
 
 static int32_t export_file(void *ctx, char *path, uint64_t path_len, char *err, uint64_t err_len)
 {
-	struct measure_job *j = ctx;
+	struct pare_measure_job *j = ctx;
 	const char *tmp = getenv("TMPDIR");
 	char sha[PARE_SHA_HEX];
 	struct pare_err why = { 0 };
@@ -97,13 +97,13 @@ static int32_t export_file(void *ctx, char *path, uint64_t path_len, char *err, 
 	return 0;
 }
 
-enum pare_status measure_begin(struct measure_job *j, const struct pare_variant *v,
+enum pare_status pare_measure_begin(struct pare_measure_job *j, const struct pare_variant *v,
 	struct pare_ctl *ctl, struct pare_err *err)
 {
 	const struct pare_model_info *info;
 	enum pare_status st = PARE_OK;
 
-	*j = (struct measure_job){ .variant = v, .model = pare_variant_model(v), .ctl = ctl };
+	*j = (struct pare_measure_job){ .variant = v, .model = pare_variant_model(v), .ctl = ctl };
 	info = pare_model_info(j->model);
 	j->abi = (struct pare_plugin_job){ sizeof j->abi, j, export_file, run_once, canceled,
 		progress };
@@ -114,11 +114,11 @@ enum pare_status measure_begin(struct measure_job *j, const struct pare_variant 
 	for (int i = 0; i < j->n_in && !st; i++)
 		st = fill_input(pare_model_input(j->model, i), &j->in[i], err);
 	if (st)
-		measure_end(j);
+		pare_measure_end(j);
 	return st;
 }
 
-void measure_end(struct measure_job *j)
+void pare_measure_end(struct pare_measure_job *j)
 {
 	pare_runner_free(j->runner);
 	for (int i = 0; j->in && i < j->n_in; i++)

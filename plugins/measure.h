@@ -4,7 +4,7 @@
 #include "device.h"
 #include "devices.h"
 
-struct measure_job {
+struct pare_measure_job {
 	struct pare_plugin_job abi; /* to hand over */
 	const struct pare_variant *variant;
 	const struct pare_model *model;
@@ -15,9 +15,9 @@ struct measure_job {
 	char folder[256], file[288]; /* of the exported file; "" until it is asked for */
 };
 
-/* `v` and `ctl` are borrowed until measure_end; `j` must stay where it is. */
-PARE_MUST_CHECK enum pare_status measure_begin(struct measure_job *j, const struct pare_variant *v,
-	struct pare_ctl *ctl, struct pare_err *err);
-void measure_end(struct measure_job *j);
+/* `v` and `ctl` are borrowed until pare_measure_end; `j` must stay where it is. */
+PARE_MUST_CHECK enum pare_status pare_measure_begin(struct pare_measure_job *j,
+	const struct pare_variant *v, struct pare_ctl *ctl, struct pare_err *err);
+void pare_measure_end(struct pare_measure_job *j);
 
 #endif

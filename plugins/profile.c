@@ -4,12 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const profile_rate_names[N_RATES] = { "conv", "1x1", "dw", "group", "fc", "act",
-	"weight", "layer", "other", "const" };
-const char *const profile_need_names[N_NEEDS] = { "weight", "peak", "layer", "const" };
+const char *const pare_profile_rate_names[PARE_N_RATES] = { "conv", "1x1", "dw", "group", "fc",
+	"act", "weight", "layer", "other", "const" };
+const char *const pare_profile_need_names[PARE_N_NEEDS] = { "weight", "peak", "layer", "const" };
 
-/* ---- the words of a profile -------------------------------------------------------------------
- */
+/* ---- the words of a profile ------------------------------------------------------------- */
 
 enum place { IN_PROFILE, IN_SET };
 enum value { TEXT, NUMBER };
@@ -21,18 +20,18 @@ static const struct key {
 	bool must;
 } keys[] = {
 /* clang-format off */
-#define P(name, field, must) { name, IN_PROFILE, TEXT, offsetof(struct profile, field), \
-	sizeof(((struct profile *)0)->field), must }
-#define S(name, field, must) { name, IN_SET, TEXT, offsetof(struct profile_set, field), \
-	sizeof(((struct profile_set *)0)->field), must }
-#define PN(name, field) { name, IN_PROFILE, NUMBER, offsetof(struct profile, field), 0, false }
-#define SN(name, field) { name, IN_SET, NUMBER, offsetof(struct profile_set, field), 0, false }
+#define P(name, field, must) { name, IN_PROFILE, TEXT, offsetof(struct pare_profile, field), \
+	sizeof(((struct pare_profile *)0)->field), must }
+#define S(name, field, must) { name, IN_SET, TEXT, offsetof(struct pare_profile_set, field), \
+	sizeof(((struct pare_profile_set *)0)->field), must }
+#define PN(name, field) { name, IN_PROFILE, NUMBER, offsetof(struct pare_profile, field), 0, false }
+#define SN(name, field) { name, IN_SET, NUMBER, offsetof(struct pare_profile_set, field), 0, false }
 	P("name", name, true), P("class", chip_class, true), P("device", device, true),
 	P("runtime", runtime, true), P("threads", threads, false), P("clock", clock, false),
 	P("source", source, true), P("rules", rules, true), PN("ram", ram), PN("flash", flash),
 	P("fit-ram", need_ram.terms, false), PN("ram-rows", need_ram.rows),
 	PN("ram-error", need_ram.error), P("fit-flash", need_flash.terms, false),
-	PN("flash-rows", need_flash.rows), PN("flash-error", need_flash.error),
+	PN("flash-rows", need_flash.rows), PN("flash-error", need_flash.error), PN("macs-from", macs_from), PN("macs-to", macs_to),
 	S("weights", weights, true), S("activations", activations, true),
 	SN("activation-bytes", act_bytes), SN("weight-bytes", weight_bytes), S("slow", slow, false),
 	S("like", like, false), S("fit", terms, false), SN("rows", rows),
@@ -46,7 +45,7 @@ static const struct key {
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
-static void *key_place(const struct key *k, struct profile *p, struct profile_set *s)
+static void *key_place(const struct key *k, struct pare_profile *p, struct pare_profile_set *s)
 {
 	return (k->place == IN_SET ? (char *)s : (char *)p) + k->offset;
 }
@@ -59,14 +58,13 @@ static double *coefficient(const char *name, const char *const *names, int n, do
 	return NULL;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ---------------------------------------------------------------------------- */
 
 struct reader {
 	const char *path;
 	int line;
-	struct profile *p;
-	struct profile_set *set; /* NULL before the first precision */
+	struct pare_profile *p;
+	struct pare_profile_set *set; /* NULL before the first precision */
 	struct pare_err *err;
 };
 
@@ -84,14 +82,14 @@ static enum pare_status number(const struct reader *r, const char *text, double 
 
 static enum pare_status begin_set(struct reader *r, const char *name)
 {
-	if (r->p->n_sets == PROFILE_SETS)
+	if (r->p->n_sets == PARE_PROFILE_SETS)
 		return pare_fail(r->err, PARE_E_FORMAT, "%s:%d: more than %d precisions", r->path,
-			r->line, PROFILE_SETS);
-	if (strlen(name) >= PROFILE_WORD)
+			r->line, PARE_PROFILE_SETS);
+	if (strlen(name) >= PARE_PROFILE_WORD)
 		return pare_fail(
 			r->err, PARE_E_FORMAT, "%s:%d: this name is too long", r->path, r->line);
 	r->set = &r->p->sets[r->p->n_sets++];
-	*r->set = (struct profile_set){ .act_bytes = 4,
+	*r->set = (struct pare_profile_set){ .act_bytes = 4,
 		.weight_bytes = 4,
 		.times = 1,
 		.error_model_out = (double)NAN,
@@ -113,11 +111,12 @@ static enum pare_status coefficient_line(struct reader *r, const char *key, char
 		return pare_fail(r->err, PARE_E_FORMAT, "%s:%d: a rate before any 'precision'",
 			r->path, r->line);
 	if (name && !strcmp(key, "rate"))
-		at = coefficient(name, profile_rate_names, N_RATES, r->set->rate);
+		at = coefficient(name, pare_profile_rate_names, PARE_N_RATES, r->set->rate);
 	else if (name && !strcmp(key, "need-ram"))
-		at = coefficient(name, profile_need_names, N_NEEDS, r->p->need_ram.need);
+		at = coefficient(name, pare_profile_need_names, PARE_N_NEEDS, r->p->need_ram.need);
 	else if (name)
-		at = coefficient(name, profile_need_names, N_NEEDS, r->p->need_flash.need);
+		at = coefficient(
+			name, pare_profile_need_names, PARE_N_NEEDS, r->p->need_flash.need);
 	if (!at || !last || strtok_r(NULL, " \t", &value))
 		return pare_fail(r->err, PARE_E_FORMAT,
 			"%s:%d: after '%s' a name (conv, 1x1, dw, group, fc, act, weight, layer, "
@@ -173,7 +172,7 @@ static enum pare_status read_line(struct reader *r, char *line)
 
 static enum pare_status check(const struct reader *r)
 {
-	struct profile *p = r->p;
+	struct pare_profile *p = r->p;
 
 	if (!p->n_sets)
 		return pare_fail(
@@ -184,9 +183,9 @@ static enum pare_status check(const struct reader *r)
 				return pare_fail(r->err, PARE_E_FORMAT, "%s: '%s' is missing",
 					r->path, keys[i].name);
 	for (int s = 0; s < p->n_sets; s++) {
-		double rate[N_RATES];
+		double rate[PARE_N_RATES];
 
-		if (!profile_rates(p, &p->sets[s], rate))
+		if (!pare_profile_rates(p, &p->sets[s], rate))
 			return pare_fail(r->err, PARE_E_FORMAT,
 				"%s: precision %s is like '%s', which has no rates of its own",
 				r->path, p->sets[s].name, p->sets[s].like);
@@ -200,9 +199,9 @@ static enum pare_status check(const struct reader *r)
 	return PARE_OK;
 }
 
-enum pare_status profile_read(const char *path, struct profile *out, struct pare_err *err)
+enum pare_status pare_profile_read(const char *path, struct pare_profile *out, struct pare_err *err)
 {
-	struct profile p = { 0 };
+	struct pare_profile p = { 0 };
 	struct reader r = { path, 1, &p, NULL, err };
 	enum pare_status st = PARE_OK;
 	char line[1024];
@@ -232,12 +231,11 @@ enum pare_status profile_read(const char *path, struct profile *out, struct pare
 	return st;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing ---------------------------------------------------------------------------- */
 
-static void write_keys(const struct profile *p, const struct profile_set *s, FILE *f)
+static void write_keys(const struct pare_profile *p, const struct pare_profile_set *s, FILE *f)
 {
-	struct profile_set empty = {
+	struct pare_profile_set empty = {
 		.act_bytes = -1, .weight_bytes = -1, .times = 1, .power_band = 1
 	};
 
@@ -268,32 +266,35 @@ write_coefficients(const char *key, const char *const *names, const double *v, i
 			fprintf(f, "%-16s %-7s %.4g\n", key, names[i], v[i]);
 }
 
-void profile_write(const struct profile *p, FILE *f)
+void pare_profile_write(const struct pare_profile *p, FILE *f)
 {
 	fputs("pare-profile 1\n", f);
 	write_keys(p, NULL, f);
-	write_coefficients("need-ram", profile_need_names, p->need_ram.need, N_NEEDS, f);
-	write_coefficients("need-flash", profile_need_names, p->need_flash.need, N_NEEDS, f);
+	write_coefficients("need-ram", pare_profile_need_names, p->need_ram.need, PARE_N_NEEDS, f);
+	write_coefficients(
+		"need-flash", pare_profile_need_names, p->need_flash.need, PARE_N_NEEDS, f);
 	for (int i = 0; i < p->n_sets; i++) {
 		fprintf(f, "\n%-16s %s\n", "precision", p->sets[i].name);
 		write_keys(p, &p->sets[i], f);
-		write_coefficients("rate", profile_rate_names, p->sets[i].rate, N_RATES, f);
+		write_coefficients(
+			"rate", pare_profile_rate_names, p->sets[i].rate, PARE_N_RATES, f);
 	}
 }
 
-bool profile_rates(const struct profile *p, const struct profile_set *s, double rate[N_RATES])
+bool pare_profile_rates(
+	const struct pare_profile *p, const struct pare_profile_set *s, double rate[PARE_N_RATES])
 {
-	const struct profile_set *base = *s->like ? NULL : s;
+	const struct pare_profile_set *base = *s->like ? NULL : s;
 
 	for (int i = 0; !base && i < p->n_sets; i++)
 		if (!strcmp(p->sets[i].name, s->like) && !*p->sets[i].like)
 			base = &p->sets[i];
 	if (!base)
 		return false;
-	for (int i = 0; i < N_RATES; i++)
+	for (int i = 0; i < PARE_N_RATES; i++)
 		rate[i] = base->rate[i] * s->times;
 	/* the same bytes, counted in elements of another size */
-	rate[RATE_ACT] *= s->act_bytes > 0 ? base->act_bytes / s->act_bytes : 1;
-	rate[RATE_WEIGHT] *= s->weight_bytes > 0 ? base->weight_bytes / s->weight_bytes : 1;
+	rate[PARE_RATE_ACT] *= s->act_bytes > 0 ? base->act_bytes / s->act_bytes : 1;
+	rate[PARE_RATE_WEIGHT] *= s->weight_bytes > 0 ? base->weight_bytes / s->weight_bytes : 1;
 	return true;
 }

@@ -5,10 +5,10 @@
 
 static int32_t profile_open(const char *path, void **state, char *err, uint64_t err_len)
 {
-	struct profile *p = malloc(sizeof *p);
+	struct pare_profile *p = malloc(sizeof *p);
 	struct pare_err why = { .text = "not enough memory for a profile" };
 
-	if (!p || profile_read(path, p, &why)) {
+	if (!p || pare_profile_read(path, p, &why)) {
 		snprintf(err, err_len, "%s", why.text);
 		free(p);
 		return -1;
@@ -24,8 +24,8 @@ static void profile_close(void *state)
 
 static int32_t profile_device(void *state, int32_t i, struct pare_plugin_device *out)
 {
-	const struct profile *p = state;
-	const struct profile_set *s = &p->sets[0];
+	const struct pare_profile *p = state;
+	const struct pare_profile_set *s = &p->sets[0];
 
 	if (i)
 		return 0;
@@ -54,7 +54,7 @@ static int32_t profile_plugin_predict(void *state, int32_t i, const struct pare_
 	(void)i;
 	(void)err;
 	(void)err_len;
-	profile_predict(state, work, out);
+	pare_profile_predict(state, work, out);
 	return 0;
 }
 

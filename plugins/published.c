@@ -8,8 +8,7 @@
 
 enum { CSV_MAX = 64 << 20 };
 
-/* ---- CSV --------------------------------------------------------------------------------------
- */
+/* ---- CSV -------------------------------------------------------------------------------- */
 
 static enum pare_status file_text(const char *path, char **out, struct pare_err *err)
 {
@@ -64,7 +63,7 @@ static char *field_cut(char **at, char *end)
 	return start;
 }
 
-bool csv_next(struct csv *c, enum pare_status *st, struct pare_err *err)
+bool pare_csv_next(struct pare_csv *c, enum pare_status *st, struct pare_err *err)
 {
 	char end;
 
@@ -78,9 +77,9 @@ bool csv_next(struct csv *c, enum pare_status *st, struct pare_err *err)
 	c->line++;
 	c->n = 0;
 	do {
-		if (c->n == CSV_FIELDS) {
+		if (c->n == PARE_CSV_FIELDS) {
 			*st = pare_fail(err, PARE_E_FORMAT, "%s:%d: more than %d fields", c->path,
-				c->line, CSV_FIELDS);
+				c->line, PARE_CSV_FIELDS);
 			return false;
 		}
 		c->field[c->n++] = field_cut(&c->at, &end);
@@ -93,15 +92,15 @@ bool csv_next(struct csv *c, enum pare_status *st, struct pare_err *err)
 	return true;
 }
 
-enum pare_status csv_open(const char *path, struct csv *out, struct pare_err *err)
+enum pare_status pare_csv_open(const char *path, struct pare_csv *out, struct pare_err *err)
 {
-	struct csv c = { .path = path };
+	struct pare_csv c = { .path = path };
 	enum pare_status st = file_text(path, &c.text, err);
 
 	if (st)
 		return st;
 	c.at = c.text;
-	if (!csv_next(&c, &st, err)) {
+	if (!pare_csv_next(&c, &st, err)) {
 		free(c.text);
 		return st ? st : pare_fail(err, PARE_E_FORMAT, "%s: is empty", path);
 	}
@@ -111,13 +110,14 @@ enum pare_status csv_open(const char *path, struct csv *out, struct pare_err *er
 	return PARE_OK;
 }
 
-void csv_close(struct csv *c)
+void pare_csv_close(struct pare_csv *c)
 {
 	free(c->text);
 	c->text = NULL;
 }
 
-enum pare_status csv_column(const struct csv *c, const char *name, int *out, struct pare_err *err)
+enum pare_status
+pare_csv_column(const struct pare_csv *c, const char *name, int *out, struct pare_err *err)
 {
 	for (int i = 0; i < c->n_columns; i++)
 		if (!strcmp(c->column[i], name)) {
@@ -128,7 +128,8 @@ enum pare_status csv_column(const struct csv *c, const char *name, int *out, str
 		err, PARE_E_FORMAT, "%s: there is no column '%s' in its first line", c->path, name);
 }
 
-enum pare_status csv_number(const struct csv *c, int column, double *out, struct pare_err *err)
+enum pare_status
+pare_csv_number(const struct pare_csv *c, int column, double *out, struct pare_err *err)
 {
 	const char *s = c->field[column];
 	char *end;
@@ -143,14 +144,13 @@ enum pare_status csv_number(const struct csv *c, int column, double *out, struct
 	return PARE_OK;
 }
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* ---- tables ----------------------------------------------------------------------------- */
 
 static enum pare_status
-columns(const struct csv *c, const char *const *names, int *at, int n, struct pare_err *err)
+columns(const struct pare_csv *c, const char *const *names, int *at, int n, struct pare_err *err)
 {
 	for (int i = 0; i < n; i++) {
-		enum pare_status st = csv_column(c, names[i], &at[i], err);
+		enum pare_status st = pare_csv_column(c, names[i], &at[i], err);
 
 		if (st)
 			return st;
@@ -170,8 +170,8 @@ enum { L_MODEL, L_TYPE, L_MACS, L_PARAMS, L_IN, L_OUT, L_K, L_GROUPS, L_N };
 static const char *const layer_columns[L_N] = { "model", "type", "macs", "params", "in_elems",
 	"out_elems", "k", "groups" };
 
-static enum pare_status
-layer_line(const struct csv *c, const int *at, struct pare_plugin_layer *out, struct pare_err *err)
+static enum pare_status layer_line(const struct pare_csv *c, const int *at,
+	struct pare_plugin_layer *out, struct pare_err *err)
 {
 	double v[L_N];
 	const char *type = c->field[at[L_TYPE]];
@@ -179,7 +179,7 @@ layer_line(const struct csv *c, const int *at, struct pare_plugin_layer *out, st
 	bool all_groups = !strcmp(type, "DW");
 
 	for (int i = L_MACS; i < L_N; i++) {
-		enum pare_status st = csv_number(c, at[i], &v[i], err);
+		enum pare_status st = pare_csv_number(c, at[i], &v[i], err);
 
 		if (st)
 			return st;
@@ -207,17 +207,18 @@ layer_line(const struct csv *c, const int *at, struct pare_plugin_layer *out, st
 	return PARE_OK;
 }
 
-enum pare_status layer_table_read(const char *path, struct layer_table *out, struct pare_err *err)
+enum pare_status
+pare_layer_table_read(const char *path, struct pare_layer_table *out, struct pare_err *err)
 {
-	struct layer_table t = { 0 };
+	struct pare_layer_table t = { 0 };
 	int at[L_N];
 	int64_t n = 0;
-	enum pare_status st = csv_open(path, &t.csv, err);
+	enum pare_status st = pare_csv_open(path, &t.csv, err);
 
 	if (st)
 		return st;
 	st = columns(&t.csv, layer_columns, at, L_N, err);
-	while (!st && csv_next(&t.csv, &st, err)) {
+	while (!st && pare_csv_next(&t.csv, &st, err)) {
 		const char *model = t.csv.field[at[L_MODEL]];
 		bool first = !t.n_models || strcmp(t.models[t.n_models - 1].model, model);
 		void *models = first ? grown(t.models, t.n_models, sizeof *t.models) : t.models;
@@ -241,22 +242,23 @@ enum pare_status layer_table_read(const char *path, struct layer_table *out, str
 		n++;
 	}
 	if (st) {
-		layer_table_free(&t);
+		pare_layer_table_free(&t);
 		return st;
 	}
 	*out = t;
 	return PARE_OK;
 }
 
-void layer_table_free(struct layer_table *t)
+void pare_layer_table_free(struct pare_layer_table *t)
 {
-	csv_close(&t->csv);
+	pare_csv_close(&t->csv);
 	free(t->layers);
 	free(t->models);
-	*t = (struct layer_table){ 0 };
+	*t = (struct pare_layer_table){ 0 };
 }
 
-bool layer_table_find(const struct layer_table *t, const char *model, struct pare_plugin_work *out)
+bool pare_layer_table_find(
+	const struct pare_layer_table *t, const char *model, struct pare_plugin_work *out)
 {
 	for (int i = 0; i < t->n_models; i++)
 		if (!strcmp(t->models[i].model, model)) {
@@ -282,19 +284,20 @@ enum {
 static const char *const published_columns[P_N] = { "device", "runtime", "model", "precision",
 	"threads", "latency_ms", "energy_mJ", "ram_KiB", "flash_KiB" };
 
-enum pare_status published_read(const char *path, struct published *out, struct pare_err *err)
+enum pare_status
+pare_published_read(const char *path, struct pare_published *out, struct pare_err *err)
 {
-	struct published p = { 0 };
+	struct pare_published p = { 0 };
 	int at[P_N], family = 0;
-	enum pare_status st = csv_open(path, &p.csv, err);
+	enum pare_status st = pare_csv_open(path, &p.csv, err);
 
 	if (st)
 		return st;
 	st = columns(&p.csv, published_columns, at, P_N, err);
-	if (csv_column(&p.csv, "family", &family, NULL))
+	if (pare_csv_column(&p.csv, "family", &family, NULL))
 		family = at[P_MODEL];
-	while (!st && csv_next(&p.csv, &st, err)) {
-		struct published_row *r = grown(p.rows, p.n, sizeof *p.rows);
+	while (!st && pare_csv_next(&p.csv, &st, err)) {
+		struct pare_published_row *r = grown(p.rows, p.n, sizeof *p.rows);
 		char **f = p.csv.field;
 
 		if (!r) {
@@ -303,27 +306,27 @@ enum pare_status published_read(const char *path, struct published *out, struct 
 		}
 		p.rows = r;
 		r += p.n++;
-		*r = (struct published_row){ f[at[P_DEVICE]], f[at[P_RUNTIME]], f[at[P_MODEL]],
+		*r = (struct pare_published_row){ f[at[P_DEVICE]], f[at[P_RUNTIME]], f[at[P_MODEL]],
 			f[family], f[at[P_PRECISION]], f[at[P_THREADS]], 0, 0, 0, 0 };
-		if ((st = csv_number(&p.csv, at[P_LATENCY], &r->latency_ms, err)) ||
-			(st = csv_number(&p.csv, at[P_ENERGY], &r->energy_mj, err)) ||
-			(st = csv_number(&p.csv, at[P_RAM], &r->ram, err)) ||
-			(st = csv_number(&p.csv, at[P_FLASH], &r->flash, err)))
+		if ((st = pare_csv_number(&p.csv, at[P_LATENCY], &r->latency_ms, err)) ||
+			(st = pare_csv_number(&p.csv, at[P_ENERGY], &r->energy_mj, err)) ||
+			(st = pare_csv_number(&p.csv, at[P_RAM], &r->ram, err)) ||
+			(st = pare_csv_number(&p.csv, at[P_FLASH], &r->flash, err)))
 			break;
 		r->ram *= 1024;
 		r->flash *= 1024;
 	}
 	if (st) {
-		published_free(&p);
+		pare_published_free(&p);
 		return st;
 	}
 	*out = p;
 	return PARE_OK;
 }
 
-void published_free(struct published *p)
+void pare_published_free(struct pare_published *p)
 {
-	csv_close(&p->csv);
+	pare_csv_close(&p->csv);
 	free(p->rows);
-	*p = (struct published){ 0 };
+	*p = (struct pare_published){ 0 };
 }

@@ -15,6 +15,8 @@ ram-error        14.88
 fit-flash        weight layer const
 flash-rows       17
 flash-error      0.59
+macs-from        3848448
+macs-to          4089184256
 need-ram         peak    0.9201
 need-ram         const   1.841e+04
 need-flash       weight  1.023
@@ -43,7 +45,7 @@ weights          float32 float16 bfloat16
 activations      float32 float16
 activation-bytes 4
 weight-bytes     4
-slow             run as float32, about 1.9 times slower than int8
+slow             without int8, about 1.9 times slower
 like             int8
 band             2
 times            1.9

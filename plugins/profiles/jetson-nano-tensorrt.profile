@@ -6,6 +6,8 @@ runtime          TensorRT (torch2trt)
 clock            128-core Maxwell, 921 MHz
 source           NVIDIA-AI-IOT/torch2trt benchmarks/JETSON_NANO.md (commit 4e820ae31b), networks of torchvision
 rules            everything runs in float16, which float32 networks gain from without any change; this GPU has no int8: lower bits save memory only; zeros run as dense weights (2:4 needs Ampere)
+macs-from        349151936
+macs-to          15470264320
 
 precision        fp16
 weights          float16 float32 bfloat16

@@ -7,6 +7,8 @@ threads          1
 clock            Cortex-A72, 1.5 GHz
 source           Tencent/ncnn benchmark/README.md (commit a4d2ea1d44), lowest of its runs
 rules            float32 only: of int8 too few networks are published to tell a gain (1.1 to 1.7 on such cores); zeros run as dense weights
+macs-from        29368320
+macs-to          16212066304
 
 precision        fp32
 weights          float32 float16 bfloat16

@@ -7,6 +7,8 @@ threads          default
 clock            4 x Cortex-A72, 1.5 GHz
 source           MLPerf Inference v2.1, open division, edge single stream, by Krai (mlcommons/inference_results_v2.1, commit 91f7859b8b)
 rules            float32, and int8 weights with int8 activations, about 2.5 times faster; other formats run as one of the two; zeros run as dense weights; between int8 and float layers activations are converted
+macs-from        11935408
+macs-to          2553034336
 
 precision        fp32
 weights          float32 float16 bfloat16

@@ -6,6 +6,8 @@ runtime          AI Hub tflite
 clock            Hexagon HTP v75
 source           perf.yaml of quic/ai-hub-models (commit 52c080d245), Samsung Galaxy S24; few of these networks have published layers, so the intervals are wide
 rules            float networks run in float16; int8 weights with int8 activations are 2.4 to 2.7 times faster on convolutional networks; int4 is supported, but no gain over int8 is published; zeros run as dense weights
+macs-from        40476448
+macs-to          17563828224
 
 precision        fp16
 weights          float16 float32 bfloat16

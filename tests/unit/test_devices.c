@@ -10,8 +10,8 @@ static const char *const profiles[] = { "cortex-m7-cubeai", "jetson-nano-tensorr
 	"raspberry-pi-4-ncnn", "raspberry-pi-4-tflite", "snapdragon-8-gen-3" };
 enum { N_PROFILES = sizeof profiles / sizeof *profiles };
 
-static struct published published;
-static struct layer_table layers;
+static struct pare_published published;
+static struct pare_layer_table layers;
 
 static void profile_path(char *buf, size_t len, const char *name)
 {
@@ -22,21 +22,21 @@ static void profile_path(char *buf, size_t len, const char *name)
 static void profiles_come_from_published_rows(void)
 {
 	for (int i = 0; i < N_PROFILES; i++) {
-		struct profile p;
+		struct pare_profile p;
 		struct pare_err err = { 0 };
 		char path[256], *text = NULL, was[16384] = "";
 		size_t len, n = 0;
 		FILE *f;
 
 		profile_path(path, sizeof path, profiles[i]);
-		if (!ok(!profile_read(path, &p, &err) &&
-				    !profile_fit(&p, &published, &layers, &err),
+		if (!ok(!pare_profile_read(path, &p, &err) &&
+				    !pare_profile_fit(&p, &published, &layers, &err),
 			    "%s is read and fitted", profiles[i])) {
 			printf("#   %s\n", err.text);
 			continue;
 		}
 		f = open_memstream(&text, &len);
-		profile_write(&p, f);
+		pare_profile_write(&p, f);
 		fclose(f);
 		if (getenv("PARE_REFIT") && (f = fopen(path, "w"))) {
 			fputs(text, f);
@@ -61,8 +61,7 @@ static void profiles_come_from_published_rows(void)
 	}
 }
 
-/* ---- predictions by hand -----------------------------------------------------------------------
- */
+/* ---- predictions by hand ---------------------------------------------------------------- */
 
 static const char two_sets[] =
 	"pare-profile 1\nname t\nclass mcu\ndevice d\nruntime r\nsource s\n"
@@ -76,7 +75,7 @@ static const char two_sets[] =
 	"rate const 3000\n";
 
 /* A profile from text; the file is gone afterwards. */
-static enum pare_status profile_from(const char *text, struct profile *p, struct pare_err *err)
+static enum pare_status profile_from(const char *text, struct pare_profile *p, struct pare_err *err)
 {
 	char path[] = "/tmp/pare-profile-XXXXXX";
 	int fd = mkstemp(path);
@@ -87,7 +86,7 @@ static enum pare_status profile_from(const char *text, struct profile *p, struct
 		return PARE_E_IO;
 	fputs(text, f);
 	fclose(f);
-	st = profile_read(path, p, err);
+	st = pare_profile_read(path, p, err);
 	remove(path);
 	return st;
 }
@@ -104,7 +103,7 @@ static struct pare_plugin_layer net[] = {
 };
 static const struct pare_plugin_work work = { sizeof work, sizeof *net, 4, net };
 
-static struct pare_plugin_figures figures(const struct profile *p)
+static struct pare_plugin_figures figures(const struct pare_profile *p)
 {
 	struct pare_plugin_figures f = { .size = sizeof f,
 		.latency_ms = (double)NAN,
@@ -112,7 +111,7 @@ static struct pare_plugin_figures figures(const struct profile *p)
 		.ram = -1,
 		.flash = -1 };
 
-	profile_predict(p, &work, &f);
+	pare_profile_predict(p, &work, &f);
 	return f;
 }
 
@@ -131,7 +130,7 @@ static int near(double a, double b)
 
 static void dials_move_the_latency(void)
 {
-	struct profile p;
+	struct pare_profile p;
 	struct pare_err err = { 0 };
 	struct pare_plugin_figures f;
 	/* by hand, in ns: MACs, activation bytes, weight bytes, nodes, constant */
@@ -161,8 +160,7 @@ static void dials_move_the_latency(void)
 	formats(3, "int4", 4, "int8", 8);
 	f = figures(&p);
 	ok(near(f.latency_ms, (conv8 + pool8 + fc8 + 3000) * 1e-6) && f.n_fallbacks == 1 &&
-			!strcmp(f.why,
-				"fc: int4 weights with int8 activations run as int8, no faster"),
+			!strcmp(f.why, "fc: int4 weights, int8 activations run as int8, no faster"),
 		"int4 gains nothing over int8, and that is told: %s", f.why);
 
 	formats(3, "int8", 8, "float32", 32);
@@ -172,6 +170,12 @@ static void dials_move_the_latency(void)
 			!strcmp(f.why, "fc: int8 weights run as fp32, no faster"),
 		"int8 weights alone run as float, after a conversion: %s", f.why);
 	ok(near(f.latency_hi, 1.5 * f.latency_ms), "the wider band holds");
+
+	p.macs_from = 32 * 1500;
+	f = figures(&p);
+	ok(near(f.latency_hi, 2 * 1.5 * f.latency_ms),
+		"a network 32 times smaller than any published gets twice the band");
+	p.macs_from = 0;
 
 	formats(0, "float32", 32, "float32", 32);
 	formats(3, "float32", 32, "float32", 32);
@@ -185,7 +189,7 @@ static void dials_move_the_latency(void)
 
 static void a_device_without_float_says_so(void)
 {
-	struct profile p;
+	struct pare_profile p;
 	struct pare_err err = { 0 };
 	struct pare_plugin_figures f;
 
@@ -196,7 +200,7 @@ static void a_device_without_float_says_so(void)
 		err, "a profile of int8 alone is read");
 	f = figures(&p);
 	ok(isnan(f.latency_ms) && f.n_fallbacks == 2 &&
-			!strcmp(f.why, "conv: float32 weights do not run there"),
+			!strcmp(f.why, "conv: float32 values run nowhere on this device"),
 		"float has no latency there: %s", f.why);
 }
 
@@ -211,7 +215,8 @@ static void int8_helps_where_it_is_said_to(void)
 	struct pare_plugin_work resnet = { 0 };
 	struct pare_plugin_layer *copy;
 
-	if (!ok(layer_table_find(&layers, "tv_resnet18", &resnet), "ResNet-18 is in the table"))
+	if (!ok(pare_layer_table_find(&layers, "tv_resnet18", &resnet),
+		    "ResNet-18 is in the table"))
 		return;
 	copy = malloc((size_t)resnet.n_layers * sizeof *copy);
 	if (!copy)
@@ -221,11 +226,11 @@ static void int8_helps_where_it_is_said_to(void)
 	for (size_t i = 0; i < sizeof gain / sizeof *gain; i++) {
 		struct pare_plugin_figures f = { 0 }, q = { 0 };
 		struct pare_err err = { 0 };
-		struct profile p;
+		struct pare_profile p;
 		char path[256];
 
 		profile_path(path, sizeof path, gain[i].name);
-		if (!ok(!profile_read(path, &p, &err), "%s", gain[i].name))
+		if (!ok(!pare_profile_read(path, &p, &err), "%s", gain[i].name))
 			continue;
 		for (int bits = 32; bits >= 8; bits -= 24) {
 			for (int64_t l = 0; l < resnet.n_layers; l++) {
@@ -233,7 +238,7 @@ static void int8_helps_where_it_is_said_to(void)
 					bits == 8 ? "int8" : "float32";
 				copy[l].weight_bits = copy[l].activation_bits = bits;
 			}
-			profile_predict(&p, &resnet, bits == 8 ? &q : &f);
+			pare_profile_predict(&p, &resnet, bits == 8 ? &q : &f);
 		}
 		ok(f.latency_ms / q.latency_ms >= gain[i].least - 1e-9 &&
 				f.latency_ms / q.latency_ms <= gain[i].most + 1e-9,
@@ -273,7 +278,7 @@ static void bad_profiles_are_told(void)
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		struct profile p;
+		struct pare_profile p;
 		struct pare_err err = { 0 };
 
 		ok(profile_from(bad[i].text, &p, &err) == PARE_E_FORMAT &&
@@ -282,8 +287,66 @@ static void bad_profiles_are_told(void)
 	}
 }
 
-/* ---- the registry ------------------------------------------------------------------------------
- */
+static void bad_tables_are_told(void)
+{
+	static const struct {
+		const char *text, *says;
+	} bad[] = {
+		{ "", "is empty" },
+		{ "model,type\n", "no column 'macs'" },
+		{ "model,type,macs,params,in_elems,out_elems,k,groups\na,Conv,1\n",
+			":2: 3 fields, the header has 8" },
+		{ "model,type,macs,params,in_elems,out_elems,k,groups\na,Conv,x,1,1,1,1,1\n",
+			":2: 'x' is no number" },
+		{ "model,type,macs,params,in_elems,out_elems,k,groups\na,Conv,-1,1,1,1,1,1\n",
+			":2: '-1' is no number" },
+		{ "model,type,macs,params,in_elems,out_elems,k,groups\na,Conv,,1,1,1,1,1\n",
+			":2: '' as macs" },
+	};
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		char path[] = "/tmp/pare-table-XXXXXX";
+		int fd = mkstemp(path);
+		FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+		struct pare_layer_table t;
+		struct pare_err err = { 0 };
+
+		if (!f)
+			return;
+		fputs(bad[i].text, f);
+		fclose(f);
+		ok(pare_layer_table_read(path, &t, &err) == PARE_E_FORMAT &&
+				strstr(err.text, bad[i].says),
+			"refused: %s", err.text);
+		remove(path);
+	}
+}
+
+static void quoted_fields_are_read(void)
+{
+	char path[] = "/tmp/pare-table-XXXXXX";
+	int fd = mkstemp(path);
+	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+	struct pare_published p;
+	struct pare_err err = { 0 };
+
+	if (!f)
+		return;
+	fputs("device,runtime,model,precision,threads,latency_ms,energy_mJ,ram_KiB,flash_KiB\r\n"
+	      "\"a, \"\"b\"\"\",r,m,int8,,2.5,,1,\r\n",
+		f);
+	fclose(f);
+	ok_status(pare_published_read(path, &p, &err), err, "a table of Windows is read");
+	ok(p.n == 1 && !strcmp(p.rows[0].device, "a, \"b\"") && !*p.rows[0].threads &&
+			p.rows[0].latency_ms == 2.5 && isnan(p.rows[0].energy_mj) &&
+			p.rows[0].ram == 1024 && isnan(p.rows[0].flash),
+		"quotes, commas and empty fields are what they should be");
+	ok(!strcmp(p.rows[0].family, "m"), "without families each model is its own");
+	pare_published_free(&p);
+	remove(path);
+}
+
+/* ---- the registry ----------------------------------------------------------------------- */
 
 static void the_registry_holds_what_pare_brings(void)
 {
@@ -396,8 +459,7 @@ static void plugins_are_loaded_or_told(void)
 	shell("rm -r %s", folder);
 }
 
-/* ---- on a real network
- * --------------------------------------------------------------------------- */
+/* ---- on a real network ------------------------------------------------------------------ */
 
 static struct pare_model *shared_model(const char *name)
 {
@@ -427,7 +489,7 @@ static void a_model_costs_what_its_list_of_layers_does(void)
 	struct pare_device_figures was, now;
 	struct pare_plugin_work w;
 	struct pare_plan *p;
-	struct profile prof;
+	struct pare_profile prof;
 	struct pare_plugin_figures f = { .size = sizeof f, .energy_mj = (double)NAN };
 	const struct pare_device *d;
 
@@ -441,10 +503,10 @@ static void a_model_costs_what_its_list_of_layers_does(void)
 	every_layer_int8(p);
 	ok_status(pare_device_predict(d, m, NULL, &was, &err), err, "float is predicted");
 	ok_status(pare_device_predict(d, m, p, &now, &err), err, "int8 is predicted");
-	ok(!profile_read("plugins/profiles/cortex-m7-cubeai.profile", &prof, &err) &&
-			layer_table_find(&layers, "st_resnet_v1_8_32", &w),
+	ok(!pare_profile_read("plugins/profiles/cortex-m7-cubeai.profile", &prof, &err) &&
+			pare_layer_table_find(&layers, "st_resnet_v1_8_32", &w),
 		"the published list of layers is there");
-	profile_predict(&prof, &w, &f);
+	pare_profile_predict(&prof, &w, &f);
 	printf("#   model %.2f ms, published list %.2f ms, measured 28.67 ms; float %.1f ms (%s)\n",
 		now.latency_ms.value, f.latency_ms, was.latency_ms.value, was.why);
 	ok(fabs(now.latency_ms.value / f.latency_ms - 1) < 0.05,
@@ -531,21 +593,23 @@ int main(void)
 {
 	struct pare_err err = { 0 };
 
-	ok_status(published_read("plugins/published/measured.csv", &published, &err), err,
+	ok_status(pare_published_read("plugins/published/measured.csv", &published, &err), err,
 		"published measurements are read");
-	ok_status(layer_table_read("plugins/published/layers.csv", &layers, &err), err,
+	ok_status(pare_layer_table_read("plugins/published/layers.csv", &layers, &err), err,
 		"published layers are read");
 	profiles_come_from_published_rows();
 	dials_move_the_latency();
 	a_device_without_float_says_so();
 	int8_helps_where_it_is_said_to();
 	bad_profiles_are_told();
+	bad_tables_are_told();
+	quoted_fields_are_read();
 	the_registry_holds_what_pare_brings();
 	plugins_are_loaded_or_told();
 	a_model_costs_what_its_list_of_layers_does();
 	predicting_is_quick();
 	the_host_measures();
-	published_free(&published);
-	layer_table_free(&layers);
+	pare_published_free(&published);
+	pare_layer_table_free(&layers);
 	return tap_done();
 }
