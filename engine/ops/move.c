@@ -234,7 +234,7 @@ slice_find(struct slice *s, const struct pare_shape *x, int64_t v[4][PARE_MAX_DI
 			to = between(to, from, d);
 			s->n[k] = to > from ? (to - from - 1) / step + 1 : 0;
 		} else {
-			from = between(from, -1, d - 1);
+			from = d ? between(from, 0, d - 1) : -1; /* not as in numpy */
 			to = between(to, -1, from);
 			s->n[k] = from > to ? (from - to - 1) / -step + 1 : 0;
 		}

@@ -1,4 +1,5 @@
-/* Operators of one activation, element by element.  NaN goes through, as in ONNX Runtime. */
+/* Operators of one activation, element by element.  NaN goes through or becomes 0 where it does in
+ * ONNX Runtime. */
 #include "kit.h"
 #include <float.h>
 #include <math.h>
@@ -63,21 +64,22 @@ static float softplus(float x)
 	return x > 0 ? x + log1pf(expf(-x)) : log1pf(expf(x));
 }
 
+/* Both forms written so that nothing cancels where the result is small. */
 static float gelu(float x, const char *mode)
 {
-	if (mode && !strcmp(mode, "tanh"))
-		return 0.5f * x * (1 + tanhf(0.797884561f * (x + 0.044715f * x * x * x)));
-	return 0.5f * x * (1 + erff(x * 0.707106781f));
+	if (mode && !strcmp(mode, "tanh")) /* (1 + tanh(u)) / 2 = logistic(2u) */
+		return x * logistic(2 * 0.797884561f * (x + 0.044715f * x * x * x));
+	return 0.5f * x * erfcf(-x * 0.707106781f);
 }
 
 UNARY(OP_HOT, leaky, x < 0 ? alpha * x : x)
 UNARY(OP_HOT, hard_sigmoid, unit(alpha *x + beta))
 UNARY(OP_HOT, hard_swish, x *unit(x *(1.f / 6) + 0.5f))
-UNARY(OP_HOT, threshold, x > alpha || x != x ? x : 0)
+UNARY(OP_HOT, threshold, x > alpha ? x : 0)
 UNARY(OP_HOT, softsign, x / (1 + fabsf(x)))
 UNARY(OP_HOT, square_root, sqrtf(x))
 UNARY(OP_HOT, reciprocal, 1 / x)
-UNARY(OP_HOT, shrink, x<-alpha ? x + beta : x> alpha ? x - beta : x != x ? x : 0)
+UNARY(OP_HOT, shrink, (x > alpha) ? x - beta : (-x > alpha) ? x + beta : 0)
 UNARY(COLD, elu, x < 0 ? alpha * (expf(x) - 1) : x)
 UNARY(COLD, celu, x < 0 ? alpha * (expf(x / alpha) - 1) : x)
 UNARY(COLD, selu, beta *(x <= 0 ? alpha * (expf(x) - 1) : x))
