@@ -5,7 +5,7 @@ device           STM32H747 (Cortex-M7 400MHz)
 runtime          STM32Cube.AI 10.0.0
 threads          1
 clock            400 MHz
-source           int8: READMEs of stmicroelectronics/stm32ai-modelzoo (commit 6f10965e6a); float: the ratio of fp32 to int8 on an STM32H7A3 in mlcommons/tiny_results_v1.2 (Bosch HALE, 1.9); memories: ST data sheet DS12930
+source           int8: READMEs of stmicroelectronics/stm32ai-modelzoo (commit 6f10965e6a); float: the ratio of fp32 to int8 on an STM32H7A3 in mlcommons/tiny_results_v1.2 (Bosch HALE, 1.9, two networks), its interval set by hand; memories: data sheet of the STM32H747xI
 rules            int8 weights with int8 activations run on its SIMD units; fewer bits and zeros are stored and run as dense int8; float32 runs about 1.9 times slower; RAM and flash are those inside the chip
 ram              1048576
 flash            2097152
