@@ -192,6 +192,13 @@ char *pare_path_from(const char *folder, const char *path)
 	return NULL;
 }
 
+bool pare_path_same(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 enum pare_status pare_path_make(const char *folder, struct pare_err *err)
 {
 	char *s = strdup(folder);

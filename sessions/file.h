@@ -16,6 +16,7 @@ char *pare_path_folder(const char *path);                   /* "a/b.c" → "a", 
 char *pare_path_join(const char *folder, const char *path); /* path alone when it is absolute */
 char *pare_path_absolute(const char *path);                 /* links followed where it exists */
 char *pare_path_from(const char *folder, const char *path); /* path as seen from folder: ../x */
+bool pare_path_same(const char *a, const char *b);          /* both are there and the same file */
 /* Makes the folder and those above it, for the user alone. */
 PARE_MUST_CHECK enum pare_status pare_path_make(const char *folder, struct pare_err *err);
 

@@ -109,6 +109,7 @@ const struct pare_device_row *pare_workspace_device(const struct pare_workspace 
 struct pare_plan_node {      /* of the tree of plans tried */
 	int id, parent;      /* parent -1 = root */
 	const char *command; /* what made it from its parent */
+	const char *note;    /* what the person wrote beside it; "" = nothing */
 	const struct pare_plan *plan;
 	double value, drop; /* NaN when not measured */
 };

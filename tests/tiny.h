@@ -221,14 +221,15 @@ static inline int tiny_data(const char *folder, int n, int labelled, uint64_t se
 	return good;
 }
 
-/* A folder of this test's own, removed with all that is in it by tiny_away. */
+/* A folder of this test's own, removed with all that is in it by tiny_away.  A path lasts for 63
+ * more of them. */
 static char tiny_folder[256];
 static inline const char *tiny_path(const char *name)
 {
-	static char buf[4][512];
+	static char buf[64][512];
 	static int k;
 
-	k = (k + 1) % 4;
+	k = (k + 1) % 64;
 	snprintf(buf[k], sizeof buf[k], "%s/%s", tiny_folder, name);
 	return buf[k];
 }

@@ -140,7 +140,7 @@ static void a_kill_loses_nothing(void)
 
 	for (int i = 0; i < rounds; i++) {
 		char name[32];
-		int told[2], last = -1, now;
+		int told[2], last = -1, now, wait_for;
 		pid_t child;
 
 		snprintf(name, sizeof name, "kill%d.session", i);
@@ -161,7 +161,10 @@ static void a_kill_loses_nothing(void)
 			}
 		}
 		close(told[1]);
-		usleep(1000 + (useconds_t)pare_rng_below(&r, 40000));
+		wait_for = (int)pare_rng_below(&r, 80);
+		while (last < wait_for && read(told[0], &now, sizeof now) == sizeof now)
+			last = now;
+		usleep((useconds_t)pare_rng_below(&r, 2000));
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
 		while (read(told[0], &now, sizeof now) == sizeof now)
@@ -175,7 +178,7 @@ static void a_kill_loses_nothing(void)
 	ok(!broken, "after %d kills every session opens, rows without gaps", rounds);
 	if (broken)
 		printf("# %s\n", err.text);
-	ok(!lost && most > 3, "and has all that was committed (up to %d plans)", most);
+	ok(!lost && most > 60, "and has all that was committed (up to %d plans)", most);
 }
 
 static void a_full_disk_is_told(void)

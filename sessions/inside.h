@@ -1,0 +1,153 @@
+/* The inside of a workspace, shared by its files: workspace.c (opening, showing), tree.c (plans),
+ * commands.c, work.c (the worker), keep.c (the session file). */
+#ifndef PARE_INSIDE_H
+#define PARE_INSIDE_H
+#include "language.h"
+#include "store.h"
+#include "workspace.h"
+#include <pthread.h>
+
+struct tree_node { /* of the tree of plans; node 0 is all float */
+	struct pare_plan_node shown;
+	struct pare_plan *plan; /* shown.plan, command and note point to what is owned here */
+	char *command, *note;
+	int child;              /* where redo goes; -1 = nowhere */
+	int64_t made, measured; /* seconds since 1970; measured 0 = not */
+	bool saved;
+};
+
+struct kept_text {
+	char *name, *text;
+	bool saved;
+};
+
+struct log_line {
+	int64_t at;
+	char *text, *shown; /* shown: with the time of day */
+	bool saved;
+};
+
+struct pending_result { /* packed, not in the session file yet */
+	char key[96];
+	void *data;
+	size_t len;
+};
+
+struct device_memory { /* what a measuring device said of a plan */
+	const struct pare_device *device;
+	uint64_t plan;
+	struct pare_device_figures figures;
+	bool failed;
+};
+
+enum job_kind { JOB_NONE, JOB_STUDY, JOB_DEVICE, JOB_CHECKPOINT };
+struct job {
+	enum job_kind kind;
+	struct pare_task task; /* STUDY */
+	const struct pare_device *device;
+	struct pare_plan *plan; /* DEVICE: a copy */
+	struct pare_ctl ctl;
+	/* what came of it */
+	enum pare_status status;
+	struct pare_err err;
+	struct pare_result *result;
+	struct pare_device_figures figures;
+};
+
+struct worker {
+	pthread_t thread;
+	bool started;
+	int pipe[2]; /* a byte in it: news */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	/* under `lock` */
+	enum { WORKER_IDLE, WORKER_BUSY, WORKER_DONE, WORKER_STOP } state;
+	double done, total, told; /* progress of the job; told: when last */
+	bool progress;
+	/* the worker's while BUSY, the owner's otherwise; job.ctl.cancel is anyone's */
+	struct job job;
+};
+
+struct pare_workspace {
+	struct pare_model *model;
+	struct pare_dataset *data; /* NULL = none */
+	struct pare_study *study;
+	struct pare_devices *devices;
+	struct pare_device_row *row;
+	int n_rows;
+	int64_t limit;
+	uint64_t seed;
+
+	struct tree_node *node;
+	int n_nodes, room, here;
+	struct pare_metrics now, was;
+
+	struct worker worker;
+	bool paused;
+	bool wanted;          /* measure the plan though work is paused */
+	bool broken;          /* the network cannot be run: no work but cost */
+	uint64_t failed_plan; /* hash of one that could not be measured; 0 = none */
+	int *order;           /* [n_layers]; NULL = as in the model */
+	double cell_seconds;  /* of work, and the cells that it found */
+	int cells_timed;
+	struct device_memory *memory_of;
+	int n_memory;
+
+	struct pare_store *store; /* NULL: nothing is written */
+	char *session_path;       /* "" in memory */
+	bool in_memory, meta_saved;
+	char why_not[512]; /* the last save failed; "" = it did not */
+	double tried;      /* when, monotonic */
+	int64_t checkpointed;
+	struct pending_result *pending;
+	int n_pending;
+	struct kept_text *kept;
+	int n_kept;
+	struct log_line *log;
+	int n_log;
+
+	struct pare_words candidates;
+	size_t candidate_start;
+};
+
+double workspace_clock(void); /* seconds, monotonic */
+void workspace_log(struct pare_workspace *w, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Figures again, after the plan, the map or the devices changed. */
+void workspace_refresh(struct pare_workspace *w);
+enum pare_status
+workspace_choose_devices(struct pare_workspace *w, const char *const *names, struct pare_err *err);
+
+/* tree.c */
+enum pare_status tree_start(struct pare_workspace *w, struct pare_err *err);
+/* A new plan below the one that is here (or the child that equals it); takes `p` over. */
+enum pare_status
+tree_add(struct pare_workspace *w, struct pare_plan *p, const char *command, struct pare_err *err);
+/* A node as it was saved; takes `p` over.  Ids must come without gaps. */
+enum pare_status tree_restore(struct pare_workspace *w, const struct pare_stored_plan *s,
+	struct pare_plan *p, struct pare_err *err);
+enum pare_status tree_note(struct pare_workspace *w, const char *note, struct pare_err *err);
+bool tree_undo(struct pare_workspace *w);
+bool tree_redo(struct pare_workspace *w);
+/* Write down what `p` was measured to cost, wherever it stands in the tree. */
+void tree_measured(struct pare_workspace *w, const struct pare_plan *p);
+void tree_free(struct pare_workspace *w);
+
+/* work.c */
+enum pare_status worker_start(struct pare_workspace *w, struct pare_err *err);
+void worker_stop(struct pare_workspace *w);
+/* Give the worker what is most useful now, if it is idle and may work. */
+void worker_feed(struct pare_workspace *w);
+/* Cancel what no longer helps, after the plan changed. */
+void worker_reconsider(struct pare_workspace *w);
+/* Float answers and activation ranges, waiting for them if need be. */
+enum pare_status worker_need_baseline(struct pare_workspace *w, struct pare_err *err);
+
+/* keep.c */
+/* Open or make the session file and take up what is in it; `resume`: the place in the tree too. */
+enum pare_status keep_open(struct pare_workspace *w, bool resume, struct pare_err *err);
+void keep_save(struct pare_workspace *w);
+void keep_result(struct pare_workspace *w, const struct pare_result *r);
+void keep_free(struct pare_workspace *w);
+
+#endif

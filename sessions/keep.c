@@ -1,0 +1,427 @@
+/* The workspace in its session file.  What is not written yet is marked so, and every save writes
+ * all of it in one transaction; when that fails (the disk is full, the folder cannot be written),
+ * work goes on and the next save tries again. */
+#include "file.h"
+#include "inside.h"
+#include "recipe.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { LOG_SHOWN = 500 }; /* lines of earlier days that are read back */
+
+/* ---- saving -------------------------------------------------------------------------------------
+ */
+
+static enum pare_status save_meta(struct pare_workspace *w, struct pare_err *err)
+{
+	char *model = pare_path_absolute(pare_model_info(w->model)->path);
+	const struct pare_dataset_info *d = w->data ? pare_dataset_info(w->data) : NULL;
+	char *data = d ? pare_path_absolute(d->path) : strdup("");
+	char limit[32], here[32], seed[32];
+	struct pare_text devices = { 0 };
+	enum pare_status st = model && data ? PARE_OK : pare_nomem(err, "the session");
+	const char *pairs[][2] = { { "model", model },
+		{ "model_sha", pare_model_info(w->model)->sha256 }, { "data", data },
+		{ "data_sha", d ? d->sha256 : "" }, { "limit", limit }, { "here", here },
+		{ "seed", seed }, { "devices", NULL } };
+
+	snprintf(limit, sizeof limit, "%" PRId64, w->limit);
+	snprintf(here, sizeof here, "%d", w->here);
+	snprintf(seed, sizeof seed, "%" PRIu64, w->seed);
+	pare_text_add(&devices, "%s", "");
+	for (int i = 0; i < w->n_rows; i++)
+		pare_text_add(
+			&devices, "%s%s", i ? "\n" : "", pare_device_info(w->row[i].device)->name);
+	pairs[7][1] = devices.s;
+	if (devices.failed)
+		st = pare_nomem(err, "the session");
+	for (size_t i = 0; !st && i < sizeof pairs / sizeof *pairs; i++)
+		st = pare_store_set(w->store, PARE_STORE_META, pairs[i][0], pairs[i][1], err);
+	free(model);
+	free(data);
+	free(devices.s);
+	return st;
+}
+
+static enum pare_status
+save_node(struct pare_workspace *w, const struct tree_node *n, struct pare_err *err)
+{
+	struct pare_stored_plan p = { .id = n->shown.id,
+		.parent = n->shown.parent,
+		.child = n->child,
+		.command = n->command,
+		.note = n->note,
+		.value = n->shown.value,
+		.drop = n->shown.drop,
+		.made = n->made,
+		.measured = n->measured };
+	char *text = NULL;
+	enum pare_status st = pare_plan_text(w->model, n->plan, &text, err);
+
+	p.plan = text;
+	if (!st)
+		st = pare_store_put_plan(w->store, &p, err);
+	free(text);
+	return st;
+}
+
+static enum pare_status save_all(struct pare_workspace *w, struct pare_err *err)
+{
+	enum pare_status st = w->meta_saved ? PARE_OK : save_meta(w, err);
+
+	for (int i = 0; !st && i < w->n_nodes; i++)
+		if (!w->node[i].saved)
+			st = save_node(w, &w->node[i], err);
+	for (int i = 0; !st && i < w->n_pending; i++)
+		st = pare_store_put_result(
+			w->store, w->pending[i].key, w->pending[i].data, w->pending[i].len, err);
+	for (int i = 0; !st && i < w->n_kept; i++)
+		if (!w->kept[i].saved)
+			st = pare_store_set(
+				w->store, PARE_STORE_KEPT, w->kept[i].name, w->kept[i].text, err);
+	for (int i = 0; !st && i < w->n_log; i++)
+		if (!w->log[i].saved)
+			st = pare_store_put_log(w->store, w->log[i].at, w->log[i].text, err);
+	return st;
+}
+
+static void all_saved(struct pare_workspace *w)
+{
+	w->meta_saved = true;
+	for (int i = 0; i < w->n_nodes; i++)
+		w->node[i].saved = true;
+	for (int i = 0; i < w->n_pending; i++)
+		free(w->pending[i].data);
+	w->n_pending = 0;
+	for (int i = 0; i < w->n_kept; i++)
+		w->kept[i].saved = true;
+	for (int i = 0; i < w->n_log; i++)
+		w->log[i].saved = true;
+	*w->why_not = 0;
+}
+
+static bool anything_to_save(const struct pare_workspace *w)
+{
+	bool any = !w->meta_saved || w->n_pending;
+
+	for (int i = 0; i < w->n_nodes && !any; i++)
+		any = !w->node[i].saved;
+	for (int i = 0; i < w->n_kept && !any; i++)
+		any = !w->kept[i].saved;
+	for (int i = 0; i < w->n_log && !any; i++)
+		any = !w->log[i].saved;
+	return any;
+}
+
+void keep_save(struct pare_workspace *w)
+{
+	struct pare_err err = { 0 };
+	enum pare_status st;
+
+	w->tried = workspace_clock();
+	if (w->in_memory || !anything_to_save(w))
+		return;
+	if (!w->store) { /* the folder could not be written at the start; perhaps now */
+		struct pare_store *s;
+
+		if (pare_store_open(w->session_path, PARE_STORE_OWN, &s, NULL))
+			return;
+		w->store = s;
+	}
+	st = pare_store_begin(w->store, &err);
+	if (!st)
+		st = save_all(w, &err);
+	if (!st)
+		st = pare_store_commit(w->store, &err);
+	if (!st) {
+		all_saved(w);
+		return;
+	}
+	pare_store_rollback(w->store);
+	snprintf(w->why_not, sizeof w->why_not, "%s", err.text);
+}
+
+void keep_result(struct pare_workspace *w, const struct pare_result *r)
+{
+	struct pending_result p, *more;
+
+	if (w->in_memory)
+		return;
+	more = realloc(w->pending, ((size_t)w->n_pending + 1) * sizeof *more);
+	if (more)
+		w->pending = more;
+	if (more && !pare_result_pack(r, &p.data, &p.len, p.key, NULL))
+		w->pending[w->n_pending++] = p; /* else it will be measured again, one day */
+}
+
+/* ---- texts and the log
+ * ---------------------------------------------------------------------------- */
+
+static struct kept_text *find_kept(const struct pare_workspace *w, const char *name)
+{
+	for (int i = 0; i < w->n_kept; i++)
+		if (!strcmp(w->kept[i].name, name))
+			return &w->kept[i];
+	return NULL;
+}
+
+static enum pare_status keep_text(struct pare_workspace *w, const char *name, const char *text,
+	bool saved, struct pare_err *err)
+{
+	struct kept_text *k = find_kept(w, name);
+	char *copy = strdup(text);
+
+	if (copy && !k) {
+		struct kept_text *more = realloc(w->kept, ((size_t)w->n_kept + 1) * sizeof *more);
+		char *own = strdup(name);
+
+		if (more)
+			w->kept = more;
+		if (more && own) {
+			k = &w->kept[w->n_kept++];
+			*k = (struct kept_text){ .name = own };
+		} else
+			free(own);
+	}
+	if (!copy || !k) {
+		free(copy);
+		return pare_nomem(err, "a text to keep");
+	}
+	free(k->text);
+	k->text = copy;
+	k->saved = saved;
+	return PARE_OK;
+}
+
+enum pare_status pare_workspace_keep(
+	struct pare_workspace *w, const char *name, const char *text, struct pare_err *err)
+{
+	const char *was = pare_workspace_kept(w, name);
+	enum pare_status st;
+
+	if (was && !strcmp(was, text))
+		return PARE_OK;
+	if ((st = keep_text(w, name, text, false, err)))
+		return st;
+	keep_save(w);
+	return PARE_OK;
+}
+
+const char *pare_workspace_kept(const struct pare_workspace *w, const char *name)
+{
+	const struct kept_text *k = find_kept(w, name);
+
+	return k ? k->text : NULL;
+}
+
+static void add_log(struct pare_workspace *w, int64_t at, const char *clock, const char *text)
+{
+	struct log_line *more = realloc(w->log, ((size_t)w->n_log + 1) * sizeof *more);
+	struct log_line l = { .at = at, .text = strdup(text), .saved = !at };
+
+	if (more)
+		w->log = more;
+	if (!l.text || asprintf(&l.shown, "%s  %s", clock, text) < 0)
+		l.shown = NULL;
+	if (more && l.shown)
+		w->log[w->n_log++] = l;
+	else { /* a log may have gaps when memory is out */
+		free(l.text);
+		free(l.shown);
+	}
+}
+
+void workspace_log(struct pare_workspace *w, const char *fmt, ...)
+{
+	char text[600], clock[32];
+	time_t t = time(NULL);
+	struct tm tm;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	strftime(clock, sizeof clock, "%H:%M:%S", localtime_r(&t, &tm));
+	add_log(w, t, clock, text);
+}
+
+const char *pare_workspace_log(const struct pare_workspace *w, int i)
+{
+	return i >= 0 && i < w->n_log ? w->log[i].shown : NULL;
+}
+
+/* ---- taking up
+ * --------------------------------------------------------------------------------------
+ */
+
+struct taking_up {
+	struct pare_workspace *w;
+	int strange; /* results that are not of this study */
+};
+
+static enum pare_status
+take_plan(void *user, const struct pare_stored_plan *s, struct pare_err *err)
+{
+	struct taking_up *t = user;
+	struct pare_plan *p;
+	enum pare_status st;
+
+	if (!s->id)
+		t->w->n_nodes = 0; /* the root that a new tree starts with gives way */
+	st = pare_plan_parse(t->w->model, s->plan, &p, err);
+	if (!st)
+		st = tree_restore(t->w, s, p, err);
+	return st ? pare_wrap(err, st, "%s", t->w->session_path) : PARE_OK;
+}
+
+static enum pare_status
+take_result(void *user, const char *key, const void *data, size_t len, struct pare_err *err)
+{
+	struct taking_up *t = user;
+	struct pare_result *r;
+	bool cells = !strncmp(key, "cells", 5);
+	int before = pare_study_n_done(t->w->study);
+
+	(void)err;
+	if (pare_result_unpack(t->w->study, data, len, &r, NULL)) {
+		t->strange++;
+		return PARE_OK;
+	}
+	if (cells)
+		t->w->cell_seconds += pare_result_seconds(r);
+	if (pare_study_add(t->w->study, r, NULL))
+		t->strange++;
+	else if (cells)
+		t->w->cells_timed += pare_study_n_done(t->w->study) - before;
+	return PARE_OK;
+}
+
+static enum pare_status
+take_kept(void *user, const char *name, const char *text, struct pare_err *err)
+{
+	struct taking_up *t = user;
+
+	return keep_text(t->w, name, text, true, err);
+}
+
+static enum pare_status
+take_log(void *user, const char *clock, const char *text, struct pare_err *err)
+{
+	struct taking_up *t = user;
+
+	(void)err;
+	add_log(t->w, 0, clock, text);
+	if (t->w->n_log > LOG_SHOWN) {
+		free(t->w->log[0].text);
+		free(t->w->log[0].shown);
+		memmove(t->w->log, t->w->log + 1, (size_t)--t->w->n_log * sizeof *t->w->log);
+	}
+	return PARE_OK;
+}
+
+static enum pare_status same_as(struct pare_workspace *w, struct pare_store *s, const char *what,
+	const char *name, const char *is, struct pare_err *err)
+{
+	char *was = NULL;
+	enum pare_status st = pare_store_get(s, PARE_STORE_META, name, &was, err);
+
+	if (!st && was && strcmp(was, is))
+		st = pare_fail(err, PARE_E_MISMATCH,
+			"%s is a session of %s; name another file with --session, or none",
+			w->session_path, what);
+	free(was);
+	return st;
+}
+
+static enum pare_status
+number(struct pare_store *s, const char *name, int64_t *out, struct pare_err *err)
+{
+	char *text = NULL;
+	enum pare_status st = pare_store_get(s, PARE_STORE_META, name, &text, err);
+
+	if (!st && text)
+		*out = strtoll(text, NULL, 10);
+	free(text);
+	return st;
+}
+
+static enum pare_status
+take_up(struct pare_workspace *w, struct pare_store *s, bool resume, struct pare_err *err)
+{
+	struct taking_up t = { .w = w };
+	struct tree_node fresh = w->node[0]; /* given back if the session has no plans */
+	const char *data_sha = w->data ? pare_dataset_info(w->data)->sha256 : "";
+	int64_t here = 0, seed = (int64_t)w->seed;
+	enum pare_status st =
+		same_as(w, s, "another model", "model_sha", pare_model_info(w->model)->sha256, err);
+
+	if (!st)
+		st = same_as(w, s, "other data", "data_sha", data_sha, err);
+	if (!st)
+		st = number(s, "here", &here, err);
+	if (!st)
+		st = number(s, "seed", &seed, err);
+	if (!st)
+		st = pare_store_each_kept(s, take_kept, &t, err);
+	if (!st)
+		st = pare_store_each_log(s, take_log, &t, err);
+	if (!st)
+		st = pare_store_each_result(s, take_result, &t, err);
+	if (!st)
+		st = pare_store_each_plan(s, take_plan, &t, err);
+	if (w->n_nodes != 1 || w->node[0].plan != fresh.plan) {
+		pare_plan_free(fresh.plan);
+		free(fresh.command);
+		free(fresh.note);
+	}
+	if (st)
+		return st;
+	if (t.strange)
+		workspace_log(w, "%d results of other samples are set aside", t.strange);
+	w->seed = (uint64_t)seed;
+	w->here = resume && here > 0 && here < w->n_nodes ? (int)here : 0;
+	return PARE_OK;
+}
+
+enum pare_status keep_open(struct pare_workspace *w, bool resume, struct pare_err *err)
+{
+	struct pare_store *looking = NULL;
+	enum pare_status st = pare_store_open(w->session_path, PARE_STORE_OWN, &w->store, err);
+
+	if (!st)
+		return take_up(w, w->store, resume, err);
+	if (st != PARE_E_IO)
+		return st;
+	/* It cannot be written: say so, look at what is there, and work in memory. */
+	if (err)
+		snprintf(w->why_not, sizeof w->why_not, "%s", err->text);
+	if (pare_store_open(w->session_path, PARE_STORE_READ, &looking, NULL))
+		return PARE_OK;
+	st = take_up(w, looking, resume, err);
+	pare_store_close(looking);
+	return st;
+}
+
+void keep_free(struct pare_workspace *w)
+{
+	pare_store_close(w->store);
+	for (int i = 0; i < w->n_pending; i++)
+		free(w->pending[i].data);
+	free(w->pending);
+	for (int i = 0; i < w->n_kept; i++) {
+		free(w->kept[i].name);
+		free(w->kept[i].text);
+	}
+	free(w->kept);
+	for (int i = 0; i < w->n_log; i++) {
+		free(w->log[i].text);
+		free(w->log[i].shown);
+	}
+	free(w->log);
+	free(w->session_path);
+}

@@ -1,0 +1,377 @@
+#include "replay.h"
+#include "store.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+static double clock_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+const char *pare_cpu_kind(void)
+{
+	static char kind[80]; /* the same whoever asks, so two threads may write it at once */
+	struct utsname u;
+
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+		__builtin_cpu_supports("avx512vl"))
+		return "x86-64-avx512";
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+		return "x86-64-avx2";
+#endif
+	snprintf(kind, sizeof kind, "%s", uname(&u) ? "unknown" : u.machine);
+	return kind;
+}
+
+/* ---- the map of a session
+ * --------------------------------------------------------------------------- */
+
+struct learning {
+	struct pare_study *study;
+	int n;
+};
+
+static enum pare_status
+learn(void *user, const char *key, const void *data, size_t len, struct pare_err *err)
+{
+	struct learning *l = user;
+	struct pare_result *r;
+
+	(void)key;
+	(void)err;
+	if (!pare_result_unpack(l->study, data, len, &r, NULL) &&
+		!pare_study_add(l->study, r, NULL))
+		l->n++;
+	return PARE_OK;
+}
+
+enum pare_status
+pare_replay_learn(struct pare_study *s, const char *session, int *n, struct pare_err *err)
+{
+	struct learning l = { .study = s };
+	struct pare_store *store;
+	enum pare_status st = pare_store_open(session, PARE_STORE_READ, &store, err);
+
+	if (st)
+		return st;
+	st = pare_store_each_result(store, learn, &l, err);
+	pare_store_close(store);
+	*n = l.n;
+	return st;
+}
+
+/* How many samples the session's map was made on. */
+static int64_t session_limit(const char *session)
+{
+	struct pare_store *store;
+	char *limit = NULL;
+	int64_t n = 0;
+
+	if (pare_store_open(session, PARE_STORE_READ, &store, NULL))
+		return 0;
+	if (!pare_store_get(store, PARE_STORE_META, "limit", &limit, NULL) && limit)
+		n = strtoll(limit, NULL, 10);
+	free(limit);
+	pare_store_close(store);
+	return n;
+}
+
+/* What the screen would say of the plan, by the map of the session; unknown when there is none. */
+static enum pare_status
+estimate(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_err *err)
+{
+	char *session =
+		spec->session
+			? strdup(spec->session)
+			: pare_session_default(r->recipe->model, pare_model_info(r->model)->sha256,
+				  r->data ? pare_dataset_info(r->data)->sha256 : NULL);
+	struct pare_study *study = NULL;
+	enum pare_status st = session ? PARE_OK : pare_nomem(err, "an estimate");
+	int n;
+
+	if (!st)
+		st = pare_study_new(r->model, r->data, session_limit(session), &study, err);
+	if (!st && (spec->session || !access(session, R_OK)))
+		st = pare_replay_learn(study, session, &n, err);
+	if (!st)
+		st = pare_study_predict(study, r->plan, &r->estimated, err);
+	if (!st && spec->estimate_only) {
+		st = pare_study_estimate(study, r->plan, &r->now, err);
+		if (!st)
+			st = pare_study_estimate(study, r->float_plan, &r->was, err);
+	}
+	pare_study_free(study);
+	free(session);
+	return st;
+}
+
+/* ---- carrying it out
+ * -------------------------------------------------------------------------------- */
+
+static enum pare_status
+open_recipe(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_err *err)
+{
+	enum pare_status st = pare_recipe_read(spec->recipe, &r->recipe, err);
+
+	if (!st)
+		st = pare_recipe_open(r->recipe, &r->model, &r->data, err);
+	if (!st)
+		st = pare_recipe_plan(r->recipe, r->model, &r->plan, err);
+	if (!st && !(r->float_plan = pare_plan_new(r->plan->n)))
+		st = pare_nomem(err, "a plan");
+	if (!st)
+		st = pare_study_new(r->model, r->data, 0, &r->study, err);
+	if (!st && r->data)
+		r->measure = pare_dataset_info(r->data)->measure;
+	if (!st && spec->output)
+		for (int i = 0; i < 3; i++) {
+			const char *source[] = { spec->recipe, r->recipe->model, r->recipe->data };
+
+			if (source[i] && pare_path_same(spec->output, source[i]))
+				return pare_fail(err, PARE_E_ARG,
+					"%s is what the recipe reads; name another file with -o",
+					spec->output);
+		}
+	return st;
+}
+
+/* Float answers, ranges, and the plan, all on the samples that the recipe names. */
+static enum pare_status
+measure(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_err *err)
+{
+	enum pare_status st = PARE_OK;
+	struct pare_result *found;
+	struct pare_task t;
+
+	while (!st) {
+		if ((st = pare_study_next(r->study, r->plan, NULL, &t, err)))
+			return st;
+		if (t.kind != PARE_TASK_BASELINE && t.kind != PARE_TASK_PLAN) {
+			pare_task_free(&t);
+			break;
+		}
+		st = pare_study_run(r->study, &t, spec->ctl, &found, err);
+		pare_task_free(&t);
+		if (!st)
+			st = pare_study_add(r->study, found, err);
+	}
+	if (!st)
+		st = pare_study_estimate(r->study, r->plan, &r->now, err);
+	if (!st)
+		st = pare_study_estimate(r->study, r->float_plan, &r->was, err);
+	return st;
+}
+
+static enum pare_status export(struct pare_replay *r, const struct pare_replay_spec *spec,
+	const struct pare_variant *v, struct pare_err *err) {
+	return spec->output ? pare_variant_export(v, spec->output, r->recipe_sha, r->sha256,
+				      &r->file_bytes, err)
+			    : pare_variant_hash(v, r->recipe_sha, r->sha256, &r->file_bytes, err);
+}
+
+static enum pare_status ask_device(struct pare_replay *r, const struct pare_replay_spec *spec,
+	const struct pare_variant *v, struct pare_replay_device *d, struct pare_err *err)
+{
+	struct pare_variant *plain = NULL;
+	enum pare_status st;
+
+	if (!v || !pare_device_info(d->device)->measures) {
+		st = pare_device_predict(d->device, r->model, r->float_plan, &d->was, err);
+		return st ? st : pare_device_predict(d->device, r->model, r->plan, &d->now, err);
+	}
+	st = pare_variant_new(r->model, r->float_plan, NULL, &plain, err);
+	if (!st)
+		st = pare_device_measure(d->device, plain, spec->ctl, &d->was, err);
+	pare_variant_free(plain);
+	return st ? st : pare_device_measure(d->device, v, spec->ctl, &d->now, err);
+}
+
+static void note(struct pare_replay *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void note(struct pare_replay *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->n_notes == (int)(sizeof r->note / sizeof *r->note))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(r->note[r->n_notes++], sizeof *r->note, fmt, ap);
+	va_end(ap);
+}
+
+/* A device of the recipe that this machine does not know is no reason to fail. */
+static enum pare_status ask_devices(struct pare_replay *r, const struct pare_replay_spec *spec,
+	const struct pare_variant *v, struct pare_err *err)
+{
+	const char **names = r->recipe->devices;
+	enum pare_status st = PARE_OK;
+	int n = 0;
+
+	while (names && names[n])
+		n++;
+	if (!n)
+		return PARE_OK;
+	if ((st = pare_devices_load(&r->devices, err)))
+		return st;
+	if (!(r->device = calloc((size_t)n, sizeof *r->device)))
+		return pare_nomem(err, "devices");
+	for (int i = 0; !st && i < n; i++) {
+		struct pare_replay_device *d = &r->device[r->n_devices];
+
+		if (!(d->device = pare_devices_find(r->devices, names[i]))) {
+			note(r, "there is no device '%.60s' here: it is left out", names[i]);
+			continue;
+		}
+		st = ask_device(r, spec, v, d, err);
+		r->n_devices += !st;
+	}
+	return st;
+}
+
+/* ---- promises
+ * --------------------------------------------------------------------------------------- */
+
+static bool figure(const struct pare_replay *r, enum pare_promise p, double *out)
+{
+	const struct pare_metrics *m = &r->now;
+
+	switch (p) {
+	case PARE_PROMISE_ACCURACY:
+		*out = m->accuracy.value;
+		return m->accuracy.kind == PARE_MEASURED;
+	case PARE_PROMISE_DROP:
+		*out = m->drop.value;
+		return m->drop.kind == PARE_MEASURED;
+	case PARE_PROMISE_BYTES:
+		*out = (double)m->cost.bytes;
+		return true;
+	case PARE_PROMISE_MACS:
+		*out = (double)m->cost.macs;
+		return true;
+	case PARE_N_PROMISES:
+		break;
+	}
+	return false;
+}
+
+static void check_figure(struct pare_replay *r, enum pare_promise p)
+{
+	const struct pare_promise_row *row = &pare_promise_rows[p];
+	const struct pare_promised *want = &r->recipe->promised[p];
+	double got, as_written = 0.5 * pow(10, -row->digits) + 1e-9; /* it was rounded */
+
+	if (!want->said)
+		return;
+	r->verdict[p] = PARE_BROKEN;
+	if (!figure(r, p, &got)) {
+		note(r, "%s is promised and was not measured", row->name);
+		return;
+	}
+	if (fabs(got - want->value) <= want->tolerance + (row->digits ? as_written : 0)) {
+		r->verdict[p] = PARE_KEPT;
+		return;
+	}
+	note(r, "%s: %.*f%s, promised: %.*f%s ± %.*f", row->name, row->digits, got, row->unit,
+		row->digits, want->value, row->unit, row->digits, want->tolerance);
+}
+
+static void check_sha(struct pare_replay *r)
+{
+	const char *want = r->recipe->promised_sha, *cpu = r->recipe->promised_cpu;
+
+	if (!*want)
+		return;
+	if (!strcmp(want, r->sha256)) {
+		r->sha_verdict = PARE_KEPT;
+	} else if (cpu && strcmp(cpu, pare_cpu_kind())) {
+		r->sha_verdict = PARE_NOT_COMPARED;
+		note(r,
+			"the bytes were promised on a %.60s CPU and this is a %.60s: figures are "
+			"compared instead",
+			cpu, pare_cpu_kind());
+	} else {
+		r->sha_verdict = PARE_BROKEN;
+		note(r, "the file's sha256 is %.12s…, promised was %.12s…", r->sha256, want);
+	}
+}
+
+static void check(struct pare_replay *r)
+{
+	for (int i = 0; i < PARE_N_PROMISES; i++)
+		check_figure(r, (enum pare_promise)i);
+	check_sha(r);
+	for (int i = 0; i < PARE_N_PROMISES; i++)
+		r->ok &= r->verdict[i] != PARE_BROKEN;
+	r->ok &= r->sha_verdict != PARE_BROKEN;
+}
+
+static enum pare_status
+carry_out(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_err *err)
+{
+	struct pare_recipe_parts parts;
+	struct pare_variant *v = NULL;
+	enum pare_status st = open_recipe(r, spec, err);
+
+	if (st)
+		return st;
+	parts = (struct pare_recipe_parts){
+		.model = r->model, .data = r->data, .plan = r->plan, .seed = r->recipe->seed
+	};
+	st = pare_recipe_sha(&parts, r->recipe_sha, err);
+	if (!st)
+		st = estimate(r, spec, err);
+	if (!st && spec->estimate_only)
+		return ask_devices(r, spec, NULL, err);
+	if (!st)
+		st = measure(r, spec, err);
+	if (!st)
+		st = pare_variant_new(
+			r->model, r->plan, r->data ? pare_study_ranges(r->study) : NULL, &v, err);
+	if (!st)
+		st = export(r, spec, v, err);
+	if (!st)
+		st = ask_devices(r, spec, v, err);
+	if (!st && spec->check)
+		check(r);
+	pare_variant_free(v);
+	return st;
+}
+
+enum pare_status
+pare_replay_run(const struct pare_replay_spec *spec, struct pare_replay *out, struct pare_err *err)
+{
+	struct pare_replay r = { .ok = true };
+	double started = clock_now();
+	enum pare_status st = carry_out(&r, spec, err);
+
+	r.seconds = clock_now() - started;
+	if (st) {
+		pare_replay_free(&r);
+		return st;
+	}
+	*out = r;
+	return PARE_OK;
+}
+
+void pare_replay_free(struct pare_replay *r)
+{
+	free(r->device);
+	pare_devices_free(r->devices);
+	pare_study_free(r->study);
+	pare_plan_free(r->plan);
+	pare_plan_free(r->float_plan);
+	pare_dataset_free(r->data);
+	pare_model_free(r->model);
+	pare_recipe_free(r->recipe);
+	memset(r, 0, sizeof *r);
+}

@@ -1,0 +1,357 @@
+#include "workspace.h"
+#include "file.h"
+#include "inside.h"
+#include "words.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DEFAULT_LIMIT = 1000, MOST_DEVICES = 32 };
+
+/* ---- devices
+ * -------------------------------------------------------------------------------------- */
+
+static struct pare_device_figures unknown_figures(void)
+{
+	struct pare_value v = { PARE_UNKNOWN, NAN, NAN, NAN, 0 };
+
+	return (struct pare_device_figures){
+		.latency_ms = v, .energy_mj = v, .ram = -1, .flash = -1
+	};
+}
+
+static struct pare_device_figures
+figures_of(struct pare_workspace *w, const struct pare_device *d, const struct pare_plan *p)
+{
+	struct pare_device_figures f = unknown_figures();
+	struct pare_err err;
+	uint64_t hash;
+
+	if (!pare_device_info(d)->measures) {
+		if (pare_device_predict(d, w->model, p, &f, &err)) {
+			f = unknown_figures();
+			snprintf(f.why, sizeof f.why, "%.159s", err.text);
+		}
+		return f;
+	}
+	hash = pare_plan_hash(p);
+	for (int i = 0; i < w->n_memory; i++)
+		if (w->memory_of[i].device == d && w->memory_of[i].plan == hash &&
+			!w->memory_of[i].failed)
+			return w->memory_of[i].figures;
+	return f;
+}
+
+enum pare_status
+workspace_choose_devices(struct pare_workspace *w, const char *const *names, struct pare_err *err)
+{
+	const char *known[256], *near;
+	struct pare_device_row *row;
+	int n = 0, n_known = 0;
+	char shown[64];
+
+	while (names[n])
+		n++;
+	row = calloc((size_t)n + 1, sizeof *row);
+	if (!row)
+		return pare_nomem(err, "devices");
+	for (int i = 0; i < n; i++) {
+		if ((row[i].device = pare_devices_find(w->devices, names[i])))
+			continue;
+		for (const struct pare_device *d;
+			n_known < 256 && (d = pare_devices_get(w->devices, n_known)); n_known++)
+			known[n_known] = pare_device_info(d)->name;
+		near = pare_word_nearest(names[i], known, n_known);
+		free(row);
+		return pare_fail(err, PARE_E_ARG,
+			"there is no device '%s'%s%s%s; 'pare device list' names them",
+			pare_word_show(names[i], shown), near ? "; the nearest is '" : "",
+			near ? near : "", near ? "'" : "");
+	}
+	free(w->row);
+	w->row = row;
+	w->n_rows = n;
+	w->meta_saved = false;
+	return PARE_OK;
+}
+
+/* This machine, and the first of each class. */
+static enum pare_status default_devices(struct pare_workspace *w, struct pare_err *err)
+{
+	const char *names[MOST_DEVICES + 1] = { NULL }, *classes[MOST_DEVICES];
+	const struct pare_device *d;
+	int n = 0;
+
+	for (int i = 0; n < MOST_DEVICES && (d = pare_devices_get(w->devices, i)); i++) {
+		const struct pare_device_info *f = pare_device_info(d);
+		bool seen = false;
+
+		for (int k = 0; k < n; k++)
+			seen |= !f->measures && !strcmp(classes[k], f->class);
+		if (seen)
+			continue;
+		classes[n] = f->measures ? "" : f->class;
+		names[n++] = f->name;
+	}
+	return workspace_choose_devices(w, names, err);
+}
+
+/* Those that the session had, as far as they are still known. */
+static bool session_devices(struct pare_workspace *w)
+{
+	const char *names[MOST_DEVICES + 1] = { NULL };
+	char *text = NULL, *save, *one;
+	int n = 0;
+	bool good = false;
+
+	if (!w->store || pare_store_get(w->store, PARE_STORE_META, "devices", &text, NULL) || !text)
+		return false;
+	for (one = strtok_r(text, "\n", &save); one && n < MOST_DEVICES;
+		one = strtok_r(NULL, "\n", &save))
+		if (pare_devices_find(w->devices, one))
+			names[n++] = one;
+	if (n)
+		good = !workspace_choose_devices(w, names, NULL);
+	free(text);
+	return good;
+}
+
+void workspace_refresh(struct pare_workspace *w)
+{
+	const struct pare_plan *none = w->node[0].plan, *plan = w->node[w->here].plan;
+	struct pare_err err;
+
+	if (pare_study_estimate(w->study, none, &w->was, &err) ||
+		pare_study_estimate(w->study, plan, &w->now, &err))
+		workspace_log(w, "no figures: %s", err.text);
+	for (int i = 0; i < w->n_rows; i++) {
+		w->row[i].was = figures_of(w, w->row[i].device, none);
+		w->row[i].now = figures_of(w, w->row[i].device, plan);
+	}
+}
+
+/* ---- opening
+ * -------------------------------------------------------------------------------------- */
+
+static enum pare_status open_network(struct pare_workspace *w, const char *model, const char *data,
+	int64_t limit, struct pare_err *err)
+{
+	enum pare_status st = pare_model_open(model, &w->model, err);
+
+	if (!st && data)
+		st = pare_dataset_open(data, w->model, &w->data, err);
+	if (st)
+		return st;
+	w->limit = limit > 0 ? limit : DEFAULT_LIMIT;
+	return pare_study_new(w->model, w->data, w->limit, &w->study, err);
+}
+
+/* Model, data and limit as the session says. */
+static enum pare_status
+open_session(struct pare_workspace *w, const struct pare_workspace_spec *spec, struct pare_err *err)
+{
+	char *model = NULL, *data = NULL, *limit = NULL, *sha = NULL;
+	struct pare_store *s = NULL;
+	enum pare_status st = pare_session_find(NULL, spec->session, &w->session_path, err);
+
+	if (!st)
+		st = pare_store_open(w->session_path, PARE_STORE_READ, &s, err);
+	if (!st)
+		st = pare_store_get(s, PARE_STORE_META, "model", &model, err);
+	if (!st)
+		st = pare_store_get(s, PARE_STORE_META, "data", &data, err);
+	if (!st)
+		st = pare_store_get(s, PARE_STORE_META, "limit", &limit, err);
+	if (!st)
+		st = pare_store_get(s, PARE_STORE_META, "model_sha", &sha, err);
+	pare_store_close(s);
+	if (!st && !model)
+		st = pare_fail(err, PARE_E_FORMAT, "%s names no model; delete it", w->session_path);
+	if (!st)
+		st = open_network(w, spec->model ? spec->model : model,
+			spec->data      ? spec->data
+			: data && *data ? data
+					: NULL,
+			spec->limit ? spec->limit
+			: limit     ? strtoll(limit, NULL, 10)
+				    : 0,
+			err);
+	if (!st && sha && strcmp(sha, pare_model_info(w->model)->sha256))
+		st = pare_fail(err, PARE_E_MISMATCH,
+			"%s has changed since the session %s; open it anew with pare %s",
+			pare_model_info(w->model)->path, w->session_path,
+			pare_model_info(w->model)->path);
+	free(model);
+	free(data);
+	free(limit);
+	free(sha);
+	return st;
+}
+
+static enum pare_status
+open_new(struct pare_workspace *w, const struct pare_workspace_spec *spec, struct pare_err *err)
+{
+	enum pare_status st;
+
+	if (!spec->model)
+		return pare_fail(err, PARE_E_ARG, "no model is named");
+	if ((st = open_network(w, spec->model, spec->data, spec->limit, err)) || spec->memory)
+		return st;
+	w->session_path =
+		spec->session ? strdup(spec->session)
+			      : pare_session_default(spec->model, pare_model_info(w->model)->sha256,
+					w->data ? pare_dataset_info(w->data)->sha256 : NULL);
+	return w->session_path ? PARE_OK : pare_nomem(err, "the session");
+}
+
+static enum pare_status
+open_all(struct pare_workspace *w, const struct pare_workspace_spec *spec, struct pare_err *err)
+{
+	enum pare_status st = spec->resume ? open_session(w, spec, err) : open_new(w, spec, err);
+
+	w->in_memory = spec->memory;
+	if (!st)
+		st = tree_start(w, err);
+	if (!st)
+		st = pare_devices_load(&w->devices, err);
+	if (!st && !w->in_memory)
+		st = keep_open(w, spec->resume, err);
+	if (!st && spec->devices)
+		st = workspace_choose_devices(w, spec->devices, err);
+	else if (!st && !session_devices(w))
+		st = default_devices(w, err);
+	if (st)
+		return st;
+	for (int i = 0; pare_devices_problem(w->devices, i); i++)
+		workspace_log(w, "%s", pare_devices_problem(w->devices, i));
+	w->meta_saved = false;
+	keep_save(w);
+	workspace_refresh(w);
+	w->paused = spec->idle;
+	return worker_start(w, err);
+}
+
+enum pare_status pare_workspace_open(
+	const struct pare_workspace_spec *spec, struct pare_workspace **out, struct pare_err *err)
+{
+	struct pare_workspace *w = calloc(1, sizeof *w);
+	struct pare_err mine;
+	enum pare_status st;
+
+	if (!w)
+		return pare_nomem(err, "a workspace");
+	w->worker.pipe[0] = w->worker.pipe[1] = -1;
+	st = open_all(w, spec, err ? err : &mine);
+	if (st) {
+		pare_workspace_close(w);
+		return st;
+	}
+	worker_feed(w);
+	*out = w;
+	return PARE_OK;
+}
+
+void pare_workspace_close(struct pare_workspace *w)
+{
+	if (!w)
+		return;
+	if (w->worker.started) {
+		worker_stop(w);
+		keep_save(w);
+	}
+	tree_free(w);
+	keep_free(w);
+	pare_words_free(&w->candidates);
+	free(w->row);
+	free(w->order);
+	free(w->memory_of);
+	pare_devices_free(w->devices);
+	pare_study_free(w->study);
+	pare_dataset_free(w->data);
+	pare_model_free(w->model);
+	free(w);
+}
+
+/* ---- what there is to show
+ * ------------------------------------------------------------------------ */
+
+const struct pare_model *pare_workspace_model(const struct pare_workspace *w)
+{
+	return w->model;
+}
+
+const struct pare_dataset *pare_workspace_dataset(const struct pare_workspace *w)
+{
+	return w->data;
+}
+
+const struct pare_study *pare_workspace_study(const struct pare_workspace *w)
+{
+	return w->study;
+}
+
+const struct pare_plan *pare_workspace_plan(const struct pare_workspace *w)
+{
+	return w->node[w->here].plan;
+}
+
+const struct pare_metrics *pare_workspace_metrics(const struct pare_workspace *w)
+{
+	return &w->now;
+}
+
+const struct pare_metrics *pare_workspace_float(const struct pare_workspace *w)
+{
+	return &w->was;
+}
+
+double pare_workspace_measured_ago(const struct pare_workspace *w)
+{
+	int64_t at = w->node[w->here].measured;
+
+	return at && w->now.accuracy.kind == PARE_MEASURED ? difftime(time(NULL), (time_t)at) : NAN;
+}
+
+int pare_workspace_n_devices(const struct pare_workspace *w)
+{
+	return w->n_rows;
+}
+
+const struct pare_device_row *pare_workspace_device(const struct pare_workspace *w, int i)
+{
+	return i >= 0 && i < w->n_rows ? &w->row[i] : NULL;
+}
+
+int pare_workspace_n_plans(const struct pare_workspace *w)
+{
+	return w->n_nodes;
+}
+
+const struct pare_plan_node *pare_workspace_plan_node(const struct pare_workspace *w, int i)
+{
+	return i >= 0 && i < w->n_nodes ? &w->node[i].shown : NULL;
+}
+
+int pare_workspace_here(const struct pare_workspace *w)
+{
+	return w->here;
+}
+
+enum pare_saved pare_workspace_saved(const struct pare_workspace *w, const char **why)
+{
+	if (why)
+		*why = w->why_not;
+	return w->in_memory ? PARE_SAVED_MEMORY : *w->why_not ? PARE_SAVED_NOT : PARE_SAVED;
+}
+
+const char *pare_workspace_session_path(const struct pare_workspace *w)
+{
+	return w->session_path ? w->session_path : "";
+}
+
+int pare_workspace_fd(const struct pare_workspace *w)
+{
+	return w->worker.pipe[0];
+}

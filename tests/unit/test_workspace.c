@@ -1,0 +1,568 @@
+#include "sessions/replay.h"
+#include "sessions/store.h"
+#include "sessions/workspace.h"
+#include "tests/tap.h"
+#include "tests/tiny.h"
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static struct pare_err err;
+static struct pare_reply reply;
+
+static struct pare_workspace *opened(struct pare_workspace_spec spec)
+{
+	static const char *const none[] = { NULL };
+	struct pare_workspace *w = NULL;
+
+	if (!spec.devices)
+		spec.devices = none;
+	if (!spec.model && !spec.resume)
+		spec.model = tiny_path("m.onnx");
+	err.text[0] = 0;
+	if (pare_workspace_open(&spec, &w, &err))
+		printf("# %s\n", err.text);
+	return w;
+}
+
+static int say(struct pare_workspace *w, const char *line)
+{
+	err.text[0] = reply.text[0] = 0;
+	return pare_workspace_command(w, line, &reply, &err) == PARE_OK;
+}
+
+/* Pump until `done` of the workspace holds, for at most a minute. */
+static int pump_until(struct pare_workspace *w, int (*done)(struct pare_workspace *w))
+{
+	time_t end = time(NULL) + 60;
+
+	while (!done(w) && time(NULL) < end) {
+		struct pollfd p = { .fd = pare_workspace_fd(w), .events = POLLIN };
+
+		poll(&p, 1, 1000);
+		pare_workspace_pump(w);
+	}
+	return done(w);
+}
+
+static int map_is_complete(struct pare_workspace *w)
+{
+	struct pare_work k = pare_workspace_work_state(w);
+
+	return k.done == k.total && k.total > 0;
+}
+
+static int plan_is_measured(struct pare_workspace *w)
+{
+	return pare_workspace_metrics(w)->accuracy.kind == PARE_MEASURED;
+}
+
+static void edits_make_a_tree(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){ .memory = true });
+	int64_t bytes;
+
+	if (!ok(w != NULL, "a model opens without data"))
+		return;
+	bytes = pare_workspace_metrics(w)->cost.bytes;
+	ok(pare_workspace_saved(w, NULL) == PARE_SAVED_MEMORY && !*pare_workspace_session_path(w),
+		"in memory");
+	ok(say(w, "set * weights int8") && !strcmp(reply.text, "12 of 12 layers changed"), "%s",
+		reply.text);
+	ok(pare_workspace_metrics(w)->cost.bytes < bytes, "bytes fall at once");
+	ok(say(w, "set * weights int8") && strstr(reply.text, "already"), "%s", reply.text);
+	ok(pare_workspace_n_plans(w) == 2, "which makes no plan");
+	ok(say(w, "prune conv_1 weights 50%") && say(w, "undo") &&
+			strstr(reply.text, "prune conv_1 weights 50%"),
+		"undo tells what: %s", reply.text);
+	ok(pare_workspace_here(w) == 1 && say(w, "redo") && pare_workspace_here(w) == 2, "redo");
+	ok(say(w, "undo") && say(w, "set conv_2 weights int4") && pare_workspace_here(w) == 3 &&
+			pare_workspace_plan_node(w, 3)->parent == 1,
+		"another edit is another branch");
+	ok(say(w, "undo") && say(w, "redo") && pare_workspace_here(w) == 3,
+		"redo goes where one was last");
+	ok(say(w, "undo") && say(w, "prune conv_1 weights 50%") && pare_workspace_here(w) == 2 &&
+			pare_workspace_n_plans(w) == 4,
+		"the same edit again is the same plan");
+	ok(say(w, "undo") && say(w, "undo") && say(w, "undo") &&
+			strstr(reply.text, "nothing to undo"),
+		"%s", reply.text);
+	ok(pare_workspace_metrics(w)->cost.bytes == bytes, "back at float");
+	ok(!say(w, "set conv_99 weights int8") && strstr(err.text, "there is no layer"), "%s",
+		err.text);
+	ok(!say(w, "tune qat") && strstr(err.text, "'tune' is not known here"), "%s", err.text);
+	ok(!say(w, "measure") && strstr(err.text, "--data"), "%s", err.text);
+	ok(!say(w, "device nosuch") && strstr(err.text, "no device 'nosuch'"), "%s", err.text);
+	ok(say(w, "note good  enough") &&
+			!strcmp(pare_workspace_plan_node(w, 0)->note, "good enough"),
+		"a note");
+	ok(say(w, "q") && reply.effect == PARE_EFFECT_QUIT, "quit is the screen's to do");
+	ok(say(w, "view devices") && reply.effect == PARE_EFFECT_VIEW &&
+			!strcmp(reply.text, "devices"),
+		"so is a view");
+	ok(say(w, "") && say(w, "   # nothing"), "nothing to say is no error");
+	ok(!pare_workspace_keep(w, "cursor", "3", &err) &&
+			!strcmp(pare_workspace_kept(w, "cursor"), "3") &&
+			!pare_workspace_kept(w, "sort"),
+		"small things are kept");
+	ok(strstr(pare_workspace_log(w, 0), "set * weights int8"), "the log has the commands: %s",
+		pare_workspace_log(w, 0));
+	pare_workspace_close(w);
+}
+
+static void without_data_activations_cannot_go(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){ .memory = true });
+	char line[600];
+
+	snprintf(line, sizeof line, "export %s", tiny_path("no.onnx"));
+	ok(say(w, "set * activations int8") && !say(w, line) && strstr(err.text, "--data"), "%s",
+		err.text);
+	ok(access(tiny_path("no.onnx"), F_OK) != 0, "nothing is written");
+	snprintf(line, sizeof line, "export %s", tiny_path("m.onnx"));
+	ok(say(w, "undo") && !say(w, line) && strstr(err.text, "has open"), "%s", err.text);
+	snprintf(line, sizeof line, "write %s", tiny_path("data/x.npy"));
+	ok(!say(w, line) && strstr(err.text, "is no recipe"), "%s", err.text);
+	snprintf(line, sizeof line, "write %s", tiny_path("float.pare"));
+	ok(say(w, line) && strstr(reply.text, "promises no accuracy"), "%s", reply.text);
+	pare_workspace_close(w);
+}
+
+static void the_map_fills_in_behind(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){
+		.memory = true, .data = tiny_path("data"), .limit = 100 });
+	struct pare_work k;
+	int order[] = { 11, 3 };
+
+	if (!ok(w != NULL, "a model opens with data"))
+		return;
+	pare_workspace_order(w, order, 2);
+	ok(say(w, "set * weights int4 activations int8"), "an edit while the worker begins");
+	ok(pump_until(w, plan_is_measured), "the plan on screen is measured");
+	ok(pare_workspace_measured_ago(w) < 60, "a moment ago");
+	ok(pare_workspace_plan_node(w, 1)->value == pare_workspace_metrics(w)->accuracy.value,
+		"the tree knows it");
+	ok(pump_until(w, map_is_complete), "the map completes");
+	k = pare_workspace_work_state(w);
+	ok(k.total == TINY_LAYERS * pare_n_options() && k.eta == 0, "all cells, nothing left");
+	ok(say(w, "set conv_3 weights int2") &&
+			pare_workspace_metrics(w)->accuracy.kind == PARE_ESTIMATED,
+		"an edit is estimated at once");
+	ok(pump_until(w, plan_is_measured), "and then measured");
+	ok(say(w, "undo") && plan_is_measured(w), "what was measured stays measured");
+	ok(say(w, "measure") && strstr(reply.text, "measured: "), "%s", reply.text);
+	pare_workspace_close(w);
+}
+
+static void pausing_stops_and_measuring_goes_on(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){
+		.memory = true, .data = tiny_path("data"), .limit = 100, .idle = true });
+	struct pare_ctl ctl = { 0 };
+
+	usleep(20000);
+	ok(!pare_workspace_pump(w) && pare_workspace_work_state(w).paused &&
+			!pare_study_ranges(pare_workspace_study(w)),
+		"an idle workspace starts nothing");
+	ok(say(w, "set * weights int4") && say(w, "measure") && pump_until(w, plan_is_measured),
+		"but measures when asked to");
+	ok(pare_study_n_done(pare_workspace_study(w)) == TINY_LAYERS * PARE_N_DIALS,
+		"and nothing else");
+	atomic_store(&ctl.cancel, true);
+	ok(pare_workspace_scan(w, &ctl, &err) == PARE_E_CANCELED && !map_is_complete(w),
+		"a scan may be canceled");
+	atomic_store(&ctl.cancel, false);
+	ok_status(pare_workspace_scan(w, &ctl, &err), err, "and asked for again");
+	ok(map_is_complete(w), "then the map is complete");
+	pare_workspace_close(w);
+}
+
+static int n_work(struct pare_workspace *w)
+{
+	int n = 0;
+
+	for (int i = 0; pare_workspace_log(w, i); i++)
+		n++;
+	return n;
+}
+
+static void a_session_comes_back(void)
+{
+	struct pare_workspace_spec spec = { .model = tiny_path("m.onnx"),
+		.data = tiny_path("data"),
+		.limit = 100,
+		.session = tiny_path("s/back.session") };
+	struct pare_workspace *w = opened(spec), *second = NULL;
+	struct pare_value v, cell;
+	int logged;
+
+	if (!ok(w != NULL, "a session begins"))
+		return;
+	ok(pump_until(w, map_is_complete), "the map completes");
+	ok(say(w, "set * weights int3") && say(w, "prune 2 weights 70%") && say(w, "seed 5") &&
+			say(w, "note half way") && pump_until(w, plan_is_measured),
+		"edits");
+	ok(say(w, "set first weights float16") && say(w, "undo"), "a branch left by undo");
+	ok(!pare_workspace_keep(w, "cursor", "conv_3", &err), "a cursor");
+	ok(pare_workspace_saved(w, NULL) == PARE_SAVED, "all of it is saved");
+	ok(pare_workspace_open(&spec, &second, &err) == PARE_E_BUSY && strstr(err.text, "process"),
+		"a second one is told: %s", err.text);
+	v = pare_workspace_metrics(w)->accuracy;
+	cell = pare_study_cell(pare_workspace_study(w), 3, pare_n_options() - 1);
+	logged = n_work(w);
+	pare_workspace_close(w);
+
+	w = opened((struct pare_workspace_spec){
+		.session = tiny_path("s/back.session"), .resume = true, .idle = true });
+	if (!ok(w != NULL, "and is resumed"))
+		return;
+	ok(pare_workspace_n_plans(w) == 4 && pare_workspace_here(w) == 2 &&
+			!strcmp(pare_workspace_plan_node(w, 2)->command, "prune 2 weights 70%") &&
+			!strcmp(pare_workspace_plan_node(w, 2)->note, "half way"),
+		"the tree and the place in it");
+	ok(plan_is_measured(w) && pare_workspace_metrics(w)->accuracy.value == v.value &&
+			map_is_complete(w),
+		"all that was measured, without work");
+	ok(pare_study_cell(pare_workspace_study(w), 3, pare_n_options() - 1).value == cell.value,
+		"cell by cell");
+	ok(!strcmp(pare_workspace_kept(w, "cursor"), "conv_3") && n_work(w) >= logged,
+		"the cursor and the log");
+	ok(say(w, "redo") && pare_workspace_here(w) == 3, "redo goes on where undo left");
+	pare_workspace_close(w);
+
+	w = opened(spec);
+	ok(w && pare_workspace_n_plans(w) == 4 && pare_workspace_here(w) == 0 && map_is_complete(w),
+		"opened anew it starts from float, with the map");
+	pare_workspace_close(w);
+	spec.model = tiny_path("other.onnx");
+	tiny_model(spec.model, 2);
+	ok(!opened(spec) && err.code == PARE_E_MISMATCH, "another model's session: %s", err.text);
+	spec.model = tiny_path("moved.onnx");
+	spec.session = tiny_path("s/moved.session");
+	tiny_model(spec.model, 1);
+	pare_workspace_close(opened(spec));
+	tiny_model(spec.model, 3);
+	ok(!opened((struct pare_workspace_spec){
+		   .session = tiny_path("s/moved.session"), .resume = true }) &&
+			err.code == PARE_E_MISMATCH && strstr(err.text, "has changed"),
+		"a model that changed meanwhile: %s", err.text);
+	unlink(tiny_path("moved.onnx"));
+	ok(!opened((struct pare_workspace_spec){
+		   .session = tiny_path("s/moved.session"), .resume = true }) &&
+			err.code == PARE_E_IO,
+		"one that is gone: %s", err.text);
+}
+
+static void defaults_are_in_the_users_folder(void)
+{
+	struct pare_workspace *w;
+	char folder[300], here[400];
+
+	snprintf(folder, sizeof folder, "%s/state", tiny_folder);
+	setenv("XDG_STATE_HOME", folder, 1);
+	ok(!opened((struct pare_workspace_spec){ .resume = true }) && err.code == PARE_E_IO, "%s",
+		err.text);
+	w = opened((struct pare_workspace_spec){ .idle = true });
+	ok(w && strstr(pare_workspace_session_path(w), "/state/pare/m-"), "%s",
+		w ? pare_workspace_session_path(w) : "");
+	say(w, "set conv_1 weights int8");
+	snprintf(here, sizeof here, "%s", pare_workspace_session_path(w));
+	pare_workspace_close(w);
+	w = opened((struct pare_workspace_spec){ .resume = true, .idle = true });
+	ok(w && !strcmp(here, pare_workspace_session_path(w)) && pare_workspace_here(w) == 1,
+		"--resume alone finds the last one");
+	pare_workspace_close(w);
+}
+
+/* What a command was answered must be there after a kill. */
+static void a_kill_shows_the_last_edit(void)
+{
+	struct pare_rng r = pare_rng_seed(5, 0);
+	int rounds = 12, good = 0;
+
+	for (int i = 0; i < rounds; i++) {
+		struct pare_workspace_spec spec = { .data = tiny_path("data"), .limit = 60 };
+		struct pare_workspace *w;
+		int told[2], n, last = -1, wait_for = 1 + (int)pare_rng_below(&r, 12);
+		char name[64], line[64];
+		pid_t child;
+
+		snprintf(name, sizeof name, "s/kill%d.session", i);
+		spec.session = tiny_path(name);
+		if (pipe(told))
+			return;
+		if (!(child = fork())) {
+			if (!(w = opened(spec)))
+				_exit(1);
+			for (int k = 1;; k++) {
+				snprintf(line, sizeof line, "prune * weights %d.%d%%", k % 100,
+					k / 100 % 10);
+				if (!say(w, line) || write(told[1], &k, sizeof k) != sizeof k)
+					_exit(1);
+				pare_workspace_pump(w);
+				usleep(500);
+			}
+		}
+		close(told[1]);
+		while (last < wait_for && read(told[0], &n, sizeof n) == sizeof n)
+			last = n;
+		usleep((useconds_t)pare_rng_below(&r, 3000));
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		while (read(told[0], &n, sizeof n) == sizeof n)
+			last = n;
+		close(told[0]);
+		w = opened((struct pare_workspace_spec){
+			.session = tiny_path(name), .resume = true, .idle = true });
+		if (!w)
+			continue;
+		snprintf(line, sizeof line, "prune * weights %d.0%%", last);
+		n = pare_workspace_here(w);
+		good += last > 0 && n >= last && n <= last + 1 &&
+			pare_workspace_n_plans(w) > last &&
+			!strcmp(pare_workspace_plan_node(w, last)->command, line);
+		pare_workspace_close(w);
+	}
+	ok(good == rounds, "%d of %d killed sessions show the last edit", good, rounds);
+}
+
+static void a_full_disk_loses_nothing(void)
+{
+	struct pare_workspace_spec spec = { .session = tiny_path("s/full.session"), .idle = true };
+	struct pare_workspace *w = opened(spec);
+	struct rlimit was, tight;
+	const char *why = "";
+	char line[64];
+
+	getrlimit(RLIMIT_FSIZE, &was);
+	tight = was;
+	tight.rlim_cur = 150000;
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &tight);
+	for (int i = 1; i < 99 && pare_workspace_saved(w, &why) == PARE_SAVED; i++) {
+		snprintf(line, sizeof line, "prune * weights %d%%", i);
+		say(w, line);
+	}
+	ok(pare_workspace_saved(w, &why) == PARE_SAVED_NOT && *why, "not saved: %s", why);
+	ok(say(w, "set * weights int4"), "work goes on");
+	setrlimit(RLIMIT_FSIZE, &was);
+	ok(say(w, "set * weights int5") && pare_workspace_saved(w, &why) == PARE_SAVED,
+		"once there is room, all is saved");
+	pare_workspace_close(w);
+	spec.resume = true;
+	w = opened(spec);
+	ok(w && !strcmp(pare_workspace_plan_node(w, pare_workspace_here(w))->command,
+			"set * weights int5"),
+		"and comes back");
+	pare_workspace_close(w);
+	w = opened((struct pare_workspace_spec){ .session = "/proc/no/x.session", .idle = true });
+	ok(w && say(w, "set * weights int8"), "a folder that cannot be written: work goes on");
+	ok(pare_workspace_saved(w, &why) == PARE_SAVED_NOT && strstr(why, "/proc/no"),
+		"and it is told");
+	pare_workspace_close(w);
+}
+
+static int replay(const char *recipe, const char *output, struct pare_replay *out)
+{
+	struct pare_replay_spec spec = { .recipe = recipe, .output = output, .check = true };
+
+	err.text[0] = 0;
+	if (pare_replay_run(&spec, out, &err)) {
+		printf("# %s\n", err.text);
+		return 0;
+	}
+	for (int i = 0; i < out->n_notes; i++)
+		printf("# %s\n", out->note[i]);
+	return 1;
+}
+
+static int same_bytes(const char *a, const char *b)
+{
+	char *x = NULL, *y = NULL;
+	size_t n = 0, m = 0;
+	int same = !pare_text_read(a, 1 << 24, &x, &n, NULL) &&
+		   !pare_text_read(b, 1 << 24, &y, &m, NULL) && n == m && n > 0 && !memcmp(x, y, n);
+
+	free(x);
+	free(y);
+	return same;
+}
+
+static void swap_text(const char *path, const char *from, const char *to)
+{
+	char *text, *at, *rest;
+	size_t len;
+
+	if (pare_text_read(path, 1 << 20, &text, &len, NULL))
+		return;
+	if ((at = strstr(text, from))) {
+		rest = strdup(at + strlen(from));
+		*at = 0;
+		at = malloc(len + strlen(to) + 1);
+		if (rest && at) {
+			int n = sprintf(at, "%s%s%s", text, to, rest);
+
+			if (pare_text_write(path, at, (size_t)n, NULL))
+				printf("# not written\n");
+		}
+		free(at);
+		free(rest);
+	}
+	free(text);
+}
+
+static void a_recipe_replays_to_the_same_bytes(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){
+		.memory = true, .data = tiny_path("data"), .limit = 100 });
+	struct pare_replay r = { 0 };
+	char line[600], sha[PARE_SHA_HEX], value[40];
+	double measured;
+
+	ok(say(w, "set * weights int8 activations int8") && say(w, "prune op=Conv weights 30%") &&
+			say(w, "set last weights int4") && pump_until(w, plan_is_measured),
+		"a plan is measured");
+	measured = pare_workspace_metrics(w)->accuracy.value;
+	snprintf(line, sizeof line, "write %s", tiny_path("out.pare"));
+	ok(say(w, line) && strstr(reply.text, "promises"), "%s", reply.text);
+	snprintf(line, sizeof line, "export %s", tiny_path("a.onnx"));
+	ok(say(w, line) && strstr(reply.text, "sha256"), "%s", reply.text);
+	pare_workspace_close(w);
+
+	ok(replay(tiny_path("out.pare"), tiny_path("b.onnx"), &r) && r.ok, "its recipe checks");
+	ok(r.now.accuracy.value == measured && r.now.accuracy.kind == PARE_MEASURED,
+		"the same accuracy: %g", r.now.accuracy.value);
+	ok(r.sha_verdict == PARE_KEPT && r.verdict[PARE_PROMISE_BYTES] == PARE_KEPT &&
+			r.verdict[PARE_PROMISE_DROP] == PARE_KEPT &&
+			r.verdict[PARE_PROMISE_MACS] == PARE_NOT_PROMISED,
+		"all that was promised");
+	snprintf(sha, sizeof sha, "%s", r.sha256);
+	pare_replay_free(&r);
+	for (int threads = 1; threads <= 2; threads++) {
+		pare_set_threads(threads);
+		ok(replay(tiny_path("out.pare"), NULL, &r) && !strcmp(r.sha256, sha),
+			"the same bytes on %d threads", threads);
+		pare_replay_free(&r);
+	}
+	pare_set_threads(0);
+	ok(same_bytes(tiny_path("a.onnx"), tiny_path("b.onnx")), "export and apply write the same");
+	ok(pare_replay_run(&(struct pare_replay_spec){ .recipe = tiny_path("out.pare"),
+				   .output = tiny_path("m.onnx") },
+		   &r, &err) == PARE_E_ARG,
+		"the model is not written over: %s", err.text);
+	snprintf(value, sizeof value, "accuracy %.2f%%", measured);
+	swap_text(tiny_path("out.pare"), value, "accuracy 99.99%");
+	ok(replay(tiny_path("out.pare"), NULL, &r) && !r.ok &&
+			r.verdict[PARE_PROMISE_ACCURACY] == PARE_BROKEN &&
+			r.sha_verdict == PARE_KEPT && r.n_notes == 1,
+		"a promise that is broken is named");
+	pare_replay_free(&r);
+	swap_text(tiny_path("out.pare"), "accuracy 99.99%", value);
+	swap_text(tiny_path("out.pare"), "int4", "int5");
+	ok(replay(tiny_path("out.pare"), NULL, &r) && !r.ok && r.sha_verdict == PARE_BROKEN,
+		"another plan has other bytes");
+	pare_replay_free(&r);
+	swap_text(tiny_path("out.pare"), pare_cpu_kind(), "z80");
+	swap_text(tiny_path("out.pare"), "int5", "int6");
+	ok(replay(tiny_path("out.pare"), NULL, &r) && r.sha_verdict == PARE_NOT_COMPARED,
+		"made on another kind of CPU, bytes are not compared");
+	pare_replay_free(&r);
+}
+
+static void a_recipe_is_estimated_by_a_map(void)
+{
+	struct pare_workspace_spec spec = {
+		.data = tiny_path("data"), .limit = 100, .session = tiny_path("s/map.session")
+	};
+	struct pare_workspace *w = opened(spec);
+	struct pare_replay_spec ask = { .recipe = tiny_path("e.pare"), .estimate_only = true };
+	struct pare_replay r = { 0 };
+	char line[600];
+
+	snprintf(line, sizeof line, "write %s", tiny_path("e.pare"));
+	ok(pump_until(w, map_is_complete) && say(w, "map pause") &&
+			say(w, "set conv_5 weights int3") && say(w, line),
+		"a map, and a plan that is not measured");
+	pare_workspace_close(w);
+	ask.session = spec.session;
+	ok_status(pare_replay_run(&ask, &r, &err), err, "it is estimated");
+	ok(r.now.accuracy.kind == PARE_ESTIMATED && r.was.accuracy.kind == PARE_MEASURED &&
+			r.estimated.accuracy.value == r.now.accuracy.value && !*r.sha256,
+		"by the map of the session: %g %%", r.now.accuracy.value);
+	pare_replay_free(&r);
+	ask.session = NULL;
+	ok_status(pare_replay_run(&ask, &r, &err), err, "without a session");
+	ok(r.now.accuracy.kind == PARE_UNKNOWN && r.now.cost.bytes > 0, "only the cost is known");
+	pare_replay_free(&r);
+}
+
+static void devices_tell_of_the_plan(void)
+{
+	const char *names[] = { "host", NULL };
+	struct pare_workspace *w = opened((struct pare_workspace_spec){
+		.memory = true, .data = tiny_path("data"), .limit = 50, .devices = names });
+	const struct pare_device_row *row;
+
+	if (!ok(w != NULL && pare_workspace_n_devices(w) == 1, "this machine is a device"))
+		return;
+	ok(say(w, "set * weights int8 activations int8") && pump_until(w, map_is_complete), "edit");
+	for (int i = 0; i < 200; i++) {
+		row = pare_workspace_device(w, 0);
+		if (row->now.latency_ms.kind == PARE_MEASURED)
+			break;
+		usleep(50000);
+		pare_workspace_pump(w);
+	}
+	row = pare_workspace_device(w, 0);
+	ok(row->was.latency_ms.kind == PARE_MEASURED && row->now.latency_ms.kind == PARE_MEASURED,
+		"float and plan are run on it: %g and %g ms", row->was.latency_ms.value,
+		row->now.latency_ms.value);
+	ok(say(w, "set first weights int4") && !isnan(row->was.latency_ms.value) &&
+			pare_workspace_device(w, 0)->now.latency_ms.kind == PARE_UNKNOWN,
+		"another plan is not known yet");
+	pare_workspace_close(w);
+}
+
+static void words_are_completed(void)
+{
+	struct pare_workspace *w =
+		opened((struct pare_workspace_spec){ .memory = true, .idle = true });
+	size_t start;
+	const char *s = pare_workspace_complete(w, "set conv_3", 10, 0, &start);
+	struct pare_command_info row;
+	int n = 0;
+
+	ok(s && !strcmp(s, "conv_3") && start == 4 &&
+			!pare_workspace_complete(w, "set conv_3", 10, 1, &start),
+		"layers of this model");
+	s = pare_workspace_complete(w, "device ho", 9, 0, &start);
+	ok(s && !strcmp(s, "host"), "devices of this machine");
+	while (pare_command_row(n, &row))
+		n += row.name && row.help ? 1 : 1000;
+	ok(n > 10 && n < 1000, "%d commands have help", n);
+	pare_workspace_close(w);
+}
+
+int main(void)
+{
+	if (!tiny_home() || !tiny_model(tiny_path("m.onnx"), 1) ||
+		!tiny_data(tiny_path("data"), 200, 1, 1))
+		return 1;
+	edits_make_a_tree();
+	without_data_activations_cannot_go();
+	the_map_fills_in_behind();
+	pausing_stops_and_measuring_goes_on();
+	a_session_comes_back();
+	defaults_are_in_the_users_folder();
+	a_kill_shows_the_last_edit();
+	a_full_disk_loses_nothing();
+	a_recipe_replays_to_the_same_bytes();
+	a_recipe_is_estimated_by_a_map();
+	devices_tell_of_the_plan();
+	words_are_completed();
+	return tap_done();
+}
