@@ -172,7 +172,7 @@ static void pass(struct grouping *g, const struct pare_node *n)
 
 		if (n->out[i] < 0)
 			continue;
-		if (!in || !out || !c->n || in->n != out->n || in->d[c->axis] != out->d[c->axis])
+		if (!in || !out || !c->n || c->axis >= out->n || in->d[c->axis] != out->d[c->axis])
 			block(g, n, "goes into");
 		else
 			set_channels(g, n->out[i], c->axis, c->seg, c->n, 1);

@@ -159,13 +159,24 @@ read_place(const Onnx__TensorProto *t, struct place *p, struct pare_err *err)
 	return PARE_OK;
 }
 
+/* No absolute path, no "..". */
+static bool stays_inside(const char *location)
+{
+	for (const char *s = location; s; s = strchr(s, '/')) {
+		s += *s == '/' && s != location;
+		if (*s == '/' || (!strncmp(s, "..", 2) && (s[2] == '/' || !s[2])))
+			return false;
+	}
+	return true;
+}
+
 /* "folder/location", made sure to lie in the folder, whatever links say; malloc'ed. */
 static char *path_beside(const char *model, const char *location, struct pare_err *err)
 {
 	const char *slash = strrchr(model, '/');
 	char *folder = NULL, *joined = NULL, *real = NULL, *real_folder = NULL;
 	size_t n = slash ? (size_t)(slash - model) + 1 : 0;
-	bool inside = location[0] != '/';
+	bool inside = stays_inside(location);
 
 	folder = n ? strndup(model, n) : strdup("./");
 	joined = folder ? malloc(strlen(folder) + strlen(location) + 1) : NULL;
@@ -175,9 +186,9 @@ static char *path_beside(const char *model, const char *location, struct pare_er
 	}
 	sprintf(joined, "%s%s", folder, location);
 	if (inside) {
-		real = realpath(joined, NULL);
 		real_folder = realpath(folder, NULL);
-		if (!real || !real_folder) {
+		real = real_folder ? realpath(joined, NULL) : NULL;
+		if (!real) {
 			pare_fail(err, PARE_E_IO, "its data file %s: %s", joined, strerror(errno));
 			goto out;
 		}
