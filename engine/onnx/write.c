@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPSET_QDQ = 13, OPSET_INT4 = 21, PER_LAYER = 9 };
+enum { OPSET_LOWEST = 7, OPSET_QDQ = 13, OPSET_INT4 = 21, PER_LAYER = 9 };
 
 struct writer {
 	const struct pare_model *m;
@@ -424,7 +424,7 @@ build(struct writer *w, const struct pare_write_spec *spec, Onnx__ModelProto *p)
 	enum pare_status st;
 
 	w->spec = spec ? spec : &plain;
-	w->opset = w->m->info.opset;
+	w->opset = w->m->info.opset < OPSET_LOWEST ? OPSET_LOWEST : w->m->info.opset;
 	*p = (Onnx__ModelProto)ONNX__MODEL_PROTO__INIT;
 	if (!(w->a = pare_arena_new()))
 		return no_memory(w);

@@ -62,7 +62,7 @@ static enum pare_status shape_quantize(const struct pare_shape_call *c, struct p
 
 static enum pare_status shape_dequantize(const struct pare_shape_call *c, struct pare_err *err)
 {
-	enum pare_status st = op_types(c, 0, QUANTIZED, err);
+	enum pare_status st = op_types(c, 0, QUANTIZED | OP_T(PARE_I4) | OP_T(PARE_U4), err);
 
 	if (!st && op_has(c, 2) && c->in[2]->dtype != c->in[0]->dtype)
 		st = pare_fail(err, PARE_E_FORMAT, "the zero point is not of the input's type");
@@ -86,6 +86,10 @@ static float number(const struct pare_tensor *t, size_t i)
 		return t->i16[i];
 	case PARE_U16:
 		return t->u16[i];
+	case PARE_U4:
+		return (float)(t->u8[i / 2] >> i % 2 * 4 & 15);
+	case PARE_I4: /* the sign bit weighs -8 */
+		return (float)((t->u8[i / 2] >> i % 2 * 4 & 15) ^ 8) - 8;
 	default:
 		return (float)t->i32[i];
 	}
