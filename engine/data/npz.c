@@ -25,6 +25,8 @@ static enum pare_status read_entry(const char *path, zip_t *z, zip_uint64_t inde
 	struct pare_blob *b;
 	char name[512];
 	zip_uint64_t at = 0;
+	char beyond;
+	bool bad;
 
 	if (zip_stat_index(z, index, 0, &sb))
 		return pare_fail(err, PARE_E_FORMAT, "%s: %s", path, zip_strerror(z));
@@ -44,8 +46,9 @@ static enum pare_status read_entry(const char *path, zip_t *z, zip_uint64_t inde
 			break;
 		at += (zip_uint64_t)n;
 	}
-	/* a damaged entry gives all its bytes and fails with the checksum */
-	if (zip_fclose(f) || at < sb.size) {
+	/* the checksum is looked at by the read that finds the end */
+	bad = at < sb.size || zip_fread(f, &beyond, 1) != 0;
+	if (zip_fclose(f) || bad) {
 		pare_blob_free(b);
 		return pare_fail(err, PARE_E_FORMAT,
 			"%s is damaged; copy the archive again or write it with np.savez", name);
