@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPSET_MIN = 7, OPSET_MAX = 23, IR_MIN = 3, IR_MAX = 14 };
+enum { OPSET_MIN = 1, OPSET_MAX = 23, IR_MIN = 3, IR_MAX = 14 };
 
 struct reader {
 	struct pare_source source;

@@ -1,5 +1,6 @@
 /* Operators of several inputs with numpy broadcasting.  The lane is one more trailing axis, of size
  * 1 for constants beside activations of a batched run. */
+#include "../graph/model.h"
 #include "kit.h"
 #include <math.h>
 #include <string.h>
@@ -370,11 +371,27 @@ static enum pare_status shape_logic(const struct pare_shape_call *c, struct pare
 	return of_types(c, OP_T(PARE_BOOL), err);
 }
 
+struct prelu {
+	int64_t by_channel; /* before opset 7 a slope was one number a channel */
+};
+
+static enum pare_status upgrade_prelu(struct pare_node *n, int opset, struct pare_err *err)
+{
+	(void)err;
+	((struct prelu *)n->attr)->by_channel = opset < 7;
+	return PARE_OK;
+}
+
 /* The slope spreads over the input, never the other way. */
 static enum pare_status shape_prelu(const struct pare_shape_call *c, struct pare_err *err)
 {
-	enum pare_status st = shape_arith(c, err);
+	const struct prelu *a = c->attr;
+	enum pare_status st;
 
+	if (a->by_channel && pare_shape_elems(&c->in[1]->shape) != 1)
+		return pare_fail(
+			err, PARE_E_UNSUPPORTED, "a slope a channel in the form of before opset 7");
+	st = shape_arith(c, err);
 	if (!st && !pare_shape_equal(&c->out[0].shape, &c->in[0]->shape))
 		return pare_fail(err, PARE_E_FORMAT, "the slope does not broadcast to the input");
 	return st;
@@ -427,8 +444,9 @@ const struct pare_op pare_ops_elementwise[] = {
 	     "f32[1,3,2,5] f32[1,3,2,5] f32=0"),
 	TIED("Max", 8, 1, -1, shape_arith, larger_forward,
 	     "i64[1,4] i64[1,4]"),
-	TIED("PRelu", 9, 2, 2, shape_prelu, prelu_forward,
-	     "f32[1,3,2,5] f32[3,1,1]!"),
+	{ .name = "PRelu", .since = 9, .min_in = 2, .max_in = 2, .attr_size = sizeof(struct prelu),
+	  .upgrade = upgrade_prelu, .shape = shape_prelu, .forward = prelu_forward, .mixed = true,
+	  .flow = PARE_FLOW_TIE, .sample = "f32[1,3,2,5] f32[3,1,1]!" },
 	TIED("Equal", 11, 2, 2, shape_test, equal_forward,
 	     "i64+[1,7] i64+[1,7]"),
 	TIED("Greater", 9, 2, 2, shape_test, greater_forward,

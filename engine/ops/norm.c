@@ -20,7 +20,7 @@ struct norm {
 enum { NO_AXIS = -1000 }; /* its default depends on the opset */
 
 static const struct pare_attr batch_attrs[] = { NUMBER("epsilon", epsilon, 1e-5),
-	NUMBER("momentum", momentum, 0.9), COUNT("spatial", spatial, 1),
+	NUMBER("momentum", momentum, 0.9), COUNT("spatial", spatial, 1), COUNT("is_test", size, 1),
 	COUNT("training_mode", training, 0), { 0 } };
 static const struct pare_attr instance_attrs[] = { NUMBER("epsilon", epsilon, 1e-5), { 0 } };
 static const struct pare_attr layer_attrs[] = { NUMBER("epsilon", epsilon, 1e-5),

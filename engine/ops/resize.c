@@ -271,7 +271,7 @@ static void resize_forward(const struct pare_call *c)
 
 /* clang-format off */
 const struct pare_op pare_ops_resize[] = {
-	{ .name = "Resize", .since = 13, .min_in = 2, .max_in = 4, .attrs = resize_attrs,
+	{ .name = "Resize", .since = 13, .min_in = 1, .max_in = 4, .attrs = resize_attrs,
 	  .attr_size = sizeof(struct resize), .refuse = refuse_resize, .shape = shape_resize,
 	  .forward = resize_forward, .scratch = scratch_resize, .plain = 0xe,
 	  .flow = PARE_FLOW_BLOCK, .flow_at = op_flow_spatial,

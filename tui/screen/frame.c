@@ -16,7 +16,10 @@ void frame_cell(const struct tui_state *s, struct grid *g, int y, int x, int row
 	if (off)
 		heat = 0; /* what is left alone costs nothing */
 	if (sc->row[row].at[sc->column[col].dial] == col)
-		grid_set(g, y, x, 0x25aa, off || heat < 0 ? ST_AT : ST_HEAT0 + (unsigned)heat);
+		grid_set(g, y, x, 0x25aa,
+			off        ? ST_DIM
+			: heat < 0 ? ST_AT
+				   : ST_HEAT0 + (unsigned)heat);
 	else if (heat >= 0)
 		grid_set(g, y, x, heat_glyph[heat], ST_HEAT0 + (unsigned)heat);
 }

@@ -12,6 +12,7 @@
 
 static struct {
 	line_complete_fn *complete;
+	void (*idle)(void *user);
 	void *user;
 	char history[PATH_MAX];
 	FILE *nowhere;
@@ -153,12 +154,29 @@ char *line_read(const char *prompt)
 	return text;
 }
 
+static int wait_a_little(void)
+{
+	line.idle(line.user);
+	return 0;
+}
+
+void line_idle(void (*idle)(void *user))
+{
+	line.idle = idle;
+	rl_event_hook = idle ? wait_a_little : NULL;
+}
+
 /* ---- on curses' screen ----------------------------------------------------------------------- */
 
 static int next_byte(FILE *f)
 {
 	(void)f;
 	return line.at < line.n_in ? line.in[line.at++] : EOF;
+}
+
+static int more_bytes(void)
+{
+	return line.at < line.n_in;
 }
 
 static void nothing(void)
@@ -183,6 +201,7 @@ void line_begin(char kind, const char *text)
 	rl_catch_sigwinch = 0;
 	rl_change_environment = 0;
 	rl_getc_function = next_byte;
+	rl_input_available_hook = more_bytes;
 	rl_redisplay_function = nothing;
 	rl_prep_term_function = NULL;
 	rl_deprep_term_function = NULL;

@@ -15,6 +15,8 @@ void line_close(void); /* writes the history */
 
 /* readline on a screen of its own, as `pare shell` does; malloc'ed, NULL at the end of input. */
 char *line_read(const char *prompt);
+/* Called a few times a second while line_read waits. */
+void line_idle(void (*idle)(void *user));
 
 /* On curses' screen.  kind ':' has history and completion, '/' has neither. */
 void line_begin(char kind, const char *text);

@@ -56,11 +56,8 @@ static void amounts(const struct scene *sc, struct grid *g, struct figures_at *a
 
 	grid_put(g, a->y, a->label, 9, ST_HEAD, "size");
 	grid_put(g, a->y, a->was, 9, ST_TEXT, "%s", figure_bytes(was->bytes, v));
-	n = grid_put(g, a->y, a->now, a->w, ST_MEASURED, "%s (%.0f %%)",
-		figure_bytes(now->bytes, v), 100 * sc->now.ratio);
-	if (!file)
-		grid_put(g, a->y, a->now + n, a->w - n, ST_DIM, " file %s",
-			figure_bytes(now->file_bytes, v));
+	grid_put(g, a->y, a->now, a->w, ST_MEASURED, "%s (%.0f %%)", figure_bytes(now->bytes, v),
+		100 * sc->now.ratio);
 	a->y++;
 	if (file) {
 		grid_put(g, a->y, a->label, 9, ST_HEAD, "file");
@@ -71,7 +68,12 @@ static void amounts(const struct scene *sc, struct grid *g, struct figures_at *a
 	}
 	grid_put(g, a->y, a->label, 9, ST_HEAD, "MACs");
 	grid_put(g, a->y, a->was, 9, ST_TEXT, "%s", figure_count(was->macs, v));
-	grid_put(g, a->y, a->now, a->w, ST_MEASURED, "%s", figure_count(now->macs, v));
+	n = grid_put(g, a->y, a->now, a->w, ST_MEASURED, "%s", figure_count(now->macs, v));
+	if (!file) { /* where there is no line for it */
+		n += grid_put(g, a->y, a->now + n, a->w - n, ST_HEAD, "  file ");
+		grid_put(g, a->y, a->now + n, a->w - n, ST_MEASURED, "%s",
+			figure_bytes(now->file_bytes, v));
+	}
 }
 
 /* ---- devices --------------------------------------------------------------------------------- */
@@ -83,11 +85,11 @@ struct devices_at {
 static struct devices_at devices_columns(struct rect r)
 {
 	struct devices_at a = { .name = r.x, .end = r.x + r.w };
-	int left = r.w - 13 - 17 - 5, x;
+	int left, x;
 
-	a.ms = r.x + (r.w >= 42 ? 17 : 12);
-	left = r.x + r.w - a.ms - 17 - 5;
-	x = a.ms + 17;
+	a.ms = r.x + (r.w >= 60 ? 21 : r.w >= 42 ? 17 : 15);
+	left = r.x + r.w - a.ms - 16 - 5;
+	x = a.ms + 16;
 	if (left >= 8) {
 		a.margin = x;
 		x += 8;
@@ -114,7 +116,7 @@ static void device(const struct scene_device *d, struct grid *g, int y, const st
 	double most = fmax(d->now_ms.hi - d->now_ms.value, d->now_ms.value - d->now_ms.lo);
 
 	grid_put(g, y, a->name, a->ms - a->name - 1, ST_HEAD, "%s", d->name);
-	grid_put(g, y, a->ms, 17, kind_style(d->now_ms.kind), "%s%s",
+	grid_put(g, y, a->ms, 16, kind_style(d->now_ms.kind), "%s%s",
 		d->now_ms.kind == PARE_ESTIMATED ? "≈" : "",
 		figure_times(d->was_ms.value, d->now_ms.value, v));
 	if (a->margin && d->now_ms.kind != PARE_UNKNOWN && !isnan(most) && d->now_ms.value > 0)
@@ -157,7 +159,7 @@ void panel_render(const struct tui_state *s, struct grid *g, struct rect r)
 {
 	const struct scene *sc = s->scene;
 	bool wide = r.w >= 110;
-	int left = wide ? 54 : r.w >= 76 ? 44 : r.w;
+	int left = wide ? 52 : r.w >= 76 ? 44 : r.w;
 	struct figures_at a = { .y = r.y,
 		.label = 1,
 		.was = 10,

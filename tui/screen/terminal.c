@@ -20,7 +20,7 @@ static struct {
 	SCREEN *screen;
 	bool open, utf8, light, mouse;
 	enum depth depth;
-	struct grid *shown; /* what the terminal shows */
+	struct grid *shown; /* what the terminal shows, as drawn */
 	attr_t attr[2][ST_N];
 	short pair[2][ST_N];
 	struct termios was;
@@ -92,11 +92,13 @@ static enum depth find_depth(void)
 {
 	const char *want = getenv("PARE_COLORS"), *none = getenv("NO_COLOR");
 
-	if ((none && *none) || (want && !strcmp(want, "mono")) || !has_colors() || COLORS < 8)
+	int colours = tigetnum("colors");
+
+	if ((none && *none) || (want && !strcmp(want, "mono")) || !has_colors() || colours < 8)
 		return MONO;
-	if ((want && !strcmp(want, "16")) || COLORS < 256)
+	if ((want && !strcmp(want, "16")) || colours < 256)
 		return SIXTEEN;
-	if (COLORS >= 1 << 24 && !(want && !strcmp(want, "256")))
+	if (colours >= 1 << 24 && !(want && !strcmp(want, "256")))
 		return TRUE_COLOUR;
 	return PALETTE;
 }
@@ -138,7 +140,7 @@ static void prepare_looks(void)
 	for (int st = 0; st < ST_N; st++)
 		for (int on = 0; on < 2; on++) {
 			const struct look *l = look_of((enum style)st, t.light);
-			int fg = l->ansi < 0 && t.depth == SIXTEEN ? -1 : colour(l->rgb, l->ansi);
+			int fg = l->ansi < 0 ? -1 : colour(l->rgb, l->ansi);
 			int bg = -1, pair = 1 + st * 2 + on;
 
 			t.attr[on][st] = attributes(t.depth == MONO ? l->mono : l->attr);
@@ -155,6 +157,8 @@ static void prepare_looks(void)
 			/* bold already makes the bright eight of a terminal with eight */
 			if (t.depth == SIXTEEN && COLORS < 16 && l->ansi >= 8)
 				t.attr[on][st] |= A_BOLD;
+			if (fg < 0 && bg < 0)
+				continue; /* the terminal's own: blanks like that can be cleared */
 			if (pair < COLOR_PAIRS && init_extended_pair(pair, fg, bg) == OK)
 				t.pair[on][st] = (short)pair;
 		}
@@ -212,6 +216,25 @@ static SCREEN *open_screen(void)
 	return s;
 }
 
+/* Some terminals send arrows in one form, some in the other, whatever they were asked for. */
+static void other_arrows(void)
+{
+	static const struct {
+		const char *bytes;
+		int key;
+	} form[] = { { "\033[A", KEY_UP }, { "\033[B", KEY_DOWN }, { "\033[C", KEY_RIGHT },
+		{ "\033[D", KEY_LEFT }, { "\033[H", KEY_HOME }, { "\033[F", KEY_END },
+		{ "\033OA", KEY_UP }, { "\033OB", KEY_DOWN }, { "\033OC", KEY_RIGHT },
+		{ "\033OD", KEY_LEFT }, { "\033OH", KEY_HOME }, { "\033OF", KEY_END },
+		{ "\033[1~", KEY_HOME }, { "\033[4~", KEY_END }, { "\033[5~", KEY_PPAGE },
+		{ "\033[6~", KEY_NPAGE }, { "\033[3~", KEY_DC }, { "\033[Z", KEY_BTAB },
+		{ NULL, 0 } };
+
+	for (int i = 0; form[i].bytes; i++)
+		if (!key_defined(form[i].bytes))
+			define_key(form[i].bytes, form[i].key);
+}
+
 enum pare_status terminal_open(struct pare_err *err)
 {
 	const char *term = getenv("TERM");
@@ -241,6 +264,8 @@ enum pare_status terminal_open(struct pare_err *err)
 	keypad(stdscr, TRUE);
 	nodelay(stdscr, TRUE);
 	set_escdelay(25);
+	idlok(stdscr, TRUE);
+	other_arrows();
 	curs_set(0);
 	prepare_looks();
 	t.open = true;
@@ -321,6 +346,29 @@ void terminal_suspend(void)
 
 /* ---- drawing --------------------------------------------------------------------------------- */
 
+static bool bare(const struct cell *c)
+{
+	return !(c->style & ST_ON) && !(t.attr[0][c->style] & (A_REVERSE | A_UNDERLINE));
+}
+
+/* The attributes of a blank do not show: between two glyphs it takes those of the left one, which
+ * spares a slow line two changes of colour for every cell of the map.  Long runs stay plain, so
+ * that they can be cleared at once. */
+static uint8_t drawn_style(const struct cell *c, int x, int w)
+{
+	int left = 1, right = 1;
+
+	if (c->ch != ' ' || !bare(c))
+		return c->style;
+	while (left <= 2 && left <= x && c[-left].ch == ' ' && bare(&c[-left]))
+		left++;
+	while (right <= 2 && x + right < w && c[right].ch == ' ')
+		right++;
+	if (left > 2 || left > x || right > 2 || x + right >= w || !bare(&c[-left]))
+		return ST_TEXT;
+	return c[-left].style;
+}
+
 static void draw_cell(int y, int x, const struct cell *c)
 {
 	int on = (c->style & ST_ON) != 0, st = c->style & ~ST_ON;
@@ -345,12 +393,12 @@ void terminal_draw(const struct grid *g, bool anew)
 	if (anew)
 		clear();
 	for (int i = 0; i < g->h * g->w; i++) {
-		const struct cell *c = &g->cell[i];
-		struct cell *was = &t.shown->cell[i];
+		struct cell c = g->cell[i], *was = &t.shown->cell[i];
 
-		if (c->ch && (anew || c->ch != was->ch || c->style != was->style))
-			draw_cell(i / g->w, i % g->w, c);
-		*was = *c;
+		c.style = drawn_style(&g->cell[i], i % g->w, g->w);
+		if (c.ch && (anew || c.ch != was->ch || c.style != was->style))
+			draw_cell(i / g->w, i % g->w, &c);
+		*was = c;
 	}
 	if (g->cur_y >= 0)
 		move(g->cur_y, g->cur_x);

@@ -3,7 +3,7 @@
 #include "view_map.h"
 #include "figures.h"
 #include "state.h"
-#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -221,20 +221,20 @@ static void name(struct grid *g, int y, int x, int w, unsigned style, const char
 static void
 row_fields(struct grid *g, const struct layout *l, int y, const struct scene_row *r, bool on)
 {
+	unsigned dim = on ? ST_TEXT : ST_DIM;
 	char buf[FIGURE_LEN];
 
-	name(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, on || r->changed ? ST_TEXT : ST_DIM,
-		r->name);
+	name(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, r->changed ? ST_TEXT : dim, r->name);
 	if (l->field_w[F_OP])
-		grid_put(g, y, l->field_x[F_OP] + 1, l->field_w[F_OP] - 2, ST_DIM, "%s", r->op);
+		grid_put(g, y, l->field_x[F_OP] + 1, l->field_w[F_OP] - 2, dim, "%s", r->op);
 	if (l->field_w[F_OUTPUT])
-		grid_put(g, y, l->field_x[F_OUTPUT] + 1, l->field_w[F_OUTPUT] - 2, ST_DIM, "%s",
+		grid_put(g, y, l->field_x[F_OUTPUT] + 1, l->field_w[F_OUTPUT] - 2, dim, "%s",
 			r->output);
 	if (l->field_w[F_PARAMS])
-		grid_put_right(g, y, l->field_x[F_PARAMS], l->field_w[F_PARAMS], ST_DIM, "%s",
+		grid_put_right(g, y, l->field_x[F_PARAMS], l->field_w[F_PARAMS], dim, "%s",
 			figure_count(r->params, buf));
 	if (l->field_w[F_MACS])
-		grid_put_right(g, y, l->field_x[F_MACS], l->field_w[F_MACS], ST_DIM, "%s",
+		grid_put_right(g, y, l->field_x[F_MACS], l->field_w[F_MACS], dim, "%s",
 			figure_count(r->macs, buf));
 }
 
@@ -266,55 +266,71 @@ static void draw_row(const struct tui_state *s, struct grid *g, const struct lay
 		frame_cell(s, g, y, l->column_x[c], row, c);
 	row_drop(g, y, l->drop_x, r);
 	if (on) {
-		grid_light(g, (struct rect){ y, 0, 1, s->w });
-		grid_set(g, y, l->column_x[r->at[s->dial]] - 1, '[', ST_FOCUS | ST_ON);
-		grid_set(g, y, l->column_x[r->at[s->dial]] + 1, ']', ST_FOCUS | ST_ON);
+		/* the left part alone is lit: over a slow line a step costs a few hundred bytes */
+		grid_light(g, (struct rect){ y, 0, 1, l->bar_x[0] });
+		grid_set(g, y, l->column_x[r->at[s->dial]] - 1, '[', ST_FOCUS);
+		grid_set(g, y, l->column_x[r->at[s->dial]] + 1, ']', ST_FOCUS);
 	}
 }
 
 /* ---- what the cell under the cursor means ------------------------------------------------------
  */
 
-static void explain(const struct tui_state *s, char *out, size_t len)
+struct sentence {
+	char text[512];
+	int w, room; /* columns */
+};
+
+/* A part that has no room is left out whole. */
+__attribute__((format(printf, 2, 3))) static void say(struct sentence *s, const char *fmt, ...)
+{
+	char part[256];
+	size_t n = strlen(s->text);
+	va_list ap;
+	int w;
+
+	va_start(ap, fmt);
+	vsnprintf(part, sizeof part, fmt, ap);
+	va_end(ap);
+	w = text_width(part);
+	if (s->w + w > s->room || n + strlen(part) >= sizeof s->text)
+		return;
+	strcpy(s->text + n, part);
+	s->w += w;
+}
+
+static void explain(const struct tui_state *s, struct sentence *out)
 {
 	static const char *const dial[] = { "weights", "activations", "pruned" };
 	const struct scene *sc = s->scene;
 	int row = tui_row(s), from, to, at;
 	const struct scene_row *r;
 	const struct pare_value *v;
-	char a[FIGURE_LEN], b[FIGURE_LEN], c[FIGURE_LEN];
-	size_t n;
+	char a[FIGURE_LEN], b[FIGURE_LEN];
 
-	*out = 0;
 	if (row < 0) {
-		snprintf(out, len, "no layer passes the filter; Esc clears it");
+		say(out, *s->filter ? "no layer passes the filter; Esc clears it"
+				    : "this network has no layers with weights");
 		return;
 	}
 	r = &sc->row[row];
 	at = r->at[s->dial];
 	tui_dial_span(sc, s->dial, &from, &to);
 	v = tui_cell(s, row, at);
-	n = (size_t)snprintf(out, len, "%s %s %s: ", r->name, dial[s->dial], sc->column[at].name);
-	if (n >= len)
-		return;
+	say(out, "%.*s %s %s", out->room / 3, r->name, dial[s->dial], sc->column[at].name);
 	if (at == from)
-		n += (size_t)snprintf(out + n, len - n, "as it is");
+		say(out, ": as it is");
 	else if (v->kind == PARE_UNKNOWN)
-		n += (size_t)snprintf(out + n, len - n, "cost %s",
-			sc->data ? "not known yet" : "unknown without data");
-	else
-		n += (size_t)snprintf(out + n, len - n, "costs %s %s %s on %s", figure_drop(v, a),
-			figure_margin(v, b), figure_kind(v->kind, true),
-			figure_count(v->samples, c));
-	if (n < len && r->changed && r->bytes[0] >= 0 && r->bytes[1] >= 0)
-		n += (size_t)snprintf(
-			out + n, len - n, " · %s", figure_sizes(r->bytes[0], r->bytes[1], a));
-	if (n < len && at > from + 1)
-		n += (size_t)snprintf(out + n, len - n, " · ← %s %s", sc->column[at - 1].name,
-			figure_drop(v - 1, a));
-	if (n < len && at + 1 < to)
-		snprintf(out + n, len - n, " · %s %s →", sc->column[at + 1].name,
-			figure_drop(v + 1, a));
+		say(out, ": cost %s", sc->data ? "not known yet" : "unknown without data");
+	else {
+		say(out, ": costs %s %s %s", figure_drop(v, a), figure_margin(v, b),
+			figure_kind(v->kind, true));
+		say(out, " on %s", figure_count(v->samples, a));
+	}
+	if (r->changed && r->bytes[1] >= 0)
+		say(out, " · %s", figure_sizes(r->bytes[0], r->bytes[1], a));
+	if (at + 1 < to)
+		say(out, " · next %s %s", sc->column[at + 1].name, figure_drop(v + 1, a));
 }
 
 static void note(const struct tui_state *s, struct grid *g, int y)
@@ -332,7 +348,7 @@ static void note(const struct tui_state *s, struct grid *g, int y)
 void view_map_render(const struct tui_state *s, struct grid *g)
 {
 	struct layout l = lay_out(s);
-	char text[512];
+	struct sentence text = { .room = s->w - 8 };
 
 	heads(s, g, &l);
 	for (int d = 0; d <= PARE_N_DIALS; d++)
@@ -342,8 +358,7 @@ void view_map_render(const struct tui_state *s, struct grid *g)
 	if (s->scene->n_unsupported)
 		note(s, g, l.note_y);
 	grid_fill(g, (struct rect){ l.rule_y, 0, 1, s->w }, 0x2500, ST_RULE);
-	explain(s, text, sizeof text);
-	if (*text)
-		grid_put(g, l.rule_y, 2, s->w - 4, ST_TEXT, " %s ", text);
+	explain(s, &text);
+	grid_put(g, l.rule_y, 2, s->w - 4, ST_TEXT, " %s ", text.text);
 	panel_render(s, g, (struct rect){ l.panel_y, 0, l.panel_h, s->w });
 }
