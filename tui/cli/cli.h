@@ -42,6 +42,7 @@ int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool cli_number(const char *text, const char *option, int64_t min, int64_t max, int64_t *out);
 /* One JSON object on stdout; takes `o` over; returns `code`. */
 int cli_json(json_t *o, int code);
+json_t *cli_real_json(double v);                    /* null when it is not known */
 json_t *cli_value_json(const struct pare_value *v); /* [lo, hi] or null */
 
 const char *cli_measure_name(enum pare_measure m); /* "top1" or "fidelity" */

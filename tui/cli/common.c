@@ -62,6 +62,11 @@ int cli_json(json_t *o, int code)
 	return code;
 }
 
+json_t *cli_real_json(double v)
+{
+	return isnan(v) || isinf(v) ? json_null() : json_real(v);
+}
+
 json_t *cli_value_json(const struct pare_value *v)
 {
 	if (v->kind == PARE_UNKNOWN || isnan(v->lo) || isnan(v->hi))

@@ -1,5 +1,6 @@
 #include "../../plugins/devices.h"
 #include "cli.h"
+#include "figures_json.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,26 +8,22 @@
 
 static const char *plan_text;
 
-static json_t *real_json(double v)
-{
-	return isnan(v) ? json_null() : json_real(v);
-}
-
 static json_t *info_json(const struct pare_device_info *d)
 {
 	return json_pack("{s:s s:s s:s s:s s:s s:i s:i s:o s:o s:b s:s s:s}", "name", d->name,
 		"class", d->class, "device", d->device, "runtime", d->runtime, "precision",
 		d->precision, "threads", d->threads, "rows", d->rows, "error_model_out",
-		real_json(d->error_model_out), "error_family_out", real_json(d->error_family_out),
-		"measures", d->measures, "source", d->source, "rules", d->rules);
+		cli_real_json(d->error_model_out), "error_family_out",
+		cli_real_json(d->error_family_out), "measures", d->measures, "source", d->source,
+		"rules", d->rules);
 }
 
 json_t *cli_figures_json(const struct pare_device_figures *f)
 {
-	json_t *o = json_pack("{s:o s:o s:o s:s s:i}", "latency_ms", real_json(f->latency_ms.value),
-		"interval", cli_value_json(&f->latency_ms), "energy_mj",
-		real_json(f->energy_mj.value), "kind", pare_kind_name(f->latency_ms.kind),
-		"fallbacks", f->n_fallbacks);
+	json_t *o = json_pack("{s:o s:o s:o s:s s:i}", "latency_ms",
+		cli_real_json(f->latency_ms.value), "interval", cli_value_json(&f->latency_ms),
+		"energy_mj", cli_real_json(f->energy_mj.value), "kind",
+		pare_kind_name(f->latency_ms.kind), "fallbacks", f->n_fallbacks);
 
 	json_object_set_new(o, "ram", f->ram < 0 ? json_null() : json_integer(f->ram));
 	json_object_set_new(o, "flash", f->flash < 0 ? json_null() : json_integer(f->flash));

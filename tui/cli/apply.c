@@ -1,0 +1,190 @@
+/* pare apply and pare estimate: a recipe, carried out or only asked about. */
+#include "../../sessions/replay.h"
+#include "cli.h"
+#include "figures_json.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+static const char *output, *check_switch, *session;
+
+static json_t *devices_json(const struct pare_replay *r)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < r->n_devices; i++) {
+		json_t *o = cli_figures_json(&r->device[i].now);
+		double was = r->device[i].was.latency_ms.value;
+
+		json_object_set_new(
+			o, "name", json_string(pare_device_info(r->device[i].device)->name));
+		json_object_set_new(
+			o, "float_latency_ms", isnan(was) ? json_null() : json_real(was));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *promised_json(const struct pare_replay *r)
+{
+	json_t *o = json_object();
+
+	for (int p = 0; p < PARE_N_PROMISES; p++)
+		if (r->recipe->promised[p].said)
+			json_object_set_new(o, pare_promise_rows[p].name,
+				json_pack("{s:f s:f s:b}", "value", r->recipe->promised[p].value,
+					"tolerance", r->recipe->promised[p].tolerance, "kept",
+					r->verdict[p] != PARE_BROKEN));
+	if (*r->recipe->promised_sha)
+		json_object_set_new(o, "sha256", json_string(r->recipe->promised_sha));
+	return o;
+}
+
+static json_t *metrics_json(const struct pare_metrics *m)
+{
+	return json_pack("{s:o s:o s:o s:o s:s}", "value", cli_real_json(m->accuracy.value), "drop",
+		cli_real_json(m->drop.value), "interval", cli_value_json(&m->accuracy),
+		"drop_interval", cli_value_json(&m->drop), "kind",
+		pare_kind_name(m->accuracy.kind));
+}
+
+static json_t *replay_json(const struct pare_replay *r)
+{
+	json_t *o = metrics_json(&r->now), *notes = json_array();
+
+	for (int i = 0; i < r->n_notes; i++)
+		json_array_append_new(notes, json_string(r->note[i]));
+	json_object_set_new(o, "bytes", json_integer(r->now.cost.bytes));
+	json_object_set_new(o, "file_bytes", json_integer(r->now.cost.file_bytes));
+	json_object_set_new(o, "ratio", json_real(r->now.ratio));
+	json_object_set_new(o, "macs", json_integer(r->now.cost.macs));
+	json_object_set_new(o, "samples", json_integer(r->now.accuracy.samples));
+	json_object_set_new(o, "devices", devices_json(r));
+	json_object_set_new(o, "notes", notes);
+	return o;
+}
+
+static void print_value(const char *what, const struct pare_value *v, const char *unit)
+{
+	if (v->kind == PARE_UNKNOWN)
+		printf("%-10s unknown\n", what);
+	else
+		printf("%-10s %.2f %s   %.2f … %.2f, %s on %" PRId64 " samples\n", what, v->value,
+			unit, v->lo, v->hi, pare_kind_name(v->kind), v->samples);
+}
+
+static void print_replay(const struct pare_replay *r)
+{
+	print_value("float", &r->was.accuracy, "%");
+	print_value(r->data ? cli_measure_name(r->measure) : "accuracy", &r->now.accuracy, "%");
+	print_value("drop", &r->now.drop, "points");
+	printf("size       %" PRId64 " bytes, %.1f %% of float; as an ONNX file %" PRId64 "\n",
+		r->now.cost.bytes, 100 * r->now.ratio, r->now.cost.file_bytes);
+	printf("MACs       %" PRId64 "\n", r->now.cost.macs);
+	for (int i = 0; i < r->n_devices; i++) {
+		const struct pare_device_figures *was = &r->device[i].was, *now = &r->device[i].now;
+
+		printf("device     %s: ", pare_device_info(r->device[i].device)->name);
+		if (now->latency_ms.kind == PARE_UNKNOWN)
+			puts("latency unknown");
+		else
+			printf("%.3g → %.3g ms (%.3g … %.3g), %s\n", was->latency_ms.value,
+				now->latency_ms.value, now->latency_ms.lo, now->latency_ms.hi,
+				pare_kind_name(now->latency_ms.kind));
+	}
+	for (int i = 0; i < r->n_notes; i++)
+		printf("note       %s\n", r->note[i]);
+}
+
+static int report(const struct pare_replay *r, bool applied)
+{
+	int code = r->ok ? CLI_OK : CLI_FAILED;
+
+	if (cli_common.json) {
+		json_t *o = replay_json(r);
+
+		if (applied) {
+			json_object_set_new(o, "metric",
+				r->data ? json_string(cli_measure_name(r->measure)) : json_null());
+			json_object_set_new(o, "estimated", metrics_json(&r->estimated));
+			json_object_set_new(o, "promised", promised_json(r));
+			json_object_set_new(o, "sha256", json_string(r->sha256));
+			json_object_set_new(o, "recipe_sha256", json_string(r->recipe_sha));
+			json_object_set_new(o, "ok", json_boolean(r->ok));
+			json_object_set_new(o, "seconds", json_real(r->seconds));
+		}
+		return cli_json(o, code);
+	}
+	print_replay(r);
+	if (applied)
+		printf("sha256     %s%s%s\n", r->sha256, output ? "  " : "", output ? output : "");
+	if (check_switch)
+		puts(r->ok ? "check      every promise is kept"
+			   : "check      BROKEN: see the notes");
+	return code;
+}
+
+static int run(const char *recipe, bool applied)
+{
+	struct pare_replay_spec spec = { .recipe = recipe,
+		.output = output,
+		.session = session,
+		.check = check_switch != NULL,
+		.estimate_only = !applied };
+	struct pare_replay r = { 0 };
+	struct pare_err err;
+	int code;
+
+	spec.ctl = cli_ctl(applied ? "applying" : "estimating");
+	if (pare_replay_run(&spec, &r, &err))
+		return cli_bad(&err);
+	cli_ctl_done();
+	code = report(&r, applied);
+	pare_replay_free(&r);
+	return code;
+}
+
+static int run_apply(const struct cli_args *a)
+{
+	return run(a->word[0], true);
+}
+
+static int run_estimate(const struct cli_args *a)
+{
+	return run(a->word[0], false);
+}
+
+static const struct cli_option apply_options[] = {
+	{ "-o", "OUT.onnx", "write the compressed network there", &output, NULL },
+	{ "--check", NULL, "hold what comes out against what the recipe promises", &check_switch,
+		NULL },
+	{ "--session", "S", "whose map to estimate with (default: the one of this model and data)",
+		&session, NULL },
+	{ 0 },
+};
+
+static const struct cli_option estimate_options[] = {
+	{ "--session", "S", "whose map to estimate with (default: the one of this model and data)",
+		&session, NULL },
+	{ 0 },
+};
+
+const struct cli_command cli_apply = {
+	.name = "apply",
+	.args = "RECIPE [-o OUT.onnx] [--check]",
+	.help = "replay a recipe: the same recipe, model and data give the same bytes",
+	.options = apply_options,
+	.min_words = 1,
+	.max_words = 1,
+	.run = run_apply,
+};
+
+const struct cli_command cli_estimate = {
+	.name = "estimate",
+	.args = "RECIPE [--session S]",
+	.help = "what the screen would say of a recipe, without measuring",
+	.options = estimate_options,
+	.min_words = 1,
+	.max_words = 1,
+	.run = run_estimate,
+};
