@@ -244,7 +244,11 @@ calibrate: of the `train` set where there is one, of the samples otherwise */
 /* A folder with x.npy (and y.npy), an .npz, IDX (.gz too), CIFAR binary, a folder of class folders
  * of images, a CSV, or a data.conf (keys: samples, labels, train, split, scale, mean, std, layout,
  * classes, metric).  `model` may be NULL; with it, shapes are checked against its first input
- * (and images decoded to it).  PARE_E_MISMATCH: shapes differ, labels out of range. */
+ * (and images decoded to it).  Axes of length 1 may be left out, and flat samples fit any input of
+ * as many elements.  Without a split 512 training samples calibrate and all samples evaluate; where
+ * there are no training samples, the first fifth calibrates and the rest evaluates.  Large .npy
+ * files are mapped: they must not shrink while the dataset lives.  PARE_E_MISMATCH: shapes differ,
+ * labels out of range. */
 PARE_MUST_CHECK enum pare_status pare_dataset_open(const char *path, const struct pare_model *model,
 	struct pare_dataset **out, struct pare_err *err);
 /* Other bounds, as a recipe names them: from <= to within the set, -1 = as it was.  No sample does
@@ -254,7 +258,7 @@ PARE_MUST_CHECK enum pare_status pare_dataset_set_split(struct pare_dataset *d,
 void pare_dataset_free(struct pare_dataset *d);
 const struct pare_dataset_info *pare_dataset_info(const struct pare_dataset *d);
 /* Samples first … first+n-1 of a split as inputs: float32 [n][elements of a sample], already
- * scaled. */
+ * scaled.  Any number of threads may read at once. */
 void pare_dataset_read(
 	const struct pare_dataset *d, enum pare_split split, int64_t first, int64_t n, float *out);
 /* Class of a sample; -1 without labels. */

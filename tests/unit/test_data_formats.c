@@ -98,6 +98,26 @@ static void bad_npy_is_refused(void)
 	ok(pare_npy_read(put("b.npy", buf, 90), &a, &err) == PARE_E_UNSUPPORTED, "version 9");
 }
 
+/* 40 MB of samples, mostly a hole: files of this size are mapped instead of read. */
+static void large_files_are_mapped(void)
+{
+	static const unsigned char some[] = { 5, 6, 7 };
+	const char *path = put_npy("m.npy", "|u1", "(40, 1048576)", some, sizeof some);
+	struct pare_dataset *d;
+	float *got = malloc(1048576 * sizeof *got);
+
+	ok(!truncate(path, 128 + 40 * 1048576), "make a large file");
+	d = opens(path, MODEL(2, -1, 1048576), "it opens");
+	pare_dataset_read(d, PARE_CALIBRATE, 0, 1, got);
+	ok(got[0] == 5 && got[2] == 7 && got[3] == 0, "and reads");
+	pare_dataset_read(d, PARE_EVALUATE, 31, 1, got);
+	ok(got[0] == 0 && got[1048575] == 0, "to its end");
+	pare_dataset_free(d);
+	ok(!truncate(path, 128 + 40 * 1048576 - 1), "take a byte away");
+	refuses(path, NULL, PARE_E_FORMAT, "cut short", "it is missed");
+	free(got);
+}
+
 static void arrays_are_written_and_read(void)
 {
 	float f[6] = { 1, 2, 3, 4, 5, 6 };
@@ -366,6 +386,7 @@ int main(void)
 	new_folder();
 	npy_headers_are_read();
 	bad_npy_is_refused();
+	large_files_are_mapped();
 	arrays_are_written_and_read();
 	idx_reads_packed_and_plain();
 	cifar_records_are_read();
