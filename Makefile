@@ -20,7 +20,7 @@ OPT_fuzz := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-rec
 OPT := $(OPT_$(firstword $(subst -, ,$(BUILD))))
 PKG_CFLAGS := $(shell pkg-config --cflags $(NEEDS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(NEEDS) 2>/dev/null)
-CFLAGS += -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) -ffp-contract=off -Ibuild $(PKG_CFLAGS) -pthread
+CFLAGS += -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math -Ibuild $(PKG_CFLAGS) -pthread
 LDLIBS += $(PKG_LIBS) -lm -ldl -pthread
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')

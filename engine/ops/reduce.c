@@ -98,14 +98,23 @@ static struct walk walk_of(const struct pare_tensor *x, unsigned set)
 	return w;
 }
 
+#define LOAD(D, field)                                                                             \
+	case PARE_##D:                                                                             \
+		for (size_t i = 0; i < n; i++)                                                     \
+			v[i] = (double)x->field[at + i];                                           \
+		break;
+
 /* A run of n numbers as doubles. */
-static void load(const struct pare_tensor *x, size_t at, size_t n, double *v)
+OP_HOT static void load(const struct pare_tensor *x, size_t at, size_t n, double *v)
 {
-	for (size_t i = 0; i < n; i++)
-		v[i] = x->dtype == PARE_F32   ? x->f32[at + i]
-		       : x->dtype == PARE_F64 ? x->f64[at + i]
-		       : x->dtype == PARE_I32 ? x->i32[at + i]
-					      : (double)x->i64[at + i];
+	switch (x->dtype) {
+		LOAD(F32, f32)
+		LOAD(F64, f64)
+		LOAD(I32, i32)
+		LOAD(I64, i64)
+	default:
+		break;
+	}
 }
 
 static void store(const struct pare_tensor *out, size_t i, double v)

@@ -1,6 +1,6 @@
 /* Operators of one activation, element by element.  NaN goes through or becomes 0 where it does in
  * ONNX Runtime. */
-#include "kit.h"
+#include "curves.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -51,14 +51,6 @@ OP_INLINE float unit(float x)
 	return x < 0 ? 0 : x > 1 ? 1 : x;
 }
 
-/* 1 / (1 + e^-x) without overflow on either side */
-static float logistic(float x)
-{
-	float e = expf(-fabsf(x));
-
-	return x < 0 ? e / (1 + e) : 1 / (1 + e);
-}
-
 static float softplus(float x)
 {
 	return x > 0 ? x + log1pf(expf(-x)) : log1pf(expf(x));
@@ -68,7 +60,7 @@ static float softplus(float x)
 static float gelu(float x, const char *mode)
 {
 	if (mode && !strcmp(mode, "tanh")) /* (1 + tanh(u)) / 2 = logistic(2u) */
-		return x * logistic(2 * 0.797884561f * (x + 0.044715f * x * x * x));
+		return x * op_logistic(2 * 0.797884561f * (x + 0.044715f * x * x * x));
 	return 0.5f * x * erfcf(-x * 0.707106781f);
 }
 
@@ -80,15 +72,15 @@ UNARY(OP_HOT, softsign, x / (1 + fabsf(x)))
 UNARY(OP_HOT, square_root, sqrtf(x))
 UNARY(OP_HOT, reciprocal, 1 / x)
 UNARY(OP_HOT, shrink, (x > alpha) ? x - beta : (-x > alpha) ? x + beta : 0)
-UNARY(COLD, elu, x < 0 ? alpha * (expf(x) - 1) : x)
-UNARY(COLD, celu, x < 0 ? alpha * (expf(x / alpha) - 1) : x)
-UNARY(COLD, selu, beta *(x <= 0 ? alpha * (expf(x) - 1) : x))
-UNARY(COLD, sigmoid, logistic(x))
-UNARY(COLD, hyperbolic, tanhf(x))
+UNARY(OP_HOT, elu, x < 0 ? alpha * (op_exp(x) - 1) : x)
+UNARY(OP_HOT, celu, x < 0 ? alpha * (op_exp(x / alpha) - 1) : x)
+UNARY(OP_HOT, selu, beta *(x <= 0 ? alpha * (op_exp(x) - 1) : x))
+UNARY(OP_HOT, sigmoid, op_logistic(x))
+UNARY(OP_HOT, hyperbolic, op_tanh(x))
 UNARY(COLD, softplus, softplus(x))
 UNARY(COLD, mish, x *tanhf(softplus(x)))
 UNARY(COLD, gelu, gelu(x, u->mode))
-UNARY(COLD, exponential, expf(x))
+UNARY(OP_HOT, exponential, op_exp(x))
 UNARY(COLD, logarithm, logf(x))
 UNARY(COLD, error, erff(x))
 UNARY(COLD, floor, floorf(x))
