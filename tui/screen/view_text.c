@@ -30,10 +30,10 @@ struct help_line {
 
 static const struct help_line signs[] = {
 	{ "signs", "", "", true },
-	{ "·", "", "costs less than 0.1 points", false },
-	{ "░", "", "0.1 to 0.5", false },
-	{ "▒", "", "0.5 to 2", false },
-	{ "▓", "", "2 to 8", false },
+	{ "·", "", "costs 0.1 points or less", false },
+	{ "░", "", "up to 0.5", false },
+	{ "▒", "", "up to 2", false },
+	{ "▓", "", "up to 8", false },
 	{ "█", "", "8 points and more", false },
 	{ "▪", "", "where the dial stands; [▪] under the cursor", false },
 	{ "≈ est.", "", "estimated: holds within ± nine times of ten", false },

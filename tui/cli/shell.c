@@ -1,0 +1,131 @@
+/* pare shell: the command language, with readline on a terminal, line by line from a pipe. */
+#include "../screen/line.h"
+#include "opening.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static json_t *said; /* with --json: what each line was answered */
+
+static const char *complete(void *user, const char *line, size_t len, int i, size_t *start)
+{
+	return pare_workspace_complete(user, line, len, i, start);
+}
+
+static void help(void)
+{
+	struct pare_command_info c;
+
+	for (int i = 0; pare_command_row(i, &c); i++)
+		printf("  %-8s %-34s %s\n", c.name, c.args, c.help);
+}
+
+static void answer(const char *line, const struct pare_reply *reply)
+{
+	if (cli_common.json)
+		json_array_append_new(
+			said, json_pack("{s:s s:s}", "command", line, "reply", reply->text));
+	else if (reply->effect == PARE_EFFECT_HELP)
+		help();
+	else if (reply->effect == PARE_EFFECT_VIEW)
+		puts("views are the workbench's: pare MODEL on a terminal");
+	else if (*reply->text)
+		puts(reply->text);
+}
+
+/* One line; false: leave.  *code: 2 when it failed. */
+static bool run_line(struct pare_workspace *w, const char *line, int number, int *code)
+{
+	struct pare_reply reply = { 0 };
+	struct pare_err err;
+	const char *start = line + strspn(line, " \t");
+
+	if (!*start || *start == '#')
+		return true;
+	pare_workspace_pump(w);
+	if (pare_workspace_command(w, start, &reply, &err)) {
+		*code = CLI_BAD;
+		if (cli_common.json)
+			json_array_append_new(
+				said, json_pack("{s:s s:s}", "command", start, "error", err.text));
+		if (number)
+			fprintf(stderr, "pare: line %d: %s\n", number, err.text);
+		else
+			fprintf(stderr, "%s\n", err.text);
+		return true;
+	}
+	answer(start, &reply);
+	fflush(stdout);
+	return reply.effect != PARE_EFFECT_QUIT;
+}
+
+/* What the worker has found meanwhile. */
+static void pump(void *w)
+{
+	pare_workspace_pump(w);
+}
+
+static int on_terminal(struct pare_workspace *w)
+{
+	bool more = true;
+	int code = CLI_OK, ignored;
+	char *line;
+
+	line_open(complete, w);
+	line_idle(pump);
+	while (more && (line = line_read("pare> "))) {
+		more = run_line(w, line, 0, &ignored);
+		free(line);
+	}
+	if (more)
+		putchar('\n'); /* the end of input leaves the cursor behind the prompt */
+	line_close();
+	return code;
+}
+
+/* A script stops at its first mistake: what follows may build on it. */
+static int from_pipe(struct pare_workspace *w)
+{
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t n;
+	int number = 0, code = CLI_OK;
+
+	while (!code && (n = getline(&line, &room, stdin)) > 0) {
+		if (line[n - 1] == '\n')
+			line[n - 1] = 0;
+		if (!run_line(w, line, ++number, &code))
+			break;
+	}
+	free(line);
+	return code;
+}
+
+static int run_shell(const struct cli_args *a)
+{
+	bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !cli_common.json;
+	struct pare_workspace *w;
+	int code;
+
+	w = cli_open_workspace(a, !terminal, &code);
+	if (!w)
+		return code;
+	said = json_array();
+	code = terminal ? on_terminal(w) : from_pipe(w);
+	pare_workspace_close(w);
+	if (cli_common.json)
+		return cli_json(
+			json_pack("{s:o s:b}", "commands", said, "ok", code == CLI_OK), code);
+	json_decref(said);
+	return code;
+}
+
+const struct cli_command cli_shell = {
+	.name = "shell",
+	.args = CLI_OPENING_ARGS,
+	.help = "the command language, typed or from a pipe",
+	.options = cli_opening_options,
+	.max_words = 1,
+	.run = run_shell,
+};

@@ -1,0 +1,319 @@
+#include "scene_fill.h"
+#include "figures.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct pare_value unknown = { PARE_UNKNOWN, NAN, NAN, NAN, 0 };
+
+/* ---- what never changes ---------------------------------------------------------------------- */
+
+static void fill_column(struct scene_column *c, const struct pare_option *o)
+{
+	const struct pare_format *f = &pare_formats[o->format];
+	int percent = (int)lrint(100 * (double)o->sparsity);
+
+	c->dial = o->dial;
+	if (o->dial == PARE_DIAL_SPARSITY) {
+		snprintf(c->label, sizeof c->label, "%d", percent);
+		snprintf(c->name, sizeof c->name, "%d%%", percent);
+		snprintf(c->choose, sizeof c->choose, "prune %%s weights %d%%", percent);
+		return;
+	}
+	if (o->format)
+		snprintf(c->label, sizeof c->label, "%d", f->bits);
+	else
+		snprintf(c->label, sizeof c->label, "f");
+	snprintf(c->name, sizeof c->name, "%s", f->name);
+	snprintf(c->choose, sizeof c->choose, "set %%s %s %s",
+		o->dial == PARE_DIAL_WEIGHTS ? "weights" : "activations", f->name);
+}
+
+/* Axes of one sample without the batch. */
+static void fill_shape(const struct pare_shape *s, bool batch, char *out, size_t len)
+{
+	struct pare_shape inner = *s;
+
+	if (batch && s->n > 1) {
+		inner.n--;
+		memmove(inner.d, s->d + 1, (size_t)inner.n * sizeof *inner.d);
+	}
+	pare_shape_text(&inner, "×", out, len);
+}
+
+static void fill_row(struct scene_row *r, const struct pare_layer *l)
+{
+	*r = (struct scene_row){ .name = l->name,
+		.op = l->op,
+		.params = l->params,
+		.macs = l->macs,
+		.weights = l->weights,
+		.group = l->group,
+		.stuck = l->stuck,
+		.drop = unknown,
+		.bytes = { -1, -1 } };
+	fill_shape(&l->output, true, r->output, sizeof r->output);
+	fill_shape(&l->weight, false, r->weight, sizeof r->weight);
+}
+
+static bool fill_lists(struct scene *s, const struct pare_model *m)
+{
+	struct pare_command_info info;
+	struct scene_command *c;
+	struct scene_unsupported *u;
+	int n = 0;
+
+	s->n_unsupported = pare_model_info(m)->n_unsupported;
+	while (pare_command_row(n, &info))
+		n++;
+	s->n_commands = n;
+	s->unsupported = u = calloc((size_t)s->n_unsupported + 1, sizeof *u);
+	s->command = c = calloc((size_t)n + 1, sizeof *c);
+	if (!u || !c)
+		return false;
+	for (int i = 0; i < s->n_unsupported; i++) {
+		const struct pare_unsupported *from = pare_model_unsupported(m, i);
+
+		u[i] = (struct scene_unsupported){ from->node, from->op, from->why };
+	}
+	for (int i = 0; i < n && pare_command_row(i, &info); i++)
+		c[i] = (struct scene_command){ info.name, info.args, info.help };
+	return true;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+struct scene *scene_new(const struct pare_workspace *w)
+{
+	const struct pare_model *m = pare_workspace_model(w);
+	const struct pare_dataset *d = pare_workspace_dataset(w);
+	struct scene *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	s->model = base_name(pare_model_info(m)->path);
+	s->data = d ? pare_dataset_info(d)->name : NULL;
+	s->fidelity = d && pare_dataset_info(d)->measure == PARE_FIDELITY;
+	s->n_columns = pare_n_options();
+	s->n_rows = pare_model_info(m)->n_layers;
+	s->column = calloc((size_t)s->n_columns, sizeof *s->column);
+	s->row = calloc((size_t)s->n_rows + 1, sizeof *s->row);
+	s->cell = calloc((size_t)s->n_rows * (size_t)s->n_columns + 1, sizeof *s->cell);
+	if (!s->column || !s->row || !s->cell || !fill_lists(s, m)) {
+		scene_free(s);
+		return NULL;
+	}
+	for (int i = 0; i < s->n_columns; i++)
+		fill_column(&s->column[i], &pare_options[i]);
+	for (int i = 0; i < s->n_rows; i++)
+		fill_row(&s->row[i], pare_model_layer(m, i));
+	if (!scene_fill(s, w, -1)) {
+		scene_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void scene_free(struct scene *s)
+{
+	if (!s)
+		return;
+	free(s->column);
+	free(s->row);
+	free(s->cell);
+	free(s->device);
+	free(s->plan);
+	free((void *)s->log);
+	free((void *)s->unsupported);
+	free((void *)s->command);
+	free(s);
+}
+
+/* ---- what does ------------------------------------------------------------------------------- */
+
+/* One dial turned: what the map says.  Several: their sum, which is an estimate whatever its parts
+ * are. */
+static struct pare_value choice_drop(const struct scene *s, int row)
+{
+	const struct scene_row *r = &s->row[row];
+	struct pare_value sum = unknown;
+	int n = 0;
+
+	for (int d = 0; d < PARE_N_DIALS; d++) {
+		int from = 0;
+		const struct pare_value *v = &s->cell[row * s->n_columns + r->at[d]];
+
+		while (s->column[from].dial != (enum pare_dial)d)
+			from++;
+		if (r->at[d] == from)
+			continue;
+		if (v->kind == PARE_UNKNOWN)
+			return unknown;
+		if (!n++) {
+			sum = *v;
+			continue;
+		}
+		sum.kind = PARE_ESTIMATED;
+		sum.value += v->value;
+		sum.lo += v->lo;
+		sum.hi += v->hi;
+	}
+	return sum;
+}
+
+static void fill_map(struct scene *s, const struct pare_workspace *w)
+{
+	const struct pare_study *study = pare_workspace_study(w);
+	const struct pare_plan *p = pare_workspace_plan(w);
+
+	for (int i = 0; i < s->n_rows; i++) {
+		struct scene_row *r = &s->row[i];
+
+		r->changed = false;
+		for (int c = 0; c < s->n_columns; c++)
+			s->cell[i * s->n_columns + c] =
+				s->data ? pare_study_cell(study, i, c) : unknown;
+		for (int d = 0; d < PARE_N_DIALS; d++) {
+			r->at[d] = pare_option_of(&p->dials[i], (enum pare_dial)d);
+			r->changed |=
+				r->at[d] > 0 && s->column[r->at[d] - 1].dial == (enum pare_dial)d;
+		}
+		r->drop = choice_drop(s, i);
+		r->bytes[0] = r->bytes[1] = -1;
+	}
+}
+
+/* What the layer's weights take: the plan's cost against the same plan without this layer. */
+void scene_sizes(struct scene *s, const struct pare_workspace *w, int row)
+{
+	const struct pare_model *m = pare_workspace_model(w);
+	struct pare_plan *without;
+	struct pare_cost cost;
+
+	if (row < 0 || row >= s->n_rows)
+		return;
+	s->row[row].bytes[0] = s->row[row].bytes[1] = 4 * s->row[row].weights;
+	if (!s->row[row].changed)
+		return;
+	without = pare_plan_copy(pare_workspace_plan(w));
+	if (!without)
+		return;
+	without->dials[row] = (struct pare_dials){ 0 };
+	if (!pare_plan_cost(m, without, &cost, NULL))
+		s->row[row].bytes[1] += pare_workspace_metrics(w)->cost.bytes - cost.bytes;
+	pare_plan_free(without);
+}
+
+static bool fill_devices(struct scene *s, const struct pare_workspace *w)
+{
+	int n = pare_workspace_n_devices(w);
+	struct scene_device *d = realloc(s->device, ((size_t)n + 1) * sizeof *d);
+
+	if (!d)
+		return false;
+	s->device = d;
+	s->n_devices = n;
+	for (int i = 0; i < n; i++) {
+		const struct pare_device_row *r = pare_workspace_device(w, i);
+		const struct pare_device_info *info = pare_device_info(r->device);
+
+		d[i] = (struct scene_device){ .name = info->name,
+			.was_ms = r->was.latency_ms,
+			.now_ms = r->now.latency_ms,
+			.was_mj = r->was.energy_mj,
+			.now_mj = r->now.energy_mj,
+			.ram = r->now.ram,
+			.fits = (int)r->now.fits };
+	}
+	return true;
+}
+
+/* The first child goes on in its parent's column; others branch to the right of it. */
+static int plan_depth(const struct pare_workspace *w, const struct scene *s, int i)
+{
+	int parent = pare_workspace_plan_node(w, i)->parent, depth = 0;
+
+	for (int k = i - 1; k >= 0; k--) {
+		const struct pare_plan_node *n = pare_workspace_plan_node(w, k);
+
+		if (n->parent == parent)
+			depth = 1;
+		if (n->id == parent)
+			return s->plan[k].depth + depth;
+	}
+	return depth;
+}
+
+static bool fill_history(struct scene *s, const struct pare_workspace *w)
+{
+	int n = pare_workspace_n_plans(w), old = s->n_plans;
+	struct scene_plan *p = realloc(s->plan, ((size_t)n + 1) * sizeof *p);
+
+	if (!p)
+		return false;
+	s->plan = p;
+	s->here = pare_workspace_here(w);
+	for (int i = 0; i < n; i++) {
+		const struct pare_plan_node *node = pare_workspace_plan_node(w, i);
+
+		/* a plan's place in the tree never changes */
+		if (i >= old)
+			p[i].depth = plan_depth(w, s, i);
+		p[i].id = node->id;
+		p[i].command = node->command && *node->command ? node->command : "float";
+		p[i].drop = unknown;
+		if (!isnan(node->drop)) {
+			p[i].drop.kind = PARE_MEASURED;
+			p[i].drop.value = node->drop;
+		}
+	}
+	s->n_plans = n;
+	return true;
+}
+
+static bool fill_log(struct scene *s, const struct pare_workspace *w)
+{
+	int n = s->n_log;
+	const char **log;
+
+	while (pare_workspace_log(w, n))
+		n++;
+	while (n > 0 && !pare_workspace_log(w, n - 1)) /* it may have been shortened */
+		n--;
+	log = realloc((void *)s->log, ((size_t)n + 1) * sizeof *log);
+	if (!log)
+		return false;
+	for (int i = 0; i < n; i++)
+		log[i] = pare_workspace_log(w, i);
+	s->log = log;
+	s->n_log = n;
+	return true;
+}
+
+bool scene_fill(struct scene *s, const struct pare_workspace *w, int row)
+{
+	static const enum scene_saved saved[] = { [PARE_SAVED] = SCENE_SAVED,
+		[PARE_SAVED_NOT] = SCENE_NOT_SAVED,
+		[PARE_SAVED_MEMORY] = SCENE_IN_MEMORY };
+	struct pare_work work = pare_workspace_work_state(w);
+
+	fill_map(s, w);
+	scene_sizes(s, w, row);
+	s->was = *pare_workspace_float(w);
+	s->now = *pare_workspace_metrics(w);
+	s->n_samples = s->data ? pare_study_samples(pare_workspace_study(w)) : 0;
+	s->measured_ago = pare_workspace_measured_ago(w);
+	s->work_part = work.total > 0 ? work.done / work.total : 0;
+	s->eta = work.eta;
+	s->paused = work.paused;
+	s->measuring = !strcmp(work.what, "measuring");
+	s->saved = saved[pare_workspace_saved(w, &s->saved_why)];
+	s->session = pare_workspace_session_path(w);
+	return fill_devices(s, w) && fill_history(s, w) && fill_log(s, w);
+}
