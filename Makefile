@@ -26,7 +26,8 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
-# One source, one object an ISA: run/kernels.c holds the vector code, chosen at run time.
+# Vector code: one object an ISA from each source, chosen at run time.
+VECTOR := kernels depthwise product winograd
 ifneq ($(findstring x86_64,$(MACHINE)),)
 ISAS := sse2 avx2 avx512
 ISA_sse2 :=
@@ -37,8 +38,9 @@ ISAS := base
 ISA_base :=
 endif
 
-ENGINE := $(filter-out engine/run/kernels.c,$(sort $(wildcard engine/*/*.c)))
-ENGINE_OBJ := $(ENGINE:%.c=$(O)/%.o) $(if $(wildcard engine/run/kernels.c),$(ISAS:%=$(O)/engine/run/kernels_%.o)) $(O)/gen/onnx.pb-c.o
+ENGINE := $(filter-out $(VECTOR:%=engine/run/%.c),$(sort $(wildcard engine/*/*.c)))
+VECTOR_OBJ := $(foreach i,$(ISAS),$(VECTOR:%=$(O)/engine/run/%_$(i).o))
+ENGINE_OBJ := $(ENGINE:%.c=$(O)/%.o) $(VECTOR_OBJ) $(O)/gen/onnx.pb-c.o
 HOUSE := $(sort $(wildcard plugins/*.c sessions/*.c tui/*/*.c))
 HOUSE_OBJ := $(HOUSE:%.c=$(O)/%.o)
 TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
@@ -86,9 +88,12 @@ $(O)/%.o: %.c | $(GENERATED)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(O)/engine/ops/registry.o: build/gen/ops.inc
 $(O)/tui/main.o: build/gen/cli.inc
-$(ISAS:%=$(O)/engine/run/kernels_%.o): $(O)/engine/run/kernels_%.o: engine/run/kernels.c
-	$(call say,CC,$< for $*)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -O3 -ffp-contract=fast $(ISA_$*) -DPARE_ISA=$* -MMD -MP -c -o $@ $<
+define vector_rule
+$(O)/engine/run/$(1)_$(2).o: engine/run/$(1).c
+	$(call say,CC,engine/run/$(1).c for $(2))
+	$(Q)mkdir -p $$(@D) && $(CC) $(CFLAGS) -O3 -ffp-contract=fast $(ISA_$(2)) -DPARE_ISA=$(2) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach i,$(ISAS),$(foreach v,$(VECTOR),$(eval $(call vector_rule,$(v),$(i)))))
 
 $(O)/tests/%: tests/unit/%.c $(HOUSE_OBJ) $(O)/libpare.a | $(GENERATED)
 	$(call say,TEST,$@)

@@ -37,15 +37,16 @@ struct pare_conv {
 	const float *bias; /* [groups * o] */
 	/* made by pare_conv_plan */
 	struct pare_tiles tiles;
-	int k;                   /* terms of the sum */
-	int strip;               /* output rows of a strip */
-	int step[3];             /* of the input, gathered */
-	int rows, columns;       /* of a plane of the strip */
-	int plane;               /* floats from plane to plane */
-	bool direct;             /* the input is read where it lies: nothing to gather */
-	bool depthwise, product; /* the kernel that runs it, if not `conv` */
-	const int32_t *offset;   /* [k], floats */
-	const int32_t *pixel;    /* [strip * out[2]], floats */
+	int k;                             /* terms of the sum */
+	int strip;                         /* output rows of a strip */
+	int step[3];                       /* of the input, gathered */
+	int rows, columns;                 /* of a plane of the strip */
+	int plane;                         /* floats from plane to plane */
+	bool direct;                       /* the input is read where it lies: nothing to gather */
+	bool depthwise, product, winograd; /* the kernel that runs it, if not `conv` */
+	int block;                         /* winograd: tiles of 4×4 outputs at a time */
+	const int32_t *offset;             /* [k], floats */
+	const int32_t *pixel;              /* [strip * out[2]], floats */
 };
 
 /* What is done to a result before it is stored: clamp(result + add, lo, hi); add NULL = nothing. */
@@ -57,8 +58,8 @@ struct pare_finish {
 struct pare_kernels {
 	const char *isa;
 	int lanes;
-	int tile_o;    /* most channels of a tile */
-	int product_o; /* outputs that a product takes at a time */
+	int tile_o, tile_p; /* most channels and pixels of a tile */
+	int product_o;      /* outputs that a product takes at a time */
 	/* x: [groups*c][in][lanes], out: [groups*o][out][lanes], scratch: pare_conv_scratch bytes
 	 */
 	void (*conv)(const struct pare_conv *v, const float *x, float *out,
@@ -69,6 +70,10 @@ struct pare_kernels {
 	/* One pixel.  w: [groups][block of product_o outputs][k][outputs, up to a whole vector of
 	 * zeros] */
 	void (*product)(const struct pare_conv *v, const float *x, float *out,
+		const struct pare_finish *f, float *scratch);
+	/* 3×3, stride 1, one channel deep, by F(4×4, 3×3).  w: [groups][tile][36][c][channels of
+	 * the tile], transformed */
+	void (*winograd)(const struct pare_conv *v, const float *x, float *out,
 		const struct pare_finish *f, float *scratch);
 	/* n floats, any lanes; y may be x */
 	void (*finish)(const float *x, float *y, size_t n, const struct pare_finish *f);

@@ -4,6 +4,7 @@
 
 enum {
 	STRIP_BYTES = 384 * 1024, /* of gathered input: a part of a second-level cache */
+	BLOCK_BYTES = 512 * 1024, /* of transformed input, likewise */
 };
 
 /* Kernels of one point read each pixel alone: all pixels are one column.  A kernel that covers its
@@ -137,6 +138,74 @@ static enum pare_status plan_product(const struct pare_kernels *k, struct pare_c
 	return PARE_OK;
 }
 
+/* ---- Winograd ----------------------------------------------------------------------------------
+ */
+
+/* Does F(4×4, 3×3) take fewer cycles than the sum as it stands?  Per 4×4 outputs, in vector
+ * operations, as measured on AVX-512: products at their peak, transforms and the ends of short sums
+ * as they are. */
+static bool winograd_pays(const struct pare_conv *v)
+{
+	double tiles = (double)((v->out[1] + 3) / 4) * ((v->out[2] + 3) / 4);
+	double direct = 9. * v->c * v->o * v->out[1] * v->out[2] * 1.1;
+	double transformed = 36. * v->c * v->o + 144. * v->o + 280. * v->c + 220. * v->o;
+
+	for (int i = 0; i < 3; i++)
+		if (v->kernel[i] != (i ? 3 : 1) || v->stride[i] != 1 || v->dilation[i] != 1 ||
+			(!i && v->in[i] != 1))
+			return false;
+	return tiles * transformed < direct;
+}
+
+/* G g G' of one kernel, element i at to + i * by. */
+static void transform_kernel(const float *g, float *to, size_t by)
+{
+	const double root = 1.4142135623730951;
+	const double rows[6][3] = { { 1, 0, 0 }, { -2. / 3, -root / 3, -1. / 3 },
+		{ -2. / 3, root / 3, -1. / 3 }, { 1. / 6, root / 6, 1. / 3 },
+		{ 1. / 6, -root / 6, 1. / 3 }, { 0, 0, 1 } };
+
+	for (int i = 0; i < 6; i++) {
+		double t[3];
+
+		for (int c = 0; c < 3; c++)
+			t[c] = rows[i][0] * g[c] + rows[i][1] * g[3 + c] + rows[i][2] * g[6 + c];
+		for (int j = 0; j < 6; j++, to += by)
+			*to = (float)(rows[j][0] * t[0] + rows[j][1] * t[1] + rows[j][2] * t[2]);
+	}
+}
+
+static size_t winograd_bytes(const struct pare_kernels *k, const struct pare_conv *v, int block)
+{
+	return (size_t)36 * v->c * block * k->lanes * sizeof(float);
+}
+
+static enum pare_status plan_winograd(const struct pare_kernels *k, struct pare_conv *v,
+	const float *w, struct pare_arena *a, struct pare_err *err)
+{
+	float *to = pare_alloc_n(a, (size_t)36 * v->groups * v->o, v->c * sizeof *to);
+	int64_t all = (int64_t)((v->out[1] + 3) / 4) * ((v->out[2] + 3) / 4);
+
+	if (!to)
+		return pare_nomem(err, "transformed weights");
+	v->w = to;
+	v->block = k->tile_p;
+	while (v->block < all && winograd_bytes(k, v, v->block + k->tile_p) <= BLOCK_BYTES)
+		v->block += k->tile_p;
+	for (int g = 0; g < v->groups; g++, w += (size_t)v->o * v->k)
+		for (int i = 0; i < v->tiles.n; i++) {
+			int from = pare_tile_from(&v->tiles, i);
+			int wide = pare_tile_from(&v->tiles, i + 1) - from;
+
+			for (int c = 0; c < v->c; c++)
+				for (int o = 0; o < wide; o++)
+					transform_kernel(w + ((size_t)(from + o) * v->c + c) * 9,
+						to + c * wide + o, (size_t)v->c * wide);
+			to += (size_t)36 * v->c * wide;
+		}
+	return PARE_OK;
+}
+
 static bool is_depthwise(const struct pare_conv *v)
 {
 	return v->c == 1 && v->o == 1 && v->in[0] == 1 && v->out[0] == 1 && v->kernel[0] == 1 &&
@@ -164,9 +233,12 @@ enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *
 	simplify(v);
 	if (v->product)
 		return plan_product(k, v, w, a, err);
+	v->tiles = (struct pare_tiles){ v->o, (v->o + k->tile_o - 1) / k->tile_o };
+	v->winograd = winograd_pays(v);
+	if (v->winograd)
+		return plan_winograd(k, v, w, a, err);
 	if (!choose_strip(k, v))
 		return pare_fail(err, PARE_E_UNSUPPORTED, "a row of its input is too large");
-	v->tiles = (struct pare_tiles){ v->o, (v->o + k->tile_o - 1) / k->tile_o };
 	offset = pare_alloc_n(a, (size_t)v->k, sizeof *offset);
 	pixel = pare_alloc_n(a, (size_t)v->strip * v->out[2], sizeof *pixel);
 	packed = pare_alloc_n(a, (size_t)v->groups * v->o * v->k, sizeof *packed);
@@ -198,11 +270,16 @@ size_t pare_conv_scratch(const struct pare_kernels *k, const struct pare_conv *v
 {
 	if (v->depthwise)
 		return (size_t)v->in[2] * k->lanes * sizeof(float);
+	if (v->winograd)
+		return winograd_bytes(k, v, v->block);
 	return v->direct || v->product ? 0 : strip_bytes(v);
 }
 
 void pare_conv_run(const struct pare_kernels *k, const struct pare_conv *v, const float *x,
 	float *out, const struct pare_finish *f, float *scratch)
 {
-	(v->depthwise ? k->depthwise : v->product ? k->product : k->conv)(v, x, out, f, scratch);
+	(v->depthwise         ? k->depthwise
+		: v->product  ? k->product
+		: v->winograd ? k->winograd
+			      : k->conv)(v, x, out, f, scratch);
 }
