@@ -202,8 +202,7 @@ static enum pare_dtype act_dtype(const struct pare_act_quant *q)
 	return q->lo >= 0 && q->hi <= 255 ? PARE_U8 : PARE_UNDEFINED;
 }
 
-/* Codes of fewer than 8 bits, as runtimes that know 8 bits alone understand them: clipped to what
- * the outermost codes stand for. */
+/* To what the outermost codes stand for. */
 static const char *write_clip(
 	struct writer *w, const struct pare_layer *l, const struct pare_act_quant *q, const char *x)
 {
@@ -234,25 +233,39 @@ static bool same_quant(const struct pare_act_quant *a, const struct pare_act_qua
 	       a->hi == b->hi;
 }
 
-static const char *write_pair(
-	struct writer *w, const struct pare_layer *l, const struct pare_act_quant *q, const char *x)
+static bool has_float_weight(const struct writer *w, int layer)
 {
+	const struct pare_weight_store *s = w->spec->weights ? &w->spec->weights[layer] : NULL;
+
+	return !s || (s->dtype != PARE_I8 && s->dtype != PARE_I4);
+}
+
+/* QuantizeLinear and DequantizeLinear, and a Clip where one is needed.  Before them for codes of
+ * fewer than 8 bits, since runtimes know 8 bits alone.  Behind them, where it changes nothing, for
+ * a layer whose weight stays float: ONNX Runtime (1.32) would else quantize that weight to 8 bits
+ * per tensor on its own account. */
+static const char *
+write_pair(struct writer *w, int layer, const struct pare_act_quant *q, const char *x)
+{
+	const struct pare_layer *l = &w->m->layers[layer];
 	enum pare_dtype dtype = act_dtype(q);
 	struct pare_shape scalar = { 0 };
 	float *scale = pare_memdup(w->a, &q->scale, sizeof *scale);
 	int8_t zero = (int8_t)q->zero, *kept = pare_memdup(w->a, &zero, 1);
-	bool whole = q->hi - q->lo == 255;
+	bool behind = has_float_weight(w, layer), before = !behind && q->hi - q->lo != 255;
 	const char *in[3] = { x, derived(w, l->name, "input.scale"),
 		derived(w, l->name, "input.zero") };
 
 	need_opset(w, OPSET_QDQ);
-	if (!whole)
+	if (before)
 		in[0] = write_clip(w, l, q, x);
 	if (!scale || !kept || !in[0] || !add_initializer(w, in[1], PARE_F32, &scalar, scale) ||
 		!add_initializer(w, in[2], dtype, &scalar, kept))
 		return NULL;
 	in[0] = add_node(w, "QuantizeLinear", l->name, "input.q", in, 3, NULL);
-	return in[0] ? add_node(w, "DequantizeLinear", l->name, "input", in, 3, NULL) : NULL;
+	if (in[0])
+		in[0] = add_node(w, "DequantizeLinear", l->name, "input", in, 3, NULL);
+	return in[0] && behind ? write_clip(w, l, q, in[0]) : in[0];
 }
 
 /* The name under which layer i reads its activation; `names[k]`: what earlier layers read. */
@@ -271,12 +284,13 @@ write_activation(struct writer *w, int i, int input, const char **names, const c
 		const struct pare_node *n = &g->nodes[w->m->layers[k].node];
 		int at = activation_input(g, n);
 
-		if (names[k] && at >= 0 && n->in[at] == var && same_quant(q, &w->spec->acts[k])) {
+		if (names[k] && at >= 0 && n->in[at] == var && same_quant(q, &w->spec->acts[k]) &&
+			has_float_weight(w, i) == has_float_weight(w, k)) {
 			*name = names[i] = names[k];
 			return PARE_OK;
 		}
 	}
-	*name = names[i] = write_pair(w, l, q, w->name[var]);
+	*name = names[i] = write_pair(w, i, q, w->name[var]);
 	return *name ? PARE_OK : no_memory(w);
 }
 

@@ -438,10 +438,13 @@ static void halves_are_written_behind_a_cast(void)
 {
 	struct pare_model *m = small_net(), *again;
 	struct pare_weight_store store[2] = { { .dtype = PARE_F16 }, { .dtype = PARE_BF16 } };
-	struct pare_write_spec spec = { .weights = store };
+	struct pare_act_quant acts[2] = { { 0 }, { true, .2f, 0, -128, 127 } };
+	struct pare_write_spec spec = { store, acts, NULL };
 	int good;
 
 	again = reread(m, &spec, &good);
+	ok(good && !strcmp(again->graph.nodes[5].op_type, "Clip") && again->graph.n_nodes == 7,
+		"a layer with float weights has a Clip behind its quantizer");
 	ok(good && again->info.n_layers == 2 && !strcmp(again->layers[0].name, "conv"),
 		"float16 and bfloat16 weights are read again as layers");
 	good = 1;
