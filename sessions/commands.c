@@ -349,7 +349,7 @@ enum pare_status pare_workspace_command(
 	struct pare_workspace *w, const char *line, struct pare_reply *reply, struct pare_err *err)
 {
 	struct pare_reply r = { .effect = PARE_EFFECT_NONE };
-	struct pare_script s;
+	struct pare_script s = { 0 };
 	enum pare_status st;
 
 	line += strspn(line, " \t");
