@@ -102,6 +102,17 @@ static enum pare_status say_redo(const struct saying *y)
 	return answer(y, "done again: %.400s", y->w->node[y->w->here].command);
 }
 
+static enum pare_status say_go(const struct saying *y)
+{
+	if (y->s->number < 1 || y->s->number > (uint64_t)y->w->n_nodes)
+		return pare_fail(y->err, PARE_E_ARG,
+			"there is no plan %" PRIu64 "; %d were tried, from 1 on", y->s->number,
+			y->w->n_nodes);
+	tree_go(y->w, (int)y->s->number - 1);
+	moved(y);
+	return answer(y, "plan %" PRIu64 " of %d", y->s->number, y->w->n_nodes);
+}
+
 static enum pare_status say_seed(const struct saying *y)
 {
 	y->w->seed = y->s->number;
@@ -335,6 +346,7 @@ static say_fn *const sayings[PARE_N_SAY] = {
 	[PARE_SAY_DEVICE] = say_device,
 	[PARE_SAY_UNDO] = say_undo,
 	[PARE_SAY_REDO] = say_redo,
+	[PARE_SAY_GO] = say_go,
 	[PARE_SAY_WRITE] = say_write,
 	[PARE_SAY_EXPORT] = say_export,
 	[PARE_SAY_MEASURE] = say_measure,

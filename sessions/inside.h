@@ -129,6 +129,8 @@ enum pare_status tree_restore(struct pare_workspace *w, const struct pare_stored
 enum pare_status tree_note(struct pare_workspace *w, const char *note, struct pare_err *err);
 bool tree_undo(struct pare_workspace *w);
 bool tree_redo(struct pare_workspace *w);
+/* To any plan; undo and redo then walk the branch that it is on. */
+void tree_go(struct pare_workspace *w, int to);
 /* Write down what `p` was measured to cost, wherever it stands in the tree. */
 void tree_measured(struct pare_workspace *w, const struct pare_plan *p);
 void tree_free(struct pare_workspace *w);

@@ -19,7 +19,7 @@ struct parser {
 };
 
 typedef enum pare_status parse_fn(struct parser *p, struct pare_statement *s);
-static parse_fn parse_pare, parse_model, parse_data, parse_seed, parse_set, parse_prune,
+static parse_fn parse_pare, parse_model, parse_data, parse_number, parse_set, parse_prune,
 	parse_devices, parse_expect, parse_nothing, parse_file, parse_map, parse_word, parse_rest;
 
 /* clang-format off */
@@ -36,6 +36,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_EXPECT] = { "expect", "NAME VALUE [± X]… [sha256:…] [cpu KIND]", "what the recipe promises", PARE_IN_RECIPE },
 	[PARE_SAY_UNDO] = { "undo", "", "back to the plan before", PARE_IN_COMMAND },
 	[PARE_SAY_REDO] = { "redo", "", "forward to the plan that undo left", PARE_IN_COMMAND },
+	[PARE_SAY_GO] = { "go", "N", "to the N-th of the plans tried", PARE_IN_COMMAND },
 	[PARE_SAY_WRITE] = { "write", "FILE", "save the plan as a recipe", PARE_IN_COMMAND },
 	[PARE_SAY_EXPORT] = { "export", "FILE", "write the compressed network as ONNX", PARE_IN_COMMAND },
 	[PARE_SAY_MEASURE] = { "measure", "", "measure this plan now", PARE_IN_COMMAND },
@@ -47,9 +48,9 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 };
 static parse_fn *const parsers[PARE_N_SAY] = {
 	[PARE_SAY_PARE] = parse_pare, [PARE_SAY_MODEL] = parse_model, [PARE_SAY_DATA] = parse_data,
-	[PARE_SAY_SEED] = parse_seed, [PARE_SAY_SET] = parse_set, [PARE_SAY_PRUNE] = parse_prune,
+	[PARE_SAY_SEED] = parse_number, [PARE_SAY_SET] = parse_set, [PARE_SAY_PRUNE] = parse_prune,
 	[PARE_SAY_DEVICE] = parse_devices, [PARE_SAY_EXPECT] = parse_expect,
-	[PARE_SAY_UNDO] = parse_nothing, [PARE_SAY_REDO] = parse_nothing, [PARE_SAY_WRITE] = parse_file,
+	[PARE_SAY_UNDO] = parse_nothing, [PARE_SAY_REDO] = parse_nothing, [PARE_SAY_GO] = parse_number, [PARE_SAY_WRITE] = parse_file,
 	[PARE_SAY_EXPORT] = parse_file, [PARE_SAY_MEASURE] = parse_nothing, [PARE_SAY_MAP] = parse_map,
 	[PARE_SAY_VIEW] = parse_word, [PARE_SAY_NOTE] = parse_rest, [PARE_SAY_HELP] = parse_nothing,
 	[PARE_SAY_QUIT] = parse_nothing,
@@ -331,7 +332,7 @@ static enum pare_status parse_data(struct parser *p, struct pare_statement *s)
 	return st;
 }
 
-static enum pare_status parse_seed(struct parser *p, struct pare_statement *s)
+static enum pare_status parse_number(struct parser *p, struct pare_statement *s)
 {
 	const struct pare_word *w;
 	enum pare_status st = take(p, "a whole number", &w);

@@ -21,6 +21,7 @@ enum pare_statement_kind {
 	/* commands only */
 	PARE_SAY_UNDO,
 	PARE_SAY_REDO,
+	PARE_SAY_GO,
 	PARE_SAY_WRITE,
 	PARE_SAY_EXPORT,
 	PARE_SAY_MEASURE,
@@ -103,7 +104,7 @@ struct pare_statement {
 	const char *sha256;           /* MODEL, DATA, EXPECT: 64 digits, NULL = not said */
 	const char *cpu;              /* EXPECT: the kind of CPU that promised; NULL = not said */
 	struct pare_bounds bounds[2]; /* DATA: by enum pare_split */
-	uint64_t number;              /* SEED; PARE: the version */
+	uint64_t number;              /* SEED, GO; PARE: the version */
 	const struct pare_word *rest; /* DEVICE: names; NOTE: what is said */
 	int n_rest;
 	bool on; /* MAP: resume */

@@ -141,6 +141,13 @@ bool tree_redo(struct pare_workspace *w)
 	return true;
 }
 
+void tree_go(struct pare_workspace *w, int to)
+{
+	for (int i = to; i >= 0; i = w->node[i].shown.parent)
+		go(w, i);
+	w->here = to;
+}
+
 void tree_measured(struct pare_workspace *w, const struct pare_plan *p)
 {
 	struct pare_metrics m;

@@ -79,6 +79,9 @@ static void edits_make_a_tree(void)
 			strstr(reply.text, "prune conv_1 weights 50%"),
 		"undo tells what: %s", reply.text);
 	ok(pare_workspace_here(w) == 1 && say(w, "redo") && pare_workspace_here(w) == 2, "redo");
+	ok(say(w, "go 1") && pare_workspace_here(w) == 0 && say(w, "go 3") &&
+			pare_workspace_here(w) == 2 && !say(w, "go 99") && !say(w, "go 0"),
+		"go to any plan");
 	ok(say(w, "undo") && say(w, "set conv_2 weights int4") && pare_workspace_here(w) == 3 &&
 			pare_workspace_plan_node(w, 3)->parent == 1,
 		"another edit is another branch");

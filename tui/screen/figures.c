@@ -17,7 +17,7 @@ const char *figure_count(int64_t n, char buf[FIGURE_LEN])
 		snprintf(buf, FIGURE_LEN, "?");
 	else if (n < 1000)
 		snprintf(buf, FIGURE_LEN, "%" PRId64, n);
-	else if (n < 100000)
+	else if (n < 10000)
 		snprintf(buf, FIGURE_LEN, "%" PRId64 ",%03" PRId64, n / 1000, n % 1000);
 	else if (n < 999500)
 		scaled((double)n / 1e3, "K", buf);

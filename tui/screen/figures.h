@@ -5,7 +5,7 @@
 
 enum { FIGURE_LEN = 48 };
 
-const char *figure_count(int64_t n, char buf[FIGURE_LEN]); /* "2,320", "448 K", "2.4 M" */
+const char *figure_count(int64_t n, char buf[FIGURE_LEN]); /* "2,320", "44.8 K", "2.4 M" */
 const char *figure_bytes(int64_t n, char buf[FIGURE_LEN]); /* "49.0 KiB" */
 /* Two sizes: "9.0 → 5.6 KiB". */
 const char *figure_sizes(int64_t was, int64_t now, char buf[FIGURE_LEN]);

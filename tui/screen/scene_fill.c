@@ -265,7 +265,7 @@ static bool fill_history(struct scene *s, const struct pare_workspace *w)
 		/* a plan's place in the tree never changes */
 		if (i >= old)
 			p[i].depth = plan_depth(w, s, i);
-		p[i].id = node->id;
+		p[i].id = i + 1; /* as `go` counts */
 		p[i].command = node->command && *node->command ? node->command : "float";
 		p[i].drop = unknown;
 		if (!isnan(node->drop)) {

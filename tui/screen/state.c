@@ -161,7 +161,7 @@ bool tui_init(struct tui_state *s, const struct scene *scene, int h, int w)
 		return false;
 	}
 	snprintf(s->message, sizeof s->message,
-		"←→ turn the dial   Tab next dial   ↑↓ layer   u undo   : command   ? help");
+		"←→ turn the dial   Tab next dial   Space mark   u undo   : command");
 	tui_arrange(s);
 	return true;
 }

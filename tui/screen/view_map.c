@@ -329,7 +329,7 @@ static void explain(const struct tui_state *s, struct sentence *out)
 	}
 	if (r->changed && r->bytes[1] >= 0)
 		say(out, " · %s", figure_sizes(r->bytes[0], r->bytes[1], a));
-	if (at + 1 < to)
+	if (at + 1 < to && v[1].kind != PARE_UNKNOWN)
 		say(out, " · next %s %s", sc->column[at + 1].name, figure_drop(v + 1, a));
 }
 

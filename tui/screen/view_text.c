@@ -24,7 +24,7 @@ static void title(const struct tui_state *s, struct grid *g, const char *text, c
 
 /* Line i of the help: keys, then commands, then what the map's signs mean. */
 struct help_line {
-	const char *left, *middle, *right;
+	const char *left, *detail, *right;
 	bool head;
 };
 
@@ -60,11 +60,15 @@ static bool help_line(const struct tui_state *s, int i, struct help_line *out)
 		return *out = (struct help_line){ "", "", "", false }, true;
 	if (i == n++)
 		return *out = (struct help_line){ "commands", "", "", true }, true;
-	if (i - n >= s->scene->n_commands)
-		return false;
-	*out = (struct help_line){ s->scene->command[i - n].name, s->scene->command[i - n].args,
-		s->scene->command[i - n].help, false };
-	return true;
+	for (int k = 0; k < s->scene->n_commands; k++) {
+		const struct scene_command *c = &s->scene->command[k];
+
+		if (i == n++)
+			return *out = (struct help_line){ c->name, "", c->help, false }, true;
+		if (*c->args && i == n++)
+			return *out = (struct help_line){ "", c->args, "", false }, true;
+	}
+	return false;
 }
 
 int view_help_length(const struct tui_state *s)
@@ -83,12 +87,11 @@ void view_help_render(const struct tui_state *s, struct grid *g)
 
 	title(s, g, "help", "↑↓ scroll   Esc back");
 	for (int i = 0; i < view_text_lines(s) && help_line(s, s->scroll + i, &l); i++) {
-		int y = LIST_Y + i, x;
+		int y = LIST_Y + i;
 
 		grid_put(g, y, 1, 11, l.head ? ST_TITLE : ST_KEY, "%s", l.left);
-		x = 13 + grid_put(g, y, 13, s->w - 14, ST_TEXT, "%s", l.middle);
-		grid_put(g, y, *l.middle ? x + 2 : 13, s->w - x - 3, *l.middle ? ST_DIM : ST_TEXT,
-			"%s", l.right);
+		grid_put(g, y, 13, s->w - 14, *l.detail ? ST_DIM : ST_TEXT, "%s%s", l.right,
+			l.detail);
 	}
 }
 
