@@ -177,7 +177,7 @@ static void transform_kernel(const float *g, float *to, size_t by)
 
 static size_t winograd_bytes(const struct pare_kernels *k, const struct pare_conv *v, int block)
 {
-	return (size_t)36 * v->c * block * k->lanes * sizeof(float);
+	return 36 * ((size_t)v->c * block | 1) * k->lanes * sizeof(float);
 }
 
 static enum pare_status plan_winograd(const struct pare_kernels *k, struct pare_conv *v,

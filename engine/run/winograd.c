@@ -38,8 +38,9 @@ INLINE void transform_out(const vec m[6], vec y[4])
 	y[3] = m[5] + .5f * half * d + 2.f * root * v;
 }
 
-/* A patch, rows `pitch` floats apart, to element i at to + i * by. */
-static void patch_in(const float *x, size_t pitch, float *to, size_t by)
+/* A patch, rows `pitch` floats apart, to element i at to + i * by.  A function of its own, or it
+ * would share registers with what is around it. */
+static __attribute__((noinline)) void patch_in(const float *x, size_t pitch, float *to, size_t by)
 {
 	vec t[6][6]; /* [column][row of B' d] */
 
@@ -56,26 +57,43 @@ static void patch_in(const float *x, size_t pitch, float *to, size_t by)
 
 		UNROLL for (int c = 0; c < 6; c++) d[c] = t[c][r];
 		transform_in(d, y);
-		UNROLL for (int c = 0; c < 6; c++) store(to + (r * 6 + c) * by, y[c]);
+		UNROLL for (int c = 0; c < 6; c++, to += by) store(to, y[c]);
 	}
 }
 
 /* A patch that reaches over the edge, copied with zeros around. */
 static void patch_edge(const struct pare_conv *v, const float *x, int row, int column, float *to)
 {
-	for (int r = row; r < row + 6; r++)
-		for (int c = column; c < column + 6; c++, to += LANES)
-			if (r < 0 || r >= v->in[1] || c < 0 || c >= v->in[2])
-				store(to, splat(0));
-			else
-				store(to, load(x + ((size_t)r * v->in[2] + c) * LANES));
+	int left = column < 0 ? -column : 0;
+	int right = column + 6 > v->in[2] ? v->in[2] - column : 6;
+
+	right = right < left ? left : right;
+	for (int r = row; r < row + 6; r++, to += 6 * LANES) {
+		const float *from = x + ((ptrdiff_t)r * v->in[2] + column) * LANES;
+		int there = r >= 0 && r < v->in[1], end = there ? right : left, c = 0;
+
+		for (; c < left; c++)
+			store(to + c * LANES, splat(0));
+		for (; c < end; c++)
+			store(to + c * LANES, load(from + c * LANES));
+		for (; c < 6; c++)
+			store(to + c * LANES, splat(0));
+	}
+}
+
+/* Floats from one of the 36 elements to the next.  An odd number of vectors: else all 36 would want
+ * the same place in the first cache. */
+INLINE size_t element(size_t vectors)
+{
+	return (vectors | 1) * LANES;
 }
 
 /* Tiles first … first+n-1 of all channels: to [36][c][n]. */
 static void tiles_in(const struct pare_conv *v, const float *x, int first, int n, float *to)
 {
 	float edge[36 * LANES] __attribute__((aligned(64)));
-	size_t plane = (size_t)v->in[1] * v->in[2] * LANES, by = (size_t)v->c * n * LANES;
+	size_t plane = (size_t)v->in[1] * v->in[2] * LANES, pitch = (size_t)v->in[2] * LANES;
+	size_t by = element((size_t)v->c * n);
 	int across = (v->out[2] + 3) / 4;
 
 	for (int c = 0; c < v->c; c++, x += plane)
@@ -84,8 +102,7 @@ static void tiles_in(const struct pare_conv *v, const float *x, int first, int n
 
 			if (row >= 0 && column >= 0 && row + 6 <= v->in[1] &&
 				column + 6 <= v->in[2]) {
-				patch_in(x + ((size_t)row * v->in[2] + column) * LANES,
-					(size_t)v->in[2] * LANES, to, by);
+				patch_in(x + row * pitch + (size_t)column * LANES, pitch, to, by);
 				continue;
 			}
 			patch_edge(v, x, row, column, edge);
@@ -93,19 +110,21 @@ static void tiles_in(const struct pare_conv *v, const float *x, int first, int n
 		}
 }
 
-/* 36 products: m [36][O][TILE_P] of P tiles; w [36][c][O], x [36][c][n]. */
+/* 36 products: m [36][O][TILE_P] of P tiles; w [36][c][O], x [36][c][n]; m and x by
+ * element(). */
 INLINE void
 products(const int O, const int P, int c, int n, const float *w, const float *x, float *m)
 {
-	for (int i = 0; i < 36; i++, m += O * TILE_P * LANES) {
+	for (int i = 0; i < 36; i++, m += element(O * TILE_P), x += element((size_t)c * n)) {
+		const float *in = x;
 		vec acc[TILE_O][TILE_P];
 
 		UNROLL for (int o = 0; o < O; o++) UNROLL for (int p = 0; p < P; p++) acc[o][p] =
 			splat(0);
-		for (int k = 0; k < c; k++, w += O, x += (size_t)n * LANES) {
+		for (int k = 0; k < c; k++, w += O, in += (size_t)n * LANES) {
 			vec d[TILE_P];
 
-			UNROLL for (int p = 0; p < P; p++) d[p] = load(x + p * LANES);
+			UNROLL for (int p = 0; p < P; p++) d[p] = load(in + p * LANES);
 			UNROLL for (int o = 0; o < O; o++)
 			{
 				vec s = splat(w[o]);
@@ -138,9 +157,10 @@ static products_fn *const products_of[TILE_P][TILE_O] = {
 #endif
 };
 
-/* One tile of one channel: m, elements `by` floats apart, to at most 4×4 outputs. */
-static void tile_out(const float *m, size_t by, int rows, int columns, float bias, float *out,
-	size_t pitch, const float *add, const struct pare_finish *f)
+/* One tile of one channel: m, elements `by` floats apart, to 4×4 outputs, or those of them that are
+ * there. */
+static __attribute__((noinline)) void tile_out(const float *m, size_t by, int rows, int columns,
+	float bias, float *out, size_t pitch, const float *add, const struct pare_finish *f)
 {
 	vec t[6][4], y[4][4]; /* t: [column][row of A' m] */
 	vec lo = splat(f->lo), hi = splat(f->hi), b = splat(bias);
@@ -159,26 +179,46 @@ static void tile_out(const float *m, size_t by, int rows, int columns, float bia
 		UNROLL for (int c = 0; c < 6; c++) d[c] = t[c][r];
 		transform_out(d, y[r]);
 	}
-	for (int r = 0; r < rows; r++)
-		for (int c = 0; c < columns; c++) {
-			vec z = y[r][c] + b;
+	UNROLL for (int r = 0; r < 4; r++) UNROLL for (int c = 0; c < 4; c++)
+	{
+		vec z = y[r][c] + b;
 
-			if (add)
-				z += load(add + r * pitch + c * LANES);
-			store(out + r * pitch + c * LANES, clamp(z, lo, hi));
-		}
+		if (r >= rows || c >= columns)
+			continue;
+		if (add)
+			z += load(add + r * pitch + c * LANES);
+		store(out + r * pitch + c * LANES, clamp(z, lo, hi));
+	}
+}
+
+/* The outputs of `n` tiles from `first` on, of channels from … from+wide-1. */
+static void tiles_out(const struct pare_conv *v, const float *m, int first, int n, int from,
+	int wide, const float *bias, float *out, const struct pare_finish *f, size_t at)
+{
+	size_t pitch = (size_t)v->out[2] * LANES, plane = v->out[1] * pitch;
+	int across = (v->out[2] + 3) / 4;
+
+	for (int p = 0; p < n; p++) {
+		int row = (first + p) / across * 4, column = (first + p) % across * 4;
+		int rows = v->out[1] - row, columns = v->out[2] - column;
+		size_t to = at + from * plane + row * pitch + (size_t)column * LANES;
+
+		for (int o = 0; o < wide; o++, to += plane)
+			tile_out(m + (o * TILE_P + p) * LANES, element(wide * TILE_P), rows,
+				columns, bias[from + o], out + to, pitch,
+				f->add ? f->add + to : NULL, f);
+	}
 }
 
 void VECTOR_NAME(winograd)(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch)
 {
-	float m[36 * TILE_O * TILE_P * LANES] __attribute__((aligned(64)));
-	size_t pitch = (size_t)v->out[2] * LANES, plane = v->out[1] * pitch;
-	int across = (v->out[2] + 3) / 4, all = across * ((v->out[1] + 3) / 4);
+	float m[36 * (TILE_O * TILE_P + 1) * LANES] __attribute__((aligned(64)));
+	int all = ((v->out[2] + 3) / 4) * ((v->out[1] + 3) / 4);
 	const float *w = v->w, *bias = v->bias;
 	size_t at = 0;
 
-	for (int g = 0; g < v->groups; g++, w += (size_t)36 * v->c * v->o) {
+	for (int g = 0; g < v->groups; g++, w += (size_t)36 * v->c * v->o, bias += v->o) {
 		for (int first = 0, n; first < all; first += n) {
 			n = all - first < v->block ? all - first : v->block;
 			tiles_in(v, x, first, n, scratch);
@@ -191,26 +231,12 @@ void VECTOR_NAME(winograd)(const struct pare_conv *v, const float *x, float *out
 					some = n - t < TILE_P ? n - t : TILE_P;
 					products_of[some - 1][wide - 1](
 						v->c, n, u, scratch + (size_t)t * LANES, m);
-					for (int j = 0; j < wide * some; j++) {
-						int o = j / some, p = j % some;
-						int row = (first + t + p) / across * 4;
-						int column = (first + t + p) % across * 4;
-						size_t to = at + (from + o) * plane + row * pitch +
-							    (size_t)column * LANES;
-
-						tile_out(m + (o * TILE_P + p) * LANES,
-							(size_t)wide * TILE_P * LANES,
-							v->out[1] - row < 4 ? v->out[1] - row : 4,
-							v->out[2] - column < 4 ? v->out[2] - column
-									       : 4,
-							bias[from + o], out + to, pitch,
-							f->add ? f->add + to : NULL, f);
-					}
+					tiles_out(v, m, first + t, some, from, wide, bias, out, f,
+						at);
 				}
 			}
 		}
 		x += (size_t)v->c * v->in[1] * v->in[2] * LANES;
-		at += v->o * plane;
-		bias += v->o;
+		at += (size_t)v->o * v->out[1] * v->out[2] * LANES;
 	}
 }
