@@ -107,6 +107,11 @@ static enum pare_status shape_resize(const struct pare_shape_call *c, struct par
 		int k = a->axes.n ? op_axis(a->axes.v[i], x->n) : i;
 		double d = scales ? floor((double)x->d[k] * (double)scale[k]) : (double)size[i];
 
+		if (scales && is(a->coordinate, "half_pixel", "align_corners") &&
+			d != (double)x->d[k] * (double)scale[k])
+			return pare_fail(err, PARE_E_UNSUPPORTED,
+				"corners aligned at a scale that gives no whole size, which ONNX "
+				"and ONNX Runtime do not read alike");
 		if (!(d >= 1 && d <= 1 << 30))
 			return pare_fail(err, PARE_E_FORMAT, "axis %d becomes %g long", k, d);
 		c->out[0].shape.d[k] = (int64_t)d;

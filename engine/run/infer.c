@@ -1,5 +1,5 @@
 #include "../base/pool.h"
-#include "run.h"
+#include "program.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +72,22 @@ static enum pare_status run_frame(const struct job *j, const struct pare_program
 	return st;
 }
 
+static enum pare_status
+run_by_node(const struct job *j, struct pare_array *out, struct pare_err *err)
+{
+	struct pare_arena *a = pare_arena_new();
+	const struct pare_tensor *values;
+	enum pare_status st;
+
+	if (!a)
+		return pare_nomem(err, "a run");
+	st = pare_interpret(j->m, j->in, a, &values, err);
+	for (int i = 0; i < j->m->info.n_outputs && !st; i++)
+		st = take_output(&values[j->m->graph.out[i]], &out[i], err);
+	pare_arena_free(a);
+	return st;
+}
+
 /* One chunk, so that OpenBLAS keeps to this thread. */
 static enum pare_status run_job(void *ctx, int chunk, int worker, struct pare_err *err)
 {
@@ -89,10 +105,10 @@ static enum pare_status run_job(void *ctx, int chunk, int worker, struct pare_er
 		shapes[i] = j->in[i].shape;
 		st = check_input(&j->m->inputs[i], &j->in[i], err);
 	}
-	if (!st)
-		st = pare_program_new(j->m, &spec, &p, err);
-	if (!st)
+	if (!st && !(st = pare_program_new(j->m, &spec, &p, err)))
 		st = run_frame(j, p, out, err);
+	else if (st == PARE_E_UNSUPPORTED && !j->m->info.n_unsupported)
+		st = run_by_node(j, out, err); /* a shape may hang on data */
 	for (int i = 0; i < n_out && out; i++)
 		if (st)
 			pare_array_free(&out[i]);

@@ -70,4 +70,10 @@ void pare_step_bind(const struct pare_program *p, const struct pare_step *s,
 	struct pare_tensor *vars, struct pare_call *c, const struct pare_tensor **in,
 	struct pare_tensor **out);
 
+/* Plain inference node by node, for networks that no program can be laid out for because shapes
+ * hang on data.  in: [n_inputs], borrowed; values: [n_vars], everything computed, in `a`. */
+PARE_MUST_CHECK enum pare_status
+pare_interpret(const struct pare_model *m, const struct pare_array *in, struct pare_arena *a,
+	const struct pare_tensor **values, struct pare_err *err);
+
 #endif
