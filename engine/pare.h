@@ -348,7 +348,7 @@ int pare_option_turn(struct pare_dials *d, enum pare_dial dial, int step);
  *   bytes       weights at their bits (sub-byte packed; pruned ones as bitmap and rest where
  * smaller), scales, zero points and biases, and all other constants of the model as float32
  *   file_bytes  of the ONNX file that pare_variant_export would write (int4 packed; other widths
- *               below 8 as int8), metadata included
+ *               below 8 as int8), with the recipe's hash in its metadata
  *   macs        of one sample */
 struct pare_cost {
 	int64_t bytes, file_bytes, macs;

@@ -1,4 +1,5 @@
 /* On the built-in example. */
+#include "engine/base/hash.h"
 #include "engine/plan/variant.h"
 #include "engine/study/study.h"
 #include "tests/tap.h"
@@ -214,7 +215,7 @@ static void the_file_is_as_large_as_said(void)
 	for (size_t k = 0; k < sizeof formats / sizeof *formats; k++) {
 		struct pare_variant *v = NULL;
 		struct pare_cost cost = { 0 };
-		char sha[PARE_SHA_HEX];
+		char sha[PARE_SHA_HEX], recipe[PARE_SHA_HEX];
 		int64_t bytes = 0;
 
 		for (int i = 0; i < p->n; i++) {
@@ -223,7 +224,8 @@ static void the_file_is_as_large_as_said(void)
 		}
 		ok_status(pare_variant_new(model, p, pare_study_ranges(s), &v, &err), err, "%s",
 			formats[k]);
-		ok_status(pare_variant_hash(v, NULL, sha, &bytes, &err), err, "laid out");
+		pare_sha256("recipe", 6, recipe);
+		ok_status(pare_variant_hash(v, recipe, sha, &bytes, &err), err, "laid out");
 		ok_status(pare_plan_cost(model, p, &cost, &err), err, "weighed");
 		ok(bytes > 0 && cost.file_bytes == bytes, "%s: %lld bytes said, %lld written",
 			formats[k], (long long)cost.file_bytes, (long long)bytes);
