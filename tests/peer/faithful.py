@@ -53,7 +53,7 @@ def check(name, model, data):
                 continue
             theirs = peer.answers(out, conf, x).argmax(1)
             value = 100 * float((theirs == y).mean())
-            ok(abs(got["value"] - value) <= 0.2,
+            ok(abs(got["value"] - value) <= 0.3,
                f"{name} {plan}: ONNX Runtime gives {value:.2f}, pare {got['value']:.2f} (float {truth:.2f})")
             ok(os.path.getsize(out) == got["file_bytes"], f"{name} {plan}: the file has the bytes that were said")
 
