@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SEGMENTS = 4096 };
+enum { MAX_SEGMENTS = 512 };
 
 struct segment {
 	int64_t len;    /* channels */
@@ -19,7 +19,7 @@ struct segment {
 
 struct channels {    /* of an activation */
 	int axis, n; /* n 0: nothing is known of them, they cannot be cut */
-	struct segment *seg;
+	const struct segment *seg;
 };
 
 struct class
@@ -75,20 +75,22 @@ static int new_class(struct grouping *g, const char *stuck)
 	return g->n_classes++;
 }
 
+/* seg is shared: channels that pass are those that came. */
 static void
 set_channels(struct grouping *g, int var, int axis, const struct segment *seg, int n, int64_t times)
 {
-	struct channels *c = &g->of[var];
+	struct segment *own;
 
-	if (n > MAX_SEGMENTS || !(c->seg = pare_alloc_n(g->a, (size_t)n, sizeof *seg))) {
-		g->nomem |= n <= MAX_SEGMENTS;
-		return;
+	if (times > 1) {
+		if (!(own = pare_memdup(g->a, seg, (size_t)n * sizeof *seg))) {
+			g->nomem = true;
+			return;
+		}
+		for (int i = 0; i < n; i++)
+			own[i].repeat *= times;
+		seg = own;
 	}
-	memcpy(c->seg, seg, (size_t)n * sizeof *seg);
-	for (int i = 0; i < n; i++)
-		c->seg[i].repeat *= times;
-	c->axis = axis;
-	c->n = n;
+	g->of[var] = (struct channels){ axis, n, seg };
 }
 
 static const struct pare_shape *shape_of(const struct grouping *g, int var)
@@ -98,10 +100,11 @@ static const struct pare_shape *shape_of(const struct grouping *g, int var)
 
 static void fresh_channels(struct grouping *g, int var, int axis, int64_t n, const char *stuck)
 {
-	struct segment s = { n, 1, new_class(g, stuck) };
+	struct segment s = { n, 1, new_class(g, stuck) }, *own = pare_memdup(g->a, &s, sizeof s);
 
+	g->nomem |= !own;
 	if (!g->nomem)
-		set_channels(g, var, axis, &s, 1, 1);
+		set_channels(g, var, axis, own, 1, 1);
 }
 
 static void stick(struct grouping *g, int var, const char *why)
@@ -330,15 +333,13 @@ static void produce(struct grouping *g, const struct pare_node *n, int layer)
 		stuck = "is a grouped convolution";
 	} else if (c->n && (c->axis != axis + in->n - out->n || features(c) != n_in))
 		block(g, n, "goes into");
-	g->layer_class[layer] = new_class(g, stuck);
-	if (out && axis > 0 && axis < out->n && !g->nomem) {
-		struct segment s = { n_out, 1, g->layer_class[layer] };
-
-		set_channels(g, n->out[0], axis, &s, 1, 1);
-	}
+	g->layer_class[layer] = g->n_classes;
+	if (out && axis > 0 && axis < out->n)
+		fresh_channels(g, n->out[0], axis, n_out, stuck);
+	else
+		new_class(g, stuck);
 }
 
-/* The row's flow; of rows whose flow hangs on shapes, what it is here. */
 static enum pare_flow flow_of(struct grouping *g, const struct pare_node *n)
 {
 	struct pare_shape_call c = {

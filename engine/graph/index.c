@@ -263,7 +263,9 @@ static void sum_up(struct pare_model *m)
 	for (int i = 0; i < g->n_nodes; i++) {
 		int64_t macs = node_macs(m, &g->nodes[i]);
 
-		m->info.macs = m->info.macs < 0 || macs < 0 ? -1 : m->info.macs + macs;
+		bool known = m->info.macs >= 0 && macs >= 0 && macs <= INT64_MAX - m->info.macs;
+
+		m->info.macs = known ? m->info.macs + macs : -1;
 	}
 	for (int i = 0; i < g->n_vars; i++) {
 		const struct pare_known *k = &g->vars[i].declared;

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_NESTING = 32, LENGTH_ROOM = 5 };
+/* A message of two bytes becomes a struct of hundreds: their number is bounded, far above what
+ * networks have. */
+enum { MAX_NESTING = 32, MAX_FIELDS = 1 << 22, LENGTH_ROOM = 5 };
 
 enum kind { MODEL, GRAPH, NODE, ATTRIBUTE, TENSOR, VALUE, TYPE };
 enum action { COPY = 1, RAW, EMPTY, SUB }; /* SUB + kind: a message that is walked in turn */
@@ -63,6 +65,7 @@ struct thin {
 	const uint8_t *data;
 	uint8_t *out;
 	size_t len, room;
+	int n_fields;
 	bool nomem;
 	struct pare_err *err;
 };
@@ -180,6 +183,9 @@ thin_message(struct thin *t, enum kind kind, size_t at, size_t end, int depth)
 		action = action_for(kind, f.number);
 		if (action == 0)
 			continue;
+		if (++t->n_fields > MAX_FIELDS)
+			return pare_fail(t->err, PARE_E_UNSUPPORTED,
+				"more than %d nodes, attributes and names", MAX_FIELDS);
 		if (action == COPY) {
 			put(t, t->data + f.start, f.end - f.start);
 			continue;

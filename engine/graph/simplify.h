@@ -1,0 +1,27 @@
+/* The passes of pare_graph_simplify, which share this. */
+#ifndef PARE_SIMPLIFY_H
+#define PARE_SIMPLIFY_H
+#include "model.h"
+
+struct pare_simplifier {
+	struct pare_graph *g;
+	struct pare_arena *a;
+	int room;         /* of g->vars, grown at the start */
+	bool *gone;       /* [nodes] */
+	int *same_as;     /* [room] the var that stands for this one */
+	int *uses;        /* [room] how many inputs and graph outputs read it */
+	bool *is_out;     /* [room] */
+	size_t fold_room; /* bytes that folding may still add */
+	struct pare_err *err;
+};
+
+/* Var becomes a constant; b is taken over. */
+PARE_MUST_CHECK enum pare_status pare_simplify_constant(
+	struct pare_simplifier *s, int var, const struct pare_tensor *t, struct pare_blob *b);
+/* A new value "owner.what"; -1: no memory. */
+int pare_simplify_add(struct pare_simplifier *s, const char *owner, const char *what);
+
+/* Float32 weights for all layers; what scales and shifts behind a layer goes into it. */
+PARE_MUST_CHECK enum pare_status pare_simplify_weights(struct pare_simplifier *s);
+
+#endif
