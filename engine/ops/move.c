@@ -628,19 +628,22 @@ const struct pare_op pare_ops_move[] = {
 	MOVED("Concat", 4, 1, -1, concat_attrs, shape_concat, concat_forward, PARE_FLOW_CAT,
 	      .flow_at = concat_flow, .sample = "f32[1,2,5] f32[1,3,5] f32[1,1,5]! axis=1"),
 	MOVED("Split", 13, 1, 2, split_attrs, shape_split, split_forward, PARE_FLOW_BLOCK,
-	      .plain = 2, .max_out = MAX_PARTS, .sample = "f32[1,6,2] i64{1,3,2} axis=1 outputs=3"),
+	      .plain = 2, .max_out = MAX_PARTS, .sample = "f32[1,6,2] i64{1,3,2} axis=1 outputs=3|f32[1,5] axis=-1 outputs=2"),
 	MOVED("Slice", 10, 3, 5, slice_attrs, shape_slice, slice_forward, PARE_FLOW_BLOCK,
 	      .plain = 0x1e, .flow_at = slice_flow,
-	  .sample = "f32[1,6,5] i64{4,1} i64{0,4} i64{1,2} i64{-2,1}"),
+	  .sample = "f32[1,6,5] i64{4,1} i64{0,4} i64{1,2} i64{-2,1}|"
+	  "f32[1,6,5] i64{-99} i64{3} i64{1}|bool[1,6] i64{0,0} i64{9,9} i64{0,1} i64{1,4}"),
 	MOVED("Pad", 11, 2, 4, pad_attrs, shape_pad, pad_forward, PARE_FLOW_BLOCK,
 	      .plain = 0xe, .refuse = refuse_pad, .flow_at = op_flow_spatial,
-	  .sample = "f32[1,2,4,5] i64{0,0,1,2,0,0,2,-1} f32=0.5"),
+	  .sample = "f32[1,2,4,5] i64{0,0,1,2,0,0,2,-1} f32=0.5|"
+	  "f32[1,2,4,5] i64{0,0,1,2,0,0,2,3} mode=reflect|"
+	  "f32[1,2,4,5] i64{2,0,0,3} _ i64{1,-1} mode=edge"),
 	MOVED("Expand", 8, 2, 2, NULL, shape_expand, expand_forward, PARE_FLOW_BLOCK, .plain = 2,
 	  .sample = "f32[1,3,1] i64{2,1,3,4}"),
 	MOVED("Tile", 6, 2, 2, NULL, shape_tile, tile_forward, PARE_FLOW_BLOCK, .plain = 2,
 	  .sample = "f32[1,3,2] i64{1,2,3}"),
 	MOVED("DepthToSpace", 11, 1, 1, depth_attrs, shape_to_space, to_space_forward,
-	      PARE_FLOW_BLOCK, .refuse = refuse_depth, .sample = "f32[1,8,2,3] blocksize=2 mode=CRD"),
+	      PARE_FLOW_BLOCK, .refuse = refuse_depth, .sample = "f32[1,8,2,3] blocksize=2 mode=CRD|f32[1,8,2,3] blocksize=2"),
 	MOVED("SpaceToDepth", 1, 1, 1, depth_attrs, shape_to_depth, to_depth_forward,
 	      PARE_FLOW_BLOCK, .refuse = refuse_depth, .sample = "f32[1,2,4,6] blocksize=2"),
 	{ 0 } };

@@ -357,7 +357,7 @@ static void hardmax_forward(const struct pare_call *c)
 #define SOFT(n, fw)                                                                                \
 	{ .name = n, .since = 13, .min_in = 1, .max_in = 1, .attrs = soft_attrs,                   \
 	  .attr_size = sizeof(struct norm), .upgrade = upgrade_soft, .shape = shape_soft,          \
-	  .forward = fw, .sample = "f32[1,4,3] axis=1" }
+	  .forward = fw, .sample = "f32[1,4,3] axis=1|f32[1,9]" }
 const struct pare_op pare_ops_norm[] = {
 	{ .name = "BatchNormalization", .since = 9, .min_in = 5, .max_in = 5, .attrs = batch_attrs,
 	  .attr_size = sizeof(struct norm), .refuse = refuse_batch, .shape = shape_batch,
@@ -370,7 +370,7 @@ const struct pare_op pare_ops_norm[] = {
 	{ .name = "LayerNormalization", .since = 17, .min_in = 2, .max_in = 3, .max_out = 3,
 	  .attrs = layer_attrs, .attr_size = sizeof(struct norm), .shape = shape_layer,
 	  .forward = layer_forward, .plain = 6,
-	  .sample = "f32[1,3,4] f32[4]! f32[4]! axis=-1" },
+	  .sample = "f32[1,3,4] f32[4]! f32[4]! axis=-1|f32[1,3,4] f32[3,4]! axis=1 outputs=3" },
 	{ .name = "LRN", .since = 1, .min_in = 1, .max_in = 1, .attrs = lrn_attrs,
 	  .attr_size = sizeof(struct norm), .refuse = refuse_lrn, .shape = shape_lrn,
 	  .forward = lrn_forward, .sample = "f32[1,5,2,3] size=3 alpha=0.5" },

@@ -249,9 +249,11 @@ static const char *refuse_pool(const struct pare_node *n, const void *attr)
 	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .sample = "f32[1,3,9,11]" }
 const struct pare_op pare_ops_pool[] = {
 	WINDOWED("MaxPool", 11, max_forward,
-		 "f32[1,3,7,6] kernel_shape=3,2 strides=2,2 pads=1,0,1,1 dilations=2,1"),
+		 "f32[1,3,7,6] kernel_shape=3,2 strides=2,2 pads=1,0,1,1 dilations=2,1|"
+		 "f32[1,2,9] kernel_shape=3 strides=2 auto_pad=SAME_LOWER"),
 	WINDOWED("AveragePool", 11, average_forward,
-		 "f32[1,3,7,6] kernel_shape=3,3 strides=2,1 pads=1,1,1,1 ceil_mode=1"),
+		 "f32[1,3,7,6] kernel_shape=3,3 strides=2,1 pads=1,1,1,1 ceil_mode=1|"
+		 "f32[1,2,3,4,5] kernel_shape=2,3,2 pads=0,1,1,1,0,1 count_include_pad=1"),
 	WINDOWED("LpPool", 11, norm_forward, "f32[1,3,9] kernel_shape=4 p=3 auto_pad=SAME_UPPER"),
 	WHOLE("GlobalAveragePool", 1, global_average_forward),
 	WHOLE("GlobalMaxPool", 1, global_max_forward),

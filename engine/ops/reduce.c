@@ -336,11 +336,12 @@ static void arg_min_forward(const struct pare_call *c)
 	{ .name = n, .since = v, .min_in = 1, .max_in = 2, .attrs = reduce_attrs,                  \
 	  .attr_size = sizeof(struct reduce), .shape = shape_reduce, .forward = fw,                \
 	  .scratch = scratch_reduce, .plain = 2, .flow_at = flow_reduce,        \
-	  .sample = "f32+[1,3,2,5] i64{1,3} keepdims=0" }
+	  .sample = "f32+[1,3,2,5] i64{1,3} keepdims=0|f32+[1,3,2,5]|f32+[1,3,2,5] i64{2,3}|"   \
+		    "f32+[1,3] noop_with_empty_axes=1" }
 #define ARG(n, fw)                                                                                 \
 	{ .name = n, .since = 11, .min_in = 1, .max_in = 1, .attrs = arg_attrs,                    \
 	  .attr_size = sizeof(struct reduce), .shape = shape_arg, .forward = fw,         \
-	  .sample = "f32[1,5,3] axis=1" }
+	  .sample = "f32[1,5,3] axis=1|i64[1,5,3] axis=-1 keepdims=0 select_last_index=1" }
 const struct pare_op pare_ops_reduce[] = {
 	REDUCED_BY("ReduceSum", 13, sum_forward),
 	REDUCED_BY("ReduceMean", 18, mean_forward),

@@ -388,9 +388,9 @@ static void range_forward(const struct pare_call *c)
 	  .flow = PARE_FLOW_SPREAD, .flow_at = spread_at, .quant = PARE_Q_SAME_SCALE,\
 	  .sample = ex }
 const struct pare_op pare_ops_shape[] = {
-	RENAMED("Reshape", 13, 2, 2, reshape_attrs, shape_reshape, "f32[1,3,2,5] i64{0,-1}"),
+	RENAMED("Reshape", 13, 2, 2, reshape_attrs, shape_reshape, "f32[1,3,2,5] i64{0,-1}|f32[1,3,2,5] i64{3,10}"),
 	RENAMED("Flatten", 13, 1, 1, flatten_attrs, shape_flatten, "f32[1,3,2,5]"),
-	RENAMED("Squeeze", 13, 1, 2, axes_attrs, shape_squeeze, "f32[1,3,1,1] i64{2,-1}"),
+	RENAMED("Squeeze", 13, 1, 2, axes_attrs, shape_squeeze, "f32[1,3,1,1] i64{2,-1}|f32[1,3,1,2]"),
 	RENAMED("Unsqueeze", 13, 2, 2, axes_attrs, shape_unsqueeze, "f32[1,3] i64{-1,2}"),
 	{ .name = "Identity", .since = 1, .min_in = 1, .max_in = 1, .shape = shape_identity,
 	  .forward = copy_forward, .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .alias = true,
@@ -411,6 +411,6 @@ const struct pare_op pare_ops_shape[] = {
 	  .attr_size = sizeof(struct constant), .refuse = refuse_constant, .shape = shape_constant,
 	  .forward = constant_forward, .sample = "value_floats=1,2.5" },
 	{ .name = "Range", .since = 11, .min_in = 3, .max_in = 3, .shape = shape_range,
-	  .forward = range_forward, .plain = 7, .sample = "f32=1 f32=6 f32=2" },
+	  .forward = range_forward, .plain = 7, .sample = "f32=1 f32=6 f32=2|i64=5 i64=0 i64=-2|i32=0 i32=0 i32=1" },
 	{ 0 } };
 /* clang-format on */
