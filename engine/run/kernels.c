@@ -257,8 +257,12 @@ static void lanes_out(const float *in, size_t n, int count, float *samples)
 
 		UNROLL for (int l = 0; l < LANES; l++) r[l] = load(in + (i + l) * LANES);
 		transpose(r);
-		for (int l = 0; l < count; l++)
+		UNROLL for (int l = 0; l < LANES; l++)
+		{ /* constant l: r stays in registers */
+			if (l >= count)
+				break;
 			memcpy(samples + l * n + i, &r[l], sizeof(vec));
+		}
 	}
 	for (; i < n; i++)
 		for (int l = 0; l < count; l++)

@@ -56,7 +56,7 @@ static void product_block(int vectors, int terms, const float *w, const float *x
 	float sum[LANES * TILE_P * LANES] __attribute__((aligned(64)));
 	vec lo = splat(f->lo), hi = splat(f->hi);
 
-	memset(sum, 0, sizeof sum);
+	memset(sum, 0, (size_t)vectors * LANES * LANES * sizeof *sum);
 	for (int k = 0; k < terms; k += PRODUCT_TERMS) {
 		int some = terms - k < PRODUCT_TERMS ? terms - k : PRODUCT_TERMS;
 
@@ -69,12 +69,14 @@ static void product_block(int vectors, int terms, const float *w, const float *x
 
 		UNROLL for (int l = 0; l < LANES; l++) r[l] = load(sum + (l * vectors + n) * LANES);
 		transpose(r);
-		for (int o = 0; o < LANES && o < left; o++) {
-			vec v = r[o] + splat(bias[n * LANES + o]);
-
+		UNROLL for (int o = 0; o < LANES; o++)
+		{ /* constant o: r stays in registers */
+			if (o >= left)
+				break;
+			r[o] += splat(bias[n * LANES + o]);
 			if (add)
-				v += load(add + (n * LANES + o) * LANES);
-			store(out + (n * LANES + o) * LANES, clamp(v, lo, hi));
+				r[o] += load(add + (n * LANES + o) * LANES);
+			store(out + (n * LANES + o) * LANES, clamp(r[o], lo, hi));
 		}
 	}
 }
