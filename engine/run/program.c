@@ -355,8 +355,28 @@ void pare_step_bind(const struct pare_program *p, const struct pare_step *s,
 		.packed = s->packed };
 }
 
+/* Is step i of `like` the same, down to the constants it reads? */
+static bool same_step(const struct pare_program *p, const struct pare_program *like, int i)
+{
+	const struct pare_step *s = &p->steps[i], *t = i < like->n_steps ? &like->steps[i] : s;
+
+	if (s == t || p->lanes != like->lanes || s->n->op != t->n->op || s->node != t->node ||
+		s->n->attr != t->n->attr || s->n->n_in != t->n->n_in)
+		return false;
+	for (int j = 0; j < s->n->n_in; j++) {
+		const struct pare_tensor *x = s->constant[j], *y = t->constant[j];
+
+		if (!x != !y || (x && x->data != y->data))
+			return false;
+		if (s->n->in[j] >= 0 && !pare_shape_equal(&p->places[s->n->in[j]].t.shape,
+						&like->places[t->n->in[j]].t.shape))
+			return false;
+	}
+	return true;
+}
+
 /* Rows lay out their constants and say what scratch they need. */
-static enum pare_status prepare_steps(struct builder *b)
+static enum pare_status prepare_steps(struct builder *b, const struct pare_program *like)
 {
 	struct pare_program *p = b->p;
 	struct pare_tensor *vars = pare_alloc_n(p->arena, (size_t)b->g->n_vars, sizeof *vars);
@@ -377,7 +397,9 @@ static enum pare_status prepare_steps(struct builder *b)
 		if (!in || !out)
 			return pare_nomem(b->err, "a program");
 		pare_step_bind(p, s, vars, &c, in, out);
-		if (s->n->op->prepare)
+		if (like && same_step(p, like, i))
+			s->packed = like->steps[i].packed;
+		else if (s->n->op->prepare)
 			st = s->n->op->prepare(&c, p->arena, &s->packed, b->err);
 		if (st)
 			return pare_wrap(b->err, st, "node '%s' (%s)", s->n->name, s->n->op_type);
@@ -414,7 +436,7 @@ static enum pare_status build(struct builder *b, const struct pare_program_spec 
 		if (!b->g->nodes[i].op && (st = check_node(b, &b->g->nodes[i])))
 			return st;
 	if ((st = take_shapes(b, spec->inputs)) || (st = make_steps(b, spec->acts)) ||
-		(st = find_lifetimes(b)) || (st = prepare_steps(b)))
+		(st = find_lifetimes(b)) || (st = prepare_steps(b, spec->like)))
 		return st;
 	return pare_places_lay(p->places, b->g->n_vars, &p->room, a, b->err);
 }

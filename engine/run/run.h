@@ -25,6 +25,9 @@ struct pare_program_spec {
 	int lanes;                         /* 0 = what this CPU is best at, else 1 or that */
 	const struct pare_shape *inputs;   /* [n_inputs]; NULL = one sample as declared */
 	const struct pare_act_quant *acts; /* [n_layers]; NULL = none */
+	/* A program of the same graph with other weights: packed weights of layers that are the
+	 * same are shared with it, so it must outlive this one.  NULL = none. */
+	const struct pare_program *like;
 };
 /* `m` is borrowed and must outlive the program. */
 PARE_MUST_CHECK enum pare_status pare_program_new(const struct pare_model *m,

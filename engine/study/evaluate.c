@@ -77,9 +77,9 @@ static enum pare_status evaluate(const struct pare_model *m, const struct pare_a
 		return pare_fail(err, PARE_E_UNSUPPORTED,
 			"%s: the first output is no float32 vector of known size",
 			pare_model_info(m)->path);
-	st = pare_feed_program(m, acts, &program, err);
+	st = pare_feed_program(m, acts, NULL, &program, err);
 	if (!st && !info->labelled)
-		st = pare_feed_program(reference ? reference : m, NULL, &ref, err);
+		st = pare_feed_program(reference ? reference : m, NULL, NULL, &ref, err);
 	s.scorer = calloc((size_t)threads, sizeof *s.scorer);
 	if (!st && !s.scorer)
 		st = pare_nomem(err, "an evaluation");

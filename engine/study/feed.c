@@ -3,10 +3,10 @@
 #include <stdlib.h>
 
 enum pare_status pare_feed_program(const struct pare_model *m, const struct pare_act_quant *acts,
-	struct pare_program **out, struct pare_err *err)
+	const struct pare_program *like, struct pare_program **out, struct pare_err *err)
 {
 	const struct pare_model_info *info = pare_model_info(m);
-	struct pare_program_spec spec = { .lanes = 0, .acts = acts };
+	struct pare_program_spec spec = { .lanes = 0, .acts = acts, .like = like };
 	struct pare_err batched;
 	enum pare_status st;
 

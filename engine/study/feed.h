@@ -5,9 +5,11 @@
 #include "../run/run.h"
 
 /* A program for evaluation: batched when the graph allows it, sample by sample when it does not.
- * PARE_E_UNSUPPORTED when the model cannot run on a dataset: several inputs, a fixed batch. */
-PARE_MUST_CHECK enum pare_status pare_feed_program(const struct pare_model *m,
-	const struct pare_act_quant *acts, struct pare_program **out, struct pare_err *err);
+ * PARE_E_UNSUPPORTED when the model cannot run on a dataset: several inputs, a fixed batch.
+ * `like` as in struct pare_program_spec. */
+PARE_MUST_CHECK enum pare_status
+pare_feed_program(const struct pare_model *m, const struct pare_act_quant *acts,
+	const struct pare_program *like, struct pare_program **out, struct pare_err *err);
 
 /* Called for each block with its input loaded in the worker's frame; runs the program itself.
  * `first` is the block's first sample and `count` <= lanes how many of its lanes count. */

@@ -128,7 +128,7 @@ static enum pare_status baseline_fill(const struct pare_study *s, struct study_b
 		.fn = answer_block,
 		.user = &a };
 	bool labelled = pare_dataset_info(s->dataset)->labelled;
-	enum pare_status st = pare_feed_program(s->model, NULL, &b->program, err);
+	enum pare_status st = pare_feed_program(s->model, NULL, NULL, &b->program, err);
 
 	if (st)
 		return st;
@@ -320,8 +320,8 @@ static enum pare_status run_trial(const struct pare_study *s, struct pare_plan *
 	for (int v = 0; v < n && !st; v++) {
 		st = pare_variant_new(s->model, plans[v], base->ranges, &t.variant[v], err);
 		if (!st)
-			st = pare_feed_program(
-				t.variant[v]->model, t.variant[v]->acts, &t.program[v], err);
+			st = pare_feed_program(t.variant[v]->model, t.variant[v]->acts,
+				base->program, &t.program[v], err);
 		if (!st && !(part[v].slots = malloc(
 				     ((size_t)base->n * (size_t)base->k + 1) * sizeof(float))))
 			st = pare_nomem(err, "a variant's answers");

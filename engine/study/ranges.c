@@ -106,7 +106,7 @@ enum pare_status pare_ranges_new(const struct pare_model *m, const struct pare_d
 		w.ranges->range[i].min = INFINITY;
 		w.ranges->range[i].max = -INFINITY;
 	}
-	st = pare_feed_program(m, NULL, &p, err);
+	st = pare_feed_program(m, NULL, NULL, &p, err);
 	for (int pass = 0; pass < 2 && !st; pass++) {
 		struct pare_feed f = { .program = p,
 			.dataset = d,

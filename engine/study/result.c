@@ -201,7 +201,7 @@ static enum pare_status get_baseline(const struct pare_study *s, struct bytes *b
 		b->bad = base->truth[i] < 0 || base->truth[i] >= h->k || base->right[i] > 1;
 		base->n_right += base->right[i];
 	}
-	return b->bad ? PARE_OK : pare_feed_program(s->model, NULL, &base->program, err);
+	return b->bad ? PARE_OK : pare_feed_program(s->model, NULL, NULL, &base->program, err);
 }
 
 /* Is it of this study, and are its counts sane? */

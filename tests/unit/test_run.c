@@ -316,6 +316,51 @@ static void cuts_start_anywhere(void)
 	pare_model_free(m);
 }
 
+/* An edit of one layer, built like the float model's program: the same as one built alone. */
+static void packed_weights_are_shared(void)
+{
+	struct pare_model *m = branchy(), *edit = NULL;
+	int n = pare_model_info(m)->n_layers, shared = 0, same = 1;
+	struct pare_blob *blobs[16] = { 0 };
+	struct pare_program *p = program(m, 0), *alone, *like = NULL;
+	struct pare_program_spec spec = { .like = p };
+	struct pare_err err = { 0 };
+	struct pare_frame *f, *g;
+	const struct pare_tensor *y;
+
+	blobs[3] = pare_blob_new((size_t)pare_model_layer(m, 3)->weights * sizeof(float));
+	for (int64_t i = 0; i < pare_model_layer(m, 3)->weights; i++)
+		((float *)blobs[3]->data)[i] = 2 * pare_model_weights(m, 3)[i];
+	ok_status(pare_model_with_weights(m, blobs, &edit, &err), err, "an edit of layer 3");
+	ok_status(pare_program_new(edit, &spec, &like, &err), err, "its program, like the other");
+	for (int i = 0; i < n; i++) {
+		int step = pare_program_step_of_layer(p, i);
+		bool is = p->steps[step].packed == like->steps[step].packed;
+
+		shared += is && p->steps[step].packed;
+		same &= i != 3 || !is;
+	}
+	ok(shared == n - 1 && same, "%d of %d layers share packed weights", shared, n);
+	alone = program(edit, 0);
+	f = pare_frame_new(like);
+	g = pare_frame_new(alone);
+	free(fill(like, f, 6));
+	free(fill(alone, g, 6));
+	pare_program_run(like, f, 0, pare_program_steps(like));
+	pare_program_run(alone, g, 0, pare_program_steps(alone));
+	y = pare_frame_output(f, 1);
+	ok(!memcmp(y->f32, pare_frame_output(g, 1)->f32,
+		   (size_t)pare_shape_elems(&y->shape) * y->lanes * sizeof(float)),
+		"and give the bits of a program of their own");
+	pare_frame_free(f);
+	pare_frame_free(g);
+	pare_program_free(alone);
+	pare_program_free(like);
+	pare_program_free(p);
+	pare_model_free(edit);
+	pare_model_free(m);
+}
+
 struct seen {
 	int calls;
 	float x[4];
@@ -428,6 +473,7 @@ int main(void)
 	steps_join_what_follows();
 	places_do_not_overlap();
 	cuts_start_anywhere();
+	packed_weights_are_shared();
 	activations_are_quantized_on_entry(0);
 	activations_are_quantized_on_entry(1);
 	what_cannot_run_is_named();
