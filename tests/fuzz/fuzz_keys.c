@@ -63,7 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	m = made_scene(1 + data[0] % 90, data[0] % 60);
 	if (data[0] & 1)
-		m->scene.row[0].name = "a very long /path/to/a/layer, with blanks 層層層層層層";
+		snprintf(m->scene.row[0].label, sizeof m->scene.row[0].label, "%s",
+			"a very long /path/to/a/layer 層層層層");
 	if (tui_init(&s, &m->scene, 24, 80))
 		while (p < end && n++ < 200) {
 			struct tui_event ev = next(&p, end, text);

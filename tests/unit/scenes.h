@@ -129,6 +129,7 @@ static inline struct made *made_scene(int n, int known)
 			.stuck = "feeds an output",
 			.at = { 0, 8, 10 },
 			.bytes = { 36 * wide * wide, 36 * wide * wide } };
+		snprintf(r->label, sizeof r->label, "%s", r->name);
 		snprintf(r->output, sizeof r->output, "%d×32×32", wide);
 		snprintf(r->weight, sizeof r->weight, "%d×%d×3×3", wide, wide);
 		for (int c = 0; c < MADE_COLUMNS; c++) {

@@ -50,7 +50,8 @@ static void header_work(const struct tui_state *s, struct grid *g, int x, int w)
 		grid_bar(g, 0, x, 8, sc->work_part, ST_BAR);
 		x += 9;
 	}
-	x += grid_put_right(g, 0, x, 5, ST_TEXT, "%.0f %%", floor(100 * sc->work_part)) + 1;
+	grid_put_right(g, 0, x, 5, ST_TEXT, "%.0f %%", floor(100 * sc->work_part));
+	x += 6;
 	if (s->w >= 76 && !isnan(sc->eta))
 		grid_put(g, 0, x + 1, 10, ST_DIM, s->w >= 110 ? "eta %s" : "%s",
 			figure_span(sc->eta, eta));

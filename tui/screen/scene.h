@@ -13,6 +13,7 @@ struct scene_column { /* of the map: one position of one dial */
 
 struct scene_row { /* of the map: a layer */
 	const char *name, *op;
+	char label[64];  /* the name as the map shows it: shorter, and still no other layer's */
 	char output[24]; /* "16×32×32" */
 	char weight[24];
 	int64_t params, macs, weights;

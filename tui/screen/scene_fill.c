@@ -57,6 +57,48 @@ static void fill_row(struct scene_row *r, const struct pare_layer *l)
 	fill_shape(&l->weight, false, r->weight, sizeof r->weight);
 }
 
+/* Exporters name a layer by its path: "/layer2/layer2.5/conv1/Conv".  What says nothing goes: the
+ * slash before, a last part that is the operator, a part that the next one begins with. */
+static void shorten(const char *name, const char *op, char *out, size_t len)
+{
+	char *to = out, *slash;
+
+	name += *name == '/';
+	for (const char *part = name; *part;) {
+		size_t n = strcspn(part, "/");
+		const char *next = part + n + (part[n] == '/');
+		bool last = !*next, repeated = !last && !strncmp(part, next, n) && next[n] == '.';
+
+		if (repeated || (last && to > out && !strcmp(part, op))) {
+			part = next;
+			continue;
+		}
+		to += snprintf(to, len - (size_t)(to - out), "%.*s/", (int)n, part);
+		if (to >= out + len) /* a long path stays as it is: its end tells most */
+			break;
+		part = next;
+	}
+	slash = to > out && to < out + len ? to - 1 : NULL;
+	if (slash)
+		*slash = 0;
+	else
+		snprintf(out, len, "%s", strlen(name) < len ? name : name + strlen(name) - len + 1);
+}
+
+/* Names that would be the same stay whole. */
+static void fill_labels(struct scene *s)
+{
+	bool unique = true;
+
+	for (int i = 0; i < s->n_rows; i++)
+		shorten(s->row[i].name, s->row[i].op, s->row[i].label, sizeof s->row[i].label);
+	for (int i = 0; i < s->n_rows; i++)
+		for (int k = 0; k < i && unique; k++)
+			unique = strcmp(s->row[i].label, s->row[k].label) != 0;
+	for (int i = 0; i < s->n_rows && !unique; i++)
+		snprintf(s->row[i].label, sizeof s->row[i].label, "%s", s->row[i].name);
+}
+
 static bool fill_lists(struct scene *s, const struct pare_model *m)
 {
 	struct pare_command_info info;
@@ -113,6 +155,7 @@ struct scene *scene_new(const struct pare_workspace *w)
 		fill_column(&s->column[i], &pare_options[i]);
 	for (int i = 0; i < s->n_rows; i++)
 		fill_row(&s->row[i], pare_model_layer(m, i));
+	fill_labels(s);
 	if (!scene_fill(s, w, -1)) {
 		scene_free(s);
 		return NULL;
@@ -302,6 +345,7 @@ bool scene_fill(struct scene *s, const struct pare_workspace *w, int row)
 		[PARE_SAVED_NOT] = SCENE_NOT_SAVED,
 		[PARE_SAVED_MEMORY] = SCENE_IN_MEMORY };
 	struct pare_work work = pare_workspace_work_state(w);
+	double off;
 
 	fill_map(s, w);
 	scene_sizes(s, w, row);
@@ -309,7 +353,9 @@ bool scene_fill(struct scene *s, const struct pare_workspace *w, int row)
 	s->now = *pare_workspace_metrics(w);
 	s->n_samples = s->data ? pare_study_samples(pare_workspace_study(w)) : 0;
 	s->measured_ago = pare_workspace_measured_ago(w);
-	s->work_part = work.total > 0 ? work.done / work.total : 0;
+	/* of the cells that take work: a dial that is off costs nothing, and that is no news */
+	off = PARE_N_DIALS * (double)s->n_rows;
+	s->work_part = work.total > off ? fmax(work.done - off, 0) / (work.total - off) : 1;
 	s->eta = work.eta;
 	s->paused = work.paused;
 	s->measuring = !strcmp(work.what, "measuring");

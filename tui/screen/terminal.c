@@ -166,17 +166,18 @@ static void prepare_looks(void)
 
 /* ---- opening, closing ------------------------------------------------------------------------ */
 
+/* Without the pauses ("$<50>") that old terminals wanted. */
 static void say_last(const char *capability)
 {
 	const char *s = tigetstr(capability);
-	size_t n;
 
 	if (!s || s == (const char *)-1)
 		return;
-	n = strlen(s);
-	if (t.last_len + n < sizeof t.last_words) {
-		memcpy(t.last_words + t.last_len, s, n);
-		t.last_len += n;
+	while (*s && t.last_len < sizeof t.last_words) {
+		if (s[0] == '$' && s[1] == '<' && strchr(s, '>'))
+			s = strchr(s, '>') + 1;
+		else
+			t.last_words[t.last_len++] = *s++;
 	}
 }
 
@@ -190,6 +191,7 @@ static void prepare_last_words(void)
 		t.last_len = sizeof mouse_off - 1;
 	}
 	say_last("sgr0");
+	say_last("clear");
 	say_last("cnorm");
 	say_last("rmkx");
 	say_last("rmcup");
@@ -279,6 +281,9 @@ void terminal_close(void)
 		return;
 	terminal_mouse(false);
 	curs_set(1);
+	/* a terminal that was resized meanwhile may keep what it shows now (tmux does) */
+	erase();
+	refresh();
 	endwin();
 	t.open = false;
 	unwatch_signals();

@@ -51,8 +51,8 @@ static int widest_name(const struct scene *sc)
 	int w = 5;
 
 	for (int i = 0; i < sc->n_rows; i++)
-		if (text_width(sc->row[i].name) > w)
-			w = text_width(sc->row[i].name);
+		if (text_width(sc->row[i].label) > w)
+			w = text_width(sc->row[i].label);
 	return w + 1;
 }
 
@@ -224,7 +224,8 @@ row_fields(struct grid *g, const struct layout *l, int y, const struct scene_row
 	unsigned dim = on ? ST_TEXT : ST_DIM;
 	char buf[FIGURE_LEN];
 
-	name(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, r->changed ? ST_TEXT : dim, r->name);
+	name(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, r->changed ? ST_TEXT : dim,
+		r->label);
 	if (l->field_w[F_OP])
 		grid_put(g, y, l->field_x[F_OP] + 1, l->field_w[F_OP] - 2, dim, "%s", r->op);
 	if (l->field_w[F_OUTPUT])
@@ -317,7 +318,7 @@ static void explain(const struct tui_state *s, struct sentence *out)
 	at = r->at[s->dial];
 	tui_dial_span(sc, s->dial, &from, &to);
 	v = tui_cell(s, row, at);
-	say(out, "%.*s %s %s", out->room / 3, r->name, dial[s->dial], sc->column[at].name);
+	say(out, "%.*s %s %s", out->room / 3, r->label, dial[s->dial], sc->column[at].name);
 	if (at == from)
 		say(out, ": as it is");
 	else if (v->kind == PARE_UNKNOWN)
