@@ -359,21 +359,22 @@ PARE_MUST_CHECK enum pare_status pare_plan_cost(const struct pare_model *m,
 /* ---- variant ----------------------------------------------------------------------------------
  */
 
-/* Ranges of the activations that enter each layer, seen on the calibration samples; needed by plans
- * that quantize activations.  Memory does not grow with samples.  Immutable once made. */
-struct pare_ranges;
+/* What the calibration samples tell of a model: the ranges of the activations that enter each
+ * layer, in memory that does not grow with samples, and, for methods that look at more, the samples
+ * themselves.  Labels are not used.  Immutable once made; `d` is borrowed and must outlive it. */
+struct pare_calibration;
 PARE_MUST_CHECK enum pare_status
-pare_ranges_new(const struct pare_model *m, const struct pare_dataset *d, int64_t limit,
-	struct pare_ctl *ctl, struct pare_ranges **out, struct pare_err *err);
-void pare_ranges_free(struct pare_ranges *r);
+pare_calibration_new(const struct pare_model *m, const struct pare_dataset *d, int64_t limit,
+	struct pare_ctl *ctl, struct pare_calibration **out, struct pare_err *err);
+void pare_calibration_free(struct pare_calibration *r);
 
 struct pare_variant; /* immutable */
 
-/* Carry out a plan.  `ranges` may be NULL when no activation is quantized (else PARE_E_ARG).
- * Order: pruning, then weights, so that rounding keeps the zeros. */
-PARE_MUST_CHECK enum pare_status
-pare_variant_new(const struct pare_model *m, const struct pare_plan *p,
-	const struct pare_ranges *ranges, struct pare_variant **out, struct pare_err *err);
+/* Carry out a plan.  `calibration` may be NULL when nothing in the plan needs it (else PARE_E_ARG).
+ * Order: pruning, then weights, so that rounding keeps the zeros.  `ctl` may be NULL. */
+PARE_MUST_CHECK enum pare_status pare_variant_new(const struct pare_model *m,
+	const struct pare_plan *p, const struct pare_calibration *calibration, struct pare_ctl *ctl,
+	struct pare_variant **out, struct pare_err *err);
 void pare_variant_free(struct pare_variant *v);
 /* The model with the plan's weights in float32; borrowed. */
 const struct pare_model *pare_variant_model(const struct pare_variant *v);
@@ -491,7 +492,7 @@ int pare_study_n_done(const struct pare_study *s); /* cells known */
 int pare_study_n_cells(const struct pare_study *s);
 int64_t pare_study_samples(const struct pare_study *s);
 /* NULL before the baseline is there. */
-const struct pare_ranges *pare_study_ranges(const struct pare_study *s);
+const struct pare_calibration *pare_study_calibration(const struct pare_study *s);
 
 /* What a plan costs: measured if it was, else estimated by superposing the moves of the logits on
  * the nearest measured plan, else unknown.  Under 1 ms for 100 layers × 1,000 samples × 10 classes.

@@ -203,7 +203,7 @@ static enum pare_status make_variant(const struct saying *y, struct pare_variant
 				       "the model with --data");
 	if (!st)
 		st = pare_variant_new(y->w->model, here(y),
-			y->w->data ? pare_study_ranges(y->w->study) : NULL, out, y->err);
+			y->w->data ? pare_study_calibration(y->w->study) : NULL, NULL, out, y->err);
 	return st;
 }
 

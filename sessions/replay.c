@@ -190,7 +190,7 @@ static enum pare_status ask_device(struct pare_replay *r, const struct pare_repl
 		st = pare_device_predict(d->device, r->model, r->float_plan, &d->was, err);
 		return st ? st : pare_device_predict(d->device, r->model, r->plan, &d->now, err);
 	}
-	st = pare_variant_new(r->model, r->float_plan, NULL, &plain, err);
+	st = pare_variant_new(r->model, r->float_plan, NULL, spec->ctl, &plain, err);
 	if (!st)
 		st = pare_device_measure(d->device, plain, spec->ctl, &d->was, err);
 	pare_variant_free(plain);
@@ -335,8 +335,8 @@ carry_out(struct pare_replay *r, const struct pare_replay_spec *spec, struct par
 	if (!st)
 		st = measure(r, spec, err);
 	if (!st)
-		st = pare_variant_new(
-			r->model, r->plan, r->data ? pare_study_ranges(r->study) : NULL, &v, err);
+		st = pare_variant_new(r->model, r->plan,
+			r->data ? pare_study_calibration(r->study) : NULL, spec->ctl, &v, err);
 	if (!st)
 		st = export(r, spec, v, err);
 	if (!st)

@@ -51,8 +51,8 @@ static void on_progress(void *user, double done, double total)
 static enum pare_status run_device(struct pare_workspace *w, struct job *j, struct pare_err *err)
 {
 	struct pare_variant *v;
-	enum pare_status st = pare_variant_new(
-		w->model, j->plan, w->data ? pare_study_ranges(w->study) : NULL, &v, err);
+	enum pare_status st = pare_variant_new(w->model, j->plan,
+		w->data ? pare_study_calibration(w->study) : NULL, &j->ctl, &v, err);
 
 	if (st)
 		return st;
@@ -503,12 +503,12 @@ enum pare_status worker_need_baseline(struct pare_workspace *w, struct pare_err 
 	enum pare_status st = needs_data(w, err);
 	bool at_it;
 
-	if (st || pare_study_ranges(w->study))
+	if (st || pare_study_calibration(w->study))
 		return st;
 	at_it = state_of(w) != WORKER_IDLE && w->worker.job.kind == JOB_STUDY &&
 		w->worker.job.task.kind == PARE_TASK_BASELINE;
 	settle(w, !at_it);
-	if (!pare_study_ranges(w->study))
+	if (!pare_study_calibration(w->study))
 		st = work_here(w, NULL, false, NULL, err);
 	worker_feed(w);
 	return st;

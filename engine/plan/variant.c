@@ -79,7 +79,8 @@ static enum pare_status carry_out(struct pare_variant *v, const struct pare_mode
 }
 
 enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_plan *p,
-	const struct pare_ranges *ranges, struct pare_variant **out, struct pare_err *err)
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_variant **out,
+	struct pare_err *err)
 {
 	int n = pare_model_info(m)->n_layers;
 	struct pare_arena *a = pare_arena_new();
@@ -105,12 +106,14 @@ enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_
 		const struct pare_dials *d = &p->dials[i];
 
 		v->snr[i] = INFINITY;
-		if (d->activations && !ranges)
+		if (ctl && atomic_load(&ctl->cancel))
+			st = pare_fail(err, PARE_E_CANCELED, "stopped");
+		else if (d->activations && !calibration)
 			st = pare_fail(err, PARE_E_ARG,
 				"activations can be quantized only with calibration data: name "
 				"some with --data");
 		else if (d->activations)
-			v->acts[i] = pare_act_quant_of(&ranges->range[i],
+			v->acts[i] = pare_act_quant_of(&calibration->range[i],
 				&pare_calibrators[d->calibrator],
 				pare_formats[d->activations].bits);
 		if (!st)

@@ -57,9 +57,11 @@ extern const struct pare_calibrator pare_calibrators[];
 struct pare_act_quant
 pare_act_quant_of(const struct pare_range *r, const struct pare_calibrator *calibrator, int bits);
 
-struct pare_ranges {
-	int n;                    /* layers */
-	struct pare_range *range; /* [n], of the activation that enters the layer */
+struct pare_calibration {
+	const struct pare_dataset *dataset; /* its calibration split */
+	int64_t n_samples;                  /* of it, from the first on */
+	int n;                              /* layers */
+	struct pare_range *range;           /* [n], of the activation that enters the layer */
 };
 
 #endif

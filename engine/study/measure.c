@@ -181,8 +181,8 @@ static enum pare_status run_baseline(const struct pare_study *s, struct pare_ctl
 		return pare_nomem(err, "the float model's answers");
 	st = baseline_fill(s, b, ctl, err);
 	if (!st)
-		st = pare_ranges_new(
-			s->model, s->dataset, CALIBRATION_SAMPLES, ctl, &b->ranges, err);
+		st = pare_calibration_new(
+			s->model, s->dataset, CALIBRATION_SAMPLES, ctl, &b->calibration, err);
 	return st;
 }
 
@@ -318,7 +318,8 @@ static enum pare_status run_trial(const struct pare_study *s, struct pare_plan *
 	if (!t.worker)
 		st = pare_nomem(err, "a run over the data");
 	for (int v = 0; v < n && !st; v++) {
-		st = pare_variant_new(s->model, plans[v], base->ranges, &t.variant[v], err);
+		st = pare_variant_new(
+			s->model, plans[v], base->calibration, ctl, &t.variant[v], err);
 		if (!st)
 			st = pare_feed_program(t.variant[v]->model, t.variant[v]->acts,
 				base->program, &t.program[v], err);

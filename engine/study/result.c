@@ -11,11 +11,11 @@ struct header {
 	char magic[8];
 	int32_t version, kind, layer, dial;
 	int32_t n_layers, n_options, k, n_parts;
-	int64_t n, k_all;
+	int64_t n, k_all, n_calibration;
 	double seconds;
 };
 static const char magic[8] = "pareres";
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 struct bytes { /* being written, or being read */
 	uint8_t *at;
@@ -136,7 +136,8 @@ enum pare_status pare_result_pack(
 
 	memcpy(h.magic, magic, sizeof magic);
 	if (base) {
-		h.n_layers = base->ranges->n;
+		h.n_layers = base->calibration->n;
+		h.n_calibration = base->calibration->n_samples;
 		h.k_all = base->k_all;
 	} else if (r->plan)
 		h.n_layers = r->plan->n;
@@ -149,7 +150,8 @@ enum pare_status pare_result_pack(
 		put(&b, base->truth, (size_t)r->n);
 		put(&b, base->right, (size_t)r->n);
 		put(&b, base->slots, slots * sizeof *base->slots);
-		put(&b, base->ranges->range, (size_t)base->ranges->n * sizeof *base->ranges->range);
+		put(&b, base->calibration->range,
+			(size_t)base->calibration->n * sizeof *base->calibration->range);
 	}
 	if (r->plan)
 		put_plan(&b, r->plan);
@@ -182,7 +184,7 @@ static enum pare_status get_baseline(const struct pare_study *s, struct bytes *b
 	struct study_baseline *base = r->base = calloc(1, sizeof *base);
 	uint8_t logs = 0;
 
-	if (!base || !(base->ranges = calloc(1, sizeof *base->ranges)))
+	if (!base || !(base->calibration = calloc(1, sizeof *base->calibration)))
 		return pare_nomem(err, "a result");
 	base->n = h->n;
 	base->k = h->k;
@@ -193,8 +195,11 @@ static enum pare_status get_baseline(const struct pare_study *s, struct bytes *b
 	base->truth = get_array(b, n, sizeof *base->truth);
 	base->right = get_array(b, n, sizeof *base->right);
 	base->slots = get_array(b, slots, sizeof *base->slots);
-	base->ranges->n = h->n_layers;
-	base->ranges->range = get_array(b, (size_t)h->n_layers, sizeof *base->ranges->range);
+	base->calibration->dataset = s->dataset;
+	base->calibration->n_samples = h->n_calibration;
+	base->calibration->n = h->n_layers;
+	base->calibration->range =
+		get_array(b, (size_t)h->n_layers, sizeof *base->calibration->range);
 	for (size_t i = 0; i < slots && !b->bad; i++)
 		b->bad = base->class[i] < 0 || base->class[i] >= h->k_all;
 	for (size_t i = 0; i < n && !b->bad; i++) {

@@ -45,7 +45,7 @@ void pare_baseline_free(struct study_baseline *b)
 	if (!b)
 		return;
 	pare_program_free(b->program);
-	pare_ranges_free(b->ranges);
+	pare_calibration_free(b->calibration);
 	free(b->class);
 	free(b->slots);
 	free(b->truth);
@@ -307,7 +307,7 @@ int64_t pare_study_samples(const struct pare_study *s)
 	return s->n;
 }
 
-const struct pare_ranges *pare_study_ranges(const struct pare_study *s)
+const struct pare_calibration *pare_study_calibration(const struct pare_study *s)
 {
-	return s->base ? s->base->ranges : NULL;
+	return s->base ? s->base->calibration : NULL;
 }

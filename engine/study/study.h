@@ -15,7 +15,7 @@ enum { PARE_SLOTS = 16 };
 
 struct study_baseline {               /* immutable once made */
 	struct pare_program *program; /* of the float model */
-	struct pare_ranges *ranges;
+	struct pare_calibration *calibration;
 	int64_t n;      /* samples */
 	int64_t k_all;  /* outputs of the network */
 	int k;          /* slots of a sample */

@@ -570,7 +570,7 @@ static void the_host_measures(void)
 	}
 	p = pare_plan_new(pare_model_info(m)->n_layers);
 	ok_status(pare_devices_load(&ds, &err), err, "devices are loaded");
-	ok_status(pare_variant_new(m, p, NULL, &v, &err), err, "a variant is made");
+	ok_status(pare_variant_new(m, p, NULL, NULL, &v, &err), err, "a variant is made");
 	host = pare_devices_find(ds, "host");
 	ok(!pare_device_predict(host, m, NULL, &f, &err) && f.latency_ms.kind == PARE_UNKNOWN,
 		"host predicts nothing");

@@ -39,12 +39,12 @@ static void add_cells(struct pare_study *s, int layer, enum pare_dial dial)
 	ok(r && !pare_study_add(s, r, &err), "cells of layer %d", layer);
 }
 
-static double accuracy_of(const struct pare_plan *p, const struct pare_ranges *ranges)
+static double accuracy_of(const struct pare_plan *p, const struct pare_calibration *calibration)
 {
 	struct pare_variant *v = NULL;
 	struct pare_score score = { 0 };
 
-	ok_status(pare_variant_new(model, p, ranges, &v, &err), err, "a variant");
+	ok_status(pare_variant_new(model, p, calibration, NULL, &v, &err), err, "a variant");
 	ok_status(pare_evaluate_variant(v, data, SAMPLES, NULL, &score, &err), err, "evaluated");
 	pare_variant_free(v);
 	return score.accuracy.value;
@@ -93,7 +93,7 @@ static void what_is_shown_is_what_is_applied(void)
 
 			pare_option_apply(&pare_options[o], &p->dials[layer]);
 			if (!strcmp(pare_options[o].name, names[k])) {
-				drop = base - accuracy_of(p, pare_study_ranges(s));
+				drop = base - accuracy_of(p, pare_study_calibration(s));
 				ok(fabs(pare_study_cell(s, layer, o).value - drop) < 1e-9,
 					"%s: the cell says %.2f, applying it costs %.2f", names[k],
 					pare_study_cell(s, layer, o).value, drop);
@@ -222,8 +222,8 @@ static void the_file_is_as_large_as_said(void)
 			p->dials[i].weights = (uint8_t)pare_format_find(formats[k]);
 			p->dials[i].activations = k == 2 ? p->dials[i].weights : 0;
 		}
-		ok_status(pare_variant_new(model, p, pare_study_ranges(s), &v, &err), err, "%s",
-			formats[k]);
+		ok_status(pare_variant_new(model, p, pare_study_calibration(s), NULL, &v, &err),
+			err, "%s", formats[k]);
 		pare_sha256("recipe", 6, recipe);
 		ok_status(pare_variant_hash(v, recipe, sha, &bytes, &err), err, "laid out");
 		ok_status(pare_plan_cost(model, p, &cost, &err), err, "weighed");

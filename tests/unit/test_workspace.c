@@ -169,7 +169,7 @@ static void pausing_stops_and_measuring_goes_on(void)
 
 	usleep(20000);
 	ok(!pare_workspace_pump(w) && pare_workspace_work_state(w).paused &&
-			!pare_study_ranges(pare_workspace_study(w)),
+			!pare_study_calibration(pare_workspace_study(w)),
 		"an idle workspace starts nothing");
 	ok(say(w, "set * weights int4") && say(w, "measure") && pump_until(w, plan_is_measured),
 		"but measures when asked to");

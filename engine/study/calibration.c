@@ -11,7 +11,7 @@ struct watch {
 	const struct pare_program *program;
 	int n;         /* layers */
 	bool counting; /* second pass */
-	struct pare_ranges *ranges;
+	struct pare_calibration *calibration;
 	struct pare_range **mine; /* [threads] [n]: what this worker saw */
 };
 
@@ -38,7 +38,7 @@ static void observe(void *user, int layer, const struct pare_tensor *x)
 			}
 		return;
 	}
-	const struct pare_range *whole = &s->w->ranges->range[layer];
+	const struct pare_range *whole = &s->w->calibration->range[layer];
 	float to_bin = whole->max > whole->min ? PARE_BINS / (whole->max - whole->min) : 0;
 
 	for (int64_t i = 0; i < n; i++)
@@ -74,7 +74,7 @@ static void merge(struct watch *w, int threads)
 {
 	for (int t = 0; t < threads; t++)
 		for (int i = 0; w->mine[t] && i < w->n; i++) {
-			struct pare_range *r = &w->ranges->range[i], *s = &w->mine[t][i];
+			struct pare_range *r = &w->calibration->range[i], *s = &w->mine[t][i];
 
 			if (!w->counting) {
 				r->min = fminf(r->min, s->min);
@@ -85,8 +85,8 @@ static void merge(struct watch *w, int threads)
 		}
 }
 
-enum pare_status pare_ranges_new(const struct pare_model *m, const struct pare_dataset *d,
-	int64_t limit, struct pare_ctl *ctl, struct pare_ranges **out, struct pare_err *err)
+enum pare_status pare_calibration_new(const struct pare_model *m, const struct pare_dataset *d,
+	int64_t limit, struct pare_ctl *ctl, struct pare_calibration **out, struct pare_err *err)
 {
 	int n = pare_model_info(m)->n_layers, threads = pare_threads();
 	int64_t have = pare_dataset_info(d)->n_calibrate;
@@ -94,17 +94,19 @@ enum pare_status pare_ranges_new(const struct pare_model *m, const struct pare_d
 	struct pare_program *p = NULL;
 	enum pare_status st;
 
-	w.ranges = calloc(1, sizeof *w.ranges);
+	w.calibration = calloc(1, sizeof *w.calibration);
 	w.mine = calloc((size_t)threads, sizeof *w.mine);
-	if (!w.ranges || !w.mine ||
-		!(w.ranges->range = calloc((size_t)n + 1, sizeof *w.ranges->range))) {
+	if (!w.calibration || !w.mine ||
+		!(w.calibration->range = calloc((size_t)n + 1, sizeof *w.calibration->range))) {
 		st = pare_nomem(err, "activation statistics");
 		goto out;
 	}
-	w.ranges->n = n;
+	w.calibration->n = n;
+	w.calibration->dataset = d;
+	w.calibration->n_samples = limit && limit < have ? limit : have;
 	for (int i = 0; i < n; i++) {
-		w.ranges->range[i].min = INFINITY;
-		w.ranges->range[i].max = -INFINITY;
+		w.calibration->range[i].min = INFINITY;
+		w.calibration->range[i].max = -INFINITY;
 	}
 	st = pare_feed_program(m, NULL, NULL, &p, err);
 	for (int pass = 0; pass < 2 && !st; pass++) {
@@ -129,13 +131,13 @@ out:
 	free(w.mine);
 	pare_program_free(p);
 	if (st)
-		pare_ranges_free(w.ranges);
+		pare_calibration_free(w.calibration);
 	else
-		*out = w.ranges;
+		*out = w.calibration;
 	return st;
 }
 
-void pare_ranges_free(struct pare_ranges *r)
+void pare_calibration_free(struct pare_calibration *r)
 {
 	if (!r)
 		return;
