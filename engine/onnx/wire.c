@@ -8,7 +8,10 @@
 enum { MAX_NESTING = 32, MAX_FIELDS = 1 << 22, LENGTH_ROOM = 5 };
 
 enum kind { MODEL, GRAPH, NODE, ATTRIBUTE, TENSOR, VALUE, TYPE };
-enum action { COPY = 1, RAW, EMPTY, SUB }; /* SUB + kind: a message that is walked in turn */
+/* PACKED: floats laid out as raw data are, and handed on as such, if they are packed.  SUB + kind:
+ * a message that is walked in turn. */
+enum action { COPY = 1, RAW, PACKED, EMPTY, SUB };
+enum { RAW_DATA = 9 };
 
 /* The fields that are kept; numbers are those of onnx.proto. */
 static const struct rule {
@@ -43,12 +46,12 @@ static const struct rule {
 	{ TENSOR, 1, COPY },            /* dims */
 	{ TENSOR, 2, COPY },            /* data_type */
 	{ TENSOR, 3, COPY },            /* segment */
-	{ TENSOR, 4, COPY },            /* float_data */
+	{ TENSOR, 4, PACKED },          /* float_data */
 	{ TENSOR, 5, COPY },            /* int32_data */
 	{ TENSOR, 7, COPY },            /* int64_data */
 	{ TENSOR, 8, COPY },            /* name */
-	{ TENSOR, 9, RAW },             /* raw_data */
-	{ TENSOR, 10, COPY },           /* double_data */
+	{ TENSOR, RAW_DATA, RAW },      /* raw_data */
+	{ TENSOR, 10, PACKED },         /* double_data */
 	{ TENSOR, 11, COPY },           /* uint64_data */
 	{ TENSOR, 13, COPY },           /* external_data */
 	{ TENSOR, 14, COPY },           /* data_location */
@@ -186,17 +189,17 @@ thin_message(struct thin *t, enum kind kind, size_t at, size_t end, int depth)
 		if (++t->n_fields > MAX_FIELDS)
 			return pare_fail(t->err, PARE_E_UNSUPPORTED,
 				"more than %d nodes, attributes and names", MAX_FIELDS);
-		if (action == COPY) {
+		if (action == COPY || (action == PACKED && f.wire != 2)) {
 			put(t, t->data + f.start, f.end - f.start);
 			continue;
 		}
 		if (f.wire != 2)
 			return pare_fail(t->err, PARE_E_FORMAT, "damaged at byte %zu", f.start);
-		put_tag(t, f.number);
+		put_tag(t, action == PACKED ? RAW_DATA : f.number);
 		length_at = t->len;
 		put(t, zero, sizeof zero);
 		span = (struct pare_span){ f.at, f.end - f.at };
-		if (action == RAW)
+		if (action == RAW || action == PACKED)
 			put(t, &span, sizeof span);
 		else if (action >= SUB &&
 			 (st = thin_message(t, action - SUB, f.at, f.end, depth + 1)))

@@ -1,6 +1,7 @@
 /* ONNX on the wire.  A file is read into one buffer; what protobuf-c is given to unpack is a thin
  * copy without the bulk: in each tensor, `raw_data` is replaced with a struct pare_span that says
- * where in the buffer the bytes lie.  So weights are never copied by the parser.  The thin copy
+ * where in the buffer the bytes lie; packed `float_data` and `double_data`, whose bytes are the
+ * same, become such `raw_data` too.  So weights are never copied by the parser.  The thin copy
  * also leaves out what pare does not read (doc strings, functions, training, nested types), and is
  * where nesting is bounded. */
 #ifndef PARE_WIRE_H
