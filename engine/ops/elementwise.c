@@ -331,6 +331,63 @@ static void where_forward(const struct pare_call *c)
 	}
 }
 
+/* ---- by a constant a channel -------------------------------------------------------------------
+ */
+
+/* Value c of a constant that is one number, or one a channel of axis 1; false when it is neither,
+ * or the input's axes are not known. */
+static bool channel_values(const struct pare_shape_call *c, int64_t channels, float *v)
+{
+	const struct pare_known *k = c->n_in == 2 ? c->in[1] : NULL;
+	int rank = c->in[0]->shape.n, skip = k ? rank - k->shape.n : 0;
+
+	if (!k || !k->value || k->dtype != PARE_F32 || rank < 2 || skip < 0)
+		return false;
+	for (int i = 0; i < k->shape.n; i++)
+		if (k->shape.d[i] != 1 && (i + skip != 1 || k->shape.d[i] != channels))
+			return false;
+	for (int64_t i = 0; i < channels; i++)
+		v[i] = k->value->f32[pare_shape_elems(&k->shape) == 1 ? 0 : i];
+	return true;
+}
+
+static bool
+add_affine(const struct pare_shape_call *c, int64_t channels, float *scale, float *shift)
+{
+	for (int64_t i = 0; i < channels; i++)
+		scale[i] = 1;
+	return channel_values(c, channels, shift);
+}
+
+static bool
+sub_affine(const struct pare_shape_call *c, int64_t channels, float *scale, float *shift)
+{
+	bool good = add_affine(c, channels, scale, shift);
+
+	for (int64_t i = 0; good && i < channels; i++)
+		shift[i] = -shift[i];
+	return good;
+}
+
+static bool
+mul_affine(const struct pare_shape_call *c, int64_t channels, float *scale, float *shift)
+{
+	memset(shift, 0, (size_t)channels * sizeof *shift);
+	return channel_values(c, channels, scale);
+}
+
+static bool
+div_affine(const struct pare_shape_call *c, int64_t channels, float *scale, float *shift)
+{
+	bool good = mul_affine(c, channels, scale, shift);
+
+	for (int64_t i = 0; good && i < channels; i++) {
+		good = scale[i] != 0;
+		scale[i] = 1 / scale[i];
+	}
+	return good;
+}
+
 /* ---- shapes -----------------------------------------------------------------------------------
  */
 
@@ -424,17 +481,18 @@ static enum pare_status shape_where(const struct pare_shape_call *c, struct pare
 #define TIED(n, v, least, most, sh, fw, ex)                                                            \
 	{ .name = n, .since = v, .min_in = least, .max_in = most, .shape = sh, .forward = fw,      \
 	  .mixed = true, .flow = PARE_FLOW_TIE, .sample = ex }
+#define LINEAR(n, fw, af, ex, ...)                                                                 \
+	{ .name = n, .since = 7, .min_in = 2, .max_in = 2, .shape = shape_arith, .forward = fw,    \
+	  .mixed = true, .flow = PARE_FLOW_TIE, .affine = af, .sample = ex, __VA_ARGS__ }
 const struct pare_op pare_ops_elementwise[] = {
-	{ .name = "Add", .since = 7, .min_in = 2, .max_in = 2, .shape = shape_arith,
-	  .forward = add_forward, .mixed = true, .adds = true, .flow = PARE_FLOW_TIE,
-	  .sample = "f32[1,3,2,5] f32[1,3,2,5]|f32[1,3,2,5] f32=0.5|f32[5]! f32[1,3,2,5]|"
-		    "f32[1,3,1,5] f32[1,3,2,1]|f32[1,3,2,5] f32[2,1]!|i64[1,4] i64{1,2,3,4}" },
-	TIED("Sub", 7, 2, 2, shape_arith, sub_forward,
-	     "f32[1,3,2,5] f32[1,3,1,1]"),
-	TIED("Mul", 7, 2, 2, shape_arith, mul_forward,
-	     "f32[3,1,1]! f32[1,3,2,5]"),
-	TIED("Div", 7, 2, 2, shape_arith, quotient_forward,
-	     "f32[1,3,2,5] f32+[1,1,1,5]"),
+	LINEAR("Add", add_forward, add_affine,
+	       "f32[1,3,2,5] f32[1,3,2,5]|f32[1,3,2,5] f32=0.5|f32[5]! f32[1,3,2,5]|"
+	       "f32[1,3,1,5] f32[1,3,2,1]|f32[1,3,2,5] f32[2,1]!|i64[1,4] i64{1,2,3,4}",
+	       .adds = true),
+	LINEAR("Sub", sub_forward, sub_affine, "f32[1,3,2,5] f32[1,3,1,1]|f32[1,3,5] f32[3,1]!"),
+	LINEAR("Mul", mul_forward, mul_affine, "f32[3,1,1]! f32[1,3,2,5]|f32[1,3,5] f32[1,3,1]!"),
+	LINEAR("Div", quotient_forward, div_affine,
+	       "f32[1,3,2,5] f32+[1,1,1,5]|f32[1,3,5] f32+[1,3,1]!"),
 	TIED("Pow", 12, 2, 2, shape_pow, pow_forward,
 	     "f32+[1,3,2,5] f32[3,1,1]!|f32[1,7] i64=2"),
 	TIED("Sum", 8, 1, -1, shape_arith, add_forward,

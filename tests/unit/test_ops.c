@@ -215,28 +215,33 @@ static bool sample_read(struct sample *s, const struct pare_op *op, const char *
 /* ---- running it --------------------------------------------------------------------------------
  */
 
-static enum pare_status infer(struct sample *s, struct pare_err *err)
+/* The call for the row's shape functions; what it points to lives until the next one. */
+static struct pare_shape_call shape_call(struct sample *s)
 {
 	static struct pare_known known[MAX_IN];
 	static struct pare_tensor value[MAX_IN];
-	const struct pare_known *in[MAX_IN] = { 0 };
-	struct pare_shape_call c = { .node = &s->node,
+	static const struct pare_known *in[MAX_IN];
+
+	for (int i = 0; i < s->n_in; i++) {
+		const struct input *x = &s->in[i];
+
+		in[i] = x->absent ? NULL : &known[i];
+		value[i] = (struct pare_tensor){ x->dtype, 1, x->shape, { x->data[0] } };
+		known[i] =
+			(struct pare_known){ x->dtype, x->shape, x->constant ? &value[i] : NULL };
+	}
+	return (struct pare_shape_call){ .node = &s->node,
 		.attr = s->attr,
 		.n_in = s->n_in,
 		.n_out = s->n_out,
 		.in = in,
 		.out = s->out };
+}
 
-	for (int i = 0; i < s->n_in; i++) {
-		const struct input *x = &s->in[i];
+static enum pare_status infer(struct sample *s, struct pare_err *err)
+{
+	struct pare_shape_call c = shape_call(s);
 
-		if (x->absent)
-			continue;
-		value[i] = (struct pare_tensor){ x->dtype, 1, x->shape, { x->data[0] } };
-		known[i] =
-			(struct pare_known){ x->dtype, x->shape, x->constant ? &value[i] : NULL };
-		in[i] = &known[i];
-	}
 	return s->op->shape(&c, err);
 }
 
@@ -355,7 +360,31 @@ static bool lanes_agree(struct sample *s, int lanes)
 	return true;
 }
 
-static void case_runs(const struct pare_op *op, const char *text, size_t len)
+/* Where the row says that it is a scale and a shift a channel, is it? */
+static bool affine_agrees(struct sample *s, int *said)
+{
+	struct pare_shape_call c = shape_call(s);
+	struct pare_tensor out[MAX_OUT];
+	const float *x = (const float *)s->in[0].data[0];
+	int64_t n = pare_shape_elems(&s->out[0].shape), channels = s->out[0].shape.d[1];
+	float scale[64], shift[64];
+
+	if (!s->op->affine || s->in[0].constant || s->in[0].dtype != PARE_F32 ||
+		!s->op->affine(&c, channels, scale, shift))
+		return true;
+	(*said)++;
+	if (!run(s, pare_kernels_best(), 1, 0, 0, out))
+		return false;
+	for (int64_t i = 0; i < n; i++) {
+		int64_t ch = i / pare_shape_span(&s->out[0].shape, 2, s->out[0].shape.n) % channels;
+
+		if (!(fabsf(out[0].f32[i] - (x[i] * scale[ch] + shift[ch])) < 1e-5f))
+			return false;
+	}
+	return true;
+}
+
+static void case_runs(const struct pare_op *op, const char *text, size_t len, int *affine)
 {
 	struct sample s;
 	struct pare_err err = { 0 };
@@ -377,6 +406,8 @@ static void case_runs(const struct pare_op *op, const char *text, size_t len)
 	ok(good, "%s: forward writes the shape that was inferred, all of it", op->name);
 	ok(lanes_agree(&s, pare_kernels_best()->lanes) && lanes_agree(&s, 4) && lanes_agree(&s, 3),
 		"%s: samples side by side give what they give alone", op->name);
+	if (op->affine)
+		ok(affine_agrees(&s, affine), "%s: its scale and shift are what it does", op->name);
 	pare_arena_free(s.a);
 }
 
@@ -386,6 +417,7 @@ static void every_row_runs_its_case(void)
 
 	for (int i = 0; (op = pare_op_row(i)); i++) {
 		const char *text = op->sample;
+		int affine = 0;
 
 		ok(op->since > 0 && op->shape && pare_op_find(op->domain, op->name) == op,
 			"%s: says its opset and shape, and is found by its name", op->name);
@@ -394,9 +426,11 @@ static void every_row_runs_its_case(void)
 		for (; *text; text += *text == '|') {
 			size_t n = strcspn(text, "|");
 
-			case_runs(op, text, n);
+			case_runs(op, text, n, &affine);
 			text += n;
 		}
+		if (op->affine)
+			ok(affine, "%s: a case has a scale and a shift", op->name);
 	}
 }
 
