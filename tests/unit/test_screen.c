@@ -326,6 +326,8 @@ static void without_data_and_with_gaps(void)
 	tui_init(&s, &m->scene, 24, 80);
 	key(m, &s, K_RIGHT);
 	golden(&s, "map-no-data");
+	m->scene.was.cost = m->scene.now.cost = (struct pare_cost){ -1, -1, -1 };
+	golden(&s, "map-no-cost");
 	tui_free(&s);
 	made_free(m);
 }

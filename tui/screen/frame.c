@@ -41,8 +41,10 @@ static void header_work(const struct tui_state *s, struct grid *g, int x, int w)
 		grid_put(g, 0, x, w, ST_HEAD, "held: p goes on");
 		return;
 	}
-	if (!sc->data || sc->work_part >= 1) {
-		grid_put(g, 0, x, w, ST_DIM, !sc->data ? "" : s->w >= 76 ? "map whole" : "whole");
+	if (!sc->data || sc->n_unsupported)
+		return; /* there is no map to come */
+	if (sc->work_part >= 1) {
+		grid_put(g, 0, x, w, ST_DIM, s->w >= 76 ? "map whole" : "whole");
 		return;
 	}
 	x += grid_put(g, 0, x, w, ST_HEAD, s->w >= 76 ? "map " : "");

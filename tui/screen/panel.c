@@ -56,8 +56,11 @@ static void amounts(const struct scene *sc, struct grid *g, struct figures_at *a
 
 	grid_put(g, a->y, a->label, 9, ST_HEAD, "size");
 	grid_put(g, a->y, a->was, 9, ST_TEXT, "%s", figure_bytes(was->bytes, v));
-	grid_put(g, a->y, a->now, a->w, ST_MEASURED, "%s (%.0f %%)", figure_bytes(now->bytes, v),
-		100 * sc->now.ratio);
+	if (now->bytes < 0)
+		grid_put(g, a->y, a->now, a->w, ST_DIM, "unknown");
+	else
+		grid_put(g, a->y, a->now, a->w, ST_MEASURED, "%s (%.0f %%)",
+			figure_bytes(now->bytes, v), 100 * sc->now.ratio);
 	a->y++;
 	if (file) {
 		grid_put(g, a->y, a->label, 9, ST_HEAD, "file");

@@ -339,6 +339,13 @@ static bool fill_log(struct scene *s, const struct pare_workspace *w)
 	return true;
 }
 
+/* A network that cannot be written has no size: nothing is claimed of it. */
+static void no_cost(struct pare_cost *c)
+{
+	if (!c->file_bytes)
+		*c = (struct pare_cost){ -1, -1, -1 };
+}
+
 bool scene_fill(struct scene *s, const struct pare_workspace *w, int row)
 {
 	static const enum scene_saved saved[] = { [PARE_SAVED] = SCENE_SAVED,
@@ -351,6 +358,8 @@ bool scene_fill(struct scene *s, const struct pare_workspace *w, int row)
 	scene_sizes(s, w, row);
 	s->was = *pare_workspace_float(w);
 	s->now = *pare_workspace_metrics(w);
+	no_cost(&s->was.cost);
+	no_cost(&s->now.cost);
 	s->n_samples = s->data ? pare_study_samples(pare_workspace_study(w)) : 0;
 	s->measured_ago = pare_workspace_measured_ago(w);
 	/* of the cells that take work: a dial that is off costs nothing, and that is no news */
