@@ -73,6 +73,8 @@ struct pare_ctl {
  * it. */
 void pare_set_threads(int n);
 int pare_threads(void);
+/* The kernels in use, "avx2" …: between kinds the last bits of what is computed may differ. */
+const char *pare_isa(void);
 
 /* ---- tensors and shapes -----------------------------------------------------------------------
  */

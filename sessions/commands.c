@@ -191,20 +191,33 @@ static bool needs_ranges(const struct pare_plan *p)
 	return false;
 }
 
-static enum pare_status make_variant(const struct saying *y, struct pare_variant **out)
+/* The plan carried out, kept for the next who asks; borrowed from the workspace. */
+static enum pare_status make_variant(const struct saying *y, const struct pare_variant **out)
 {
+	struct pare_workspace *w = y->w;
+	uint64_t hash = pare_plan_hash(here(y));
+	struct pare_variant *v;
 	enum pare_status st = PARE_OK;
 
+	if (w->variant && w->variant_of == hash) {
+		*out = w->variant;
+		return PARE_OK;
+	}
 	if (needs_ranges(here(y)))
-		st = y->w->data
-			     ? worker_need_baseline(y->w, y->err)
+		st = w->data ? worker_need_baseline(w, y->err)
 			     : pare_fail(y->err, PARE_E_ARG,
 				       "quantizing activations needs samples to calibrate on; open "
 				       "the model with --data");
 	if (!st)
-		st = pare_variant_new(y->w->model, here(y),
-			y->w->data ? pare_study_calibration(y->w->study) : NULL, NULL, out, y->err);
-	return st;
+		st = pare_variant_new(w->model, here(y),
+			w->data ? pare_study_calibration(w->study) : NULL, NULL, &v, y->err);
+	if (st)
+		return st;
+	pare_variant_free(w->variant);
+	w->variant = v;
+	w->variant_of = hash;
+	*out = v;
+	return PARE_OK;
 }
 
 static struct pare_recipe_parts parts_of(const struct saying *y, const char **devices)
@@ -241,7 +254,7 @@ static enum pare_status say_write(const struct saying *y)
 	const char **devices = calloc((size_t)y->w->n_rows + 1, sizeof *devices);
 	char sha[PARE_SHA_HEX], file_sha[PARE_SHA_HEX];
 	struct pare_recipe_parts parts = parts_of(y, devices);
-	struct pare_variant *v = NULL;
+	const struct pare_variant *v = NULL;
 	enum pare_status st = devices ? PARE_OK : pare_nomem(y->err, "a recipe");
 	int64_t bytes;
 
@@ -263,7 +276,6 @@ static enum pare_status say_write(const struct saying *y)
 		parts.promised_cpu = pare_cpu_kind();
 		st = pare_recipe_write(y->s->text, &parts, y->err);
 	}
-	pare_variant_free(v);
 	free(devices);
 	if (st)
 		return st;
@@ -278,7 +290,7 @@ static enum pare_status say_export(const struct saying *y)
 {
 	struct pare_recipe_parts parts = parts_of(y, NULL);
 	char sha[PARE_SHA_HEX], file_sha[PARE_SHA_HEX];
-	struct pare_variant *v = NULL;
+	const struct pare_variant *v = NULL;
 	int64_t bytes = 0;
 	enum pare_status st = refuse_sources(y);
 
@@ -288,7 +300,6 @@ static enum pare_status say_export(const struct saying *y)
 		st = pare_recipe_sha(&parts, sha, y->err);
 	if (!st)
 		st = pare_variant_export(v, y->s->text, sha, file_sha, &bytes, y->err);
-	pare_variant_free(v);
 	if (st)
 		return st;
 	return answer(
@@ -305,6 +316,12 @@ static enum pare_status say_measure(const struct saying *y)
 	if (!y->w->data)
 		return pare_fail(y->err, PARE_E_ARG,
 			"there is nothing to measure with; open the model with --data");
+	if (y->w->headless && v->kind != PARE_MEASURED) { /* a script waits for its figures */
+		enum pare_status st = pare_workspace_measure(y->w, NULL, y->err);
+
+		if (st)
+			return st;
+	}
 	if (v->kind == PARE_MEASURED)
 		return answer(y, "measured: %.2f %% (%.2f to %.2f) on %" PRId64 " samples",
 			v->value, v->lo, v->hi, v->samples);

@@ -81,9 +81,12 @@ struct pare_workspace {
 	struct tree_node *node;
 	int n_nodes, room, here;
 	struct pare_metrics now, was;
+	struct pare_variant *variant; /* of the plan with hash variant_of; NULL = none yet */
+	uint64_t variant_of;
 
 	struct worker worker;
 	bool paused;
+	bool headless;        /* opened idle: what is asked for is done before it is answered */
 	bool wanted;          /* measure the plan though work is paused */
 	bool broken;          /* the network cannot be run: no work but cost */
 	uint64_t failed_plan; /* hash of one that could not be measured; 0 = none */

@@ -20,17 +20,10 @@ static double clock_now(void)
 
 const char *pare_cpu_kind(void)
 {
-	static char kind[80]; /* the same whoever asks, so two threads may write it at once */
+	static char kind[100]; /* the same whoever asks, so two threads may write it at once */
 	struct utsname u;
 
-#if defined(__x86_64__)
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-		__builtin_cpu_supports("avx512vl"))
-		return "x86-64-avx512";
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-		return "x86-64-avx2";
-#endif
-	snprintf(kind, sizeof kind, "%s", uname(&u) ? "unknown" : u.machine);
+	snprintf(kind, sizeof kind, "%s-%s", uname(&u) ? "unknown" : u.machine, pare_isa());
 	return kind;
 }
 

@@ -57,7 +57,7 @@ PARE_MUST_CHECK enum pare_status
 pare_replay_run(const struct pare_replay_spec *spec, struct pare_replay *out, struct pare_err *err);
 void pare_replay_free(struct pare_replay *r);
 
-/* The kind of CPU on which exported bytes are the same: "x86-64-avx2" … */
+/* The kind of CPU on which exported bytes are the same: "x86_64-avx2" … */
 const char *pare_cpu_kind(void);
 
 /* Take the results of a session's map into a study of the same model and data; *n counts them.

@@ -229,7 +229,7 @@ open_all(struct pare_workspace *w, const struct pare_workspace_spec *spec, struc
 	w->meta_saved = false;
 	keep_save(w);
 	workspace_refresh(w);
-	w->paused = spec->idle;
+	w->paused = w->headless = spec->idle;
 	return worker_start(w, err);
 }
 
@@ -268,6 +268,7 @@ void pare_workspace_close(struct pare_workspace *w)
 	free(w->order);
 	free(w->memory_of);
 	pare_devices_free(w->devices);
+	pare_variant_free(w->variant);
 	pare_study_free(w->study);
 	pare_dataset_free(w->data);
 	pare_model_free(w->model);

@@ -18,7 +18,7 @@ struct pare_workspace_spec {
 		session; /* file; NULL = by the model's and the data's hash, in the user's folder */
 	bool resume;     /* take up the session (the last one used when `session` is NULL) */
 	bool memory;     /* keep nothing on disk */
-	bool idle;       /* start no work by itself: scan is asked for with pare_workspace_work */
+	bool idle;       /* start no work by itself; `measure` is done before it is answered */
 	int64_t limit;   /* evaluation samples for the map; 0 = a default */
 };
 

@@ -59,3 +59,8 @@ const struct pare_kernels *pare_kernels_best(void)
 	pthread_once(&once, choose);
 	return best;
 }
+
+const char *pare_isa(void)
+{
+	return pare_kernels_best()->isa;
+}
