@@ -208,6 +208,29 @@ static enum pare_status index_layers(struct pare_model *m, struct pare_err *err)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+/* As declared; where nothing is declared, as inferred, with a batch axis as free as the inputs'. */
+static struct pare_io describe_output(const struct pare_model *m, int var)
+{
+	const struct pare_var *v = &m->graph.vars[var];
+	const struct pare_known *k = known_of(m, var);
+	struct pare_io io = { v->name, v->declared.dtype, v->declared.shape };
+
+	if (!k)
+		return io;
+	if (io.dtype == PARE_UNDEFINED)
+		io.dtype = k->dtype;
+	if (io.shape.n >= 0)
+		return io;
+	io.shape = k->shape;
+	for (int i = 0; i < m->graph.n_in && io.shape.n > 0; i++) {
+		const struct pare_shape *in = &m->inputs[i].shape;
+
+		if (in->n > 0 && in->d[0] < 0)
+			io.shape.d[0] = -1;
+	}
+	return io;
+}
+
 static enum pare_status index_io(struct pare_model *m, struct pare_err *err)
 {
 	const struct pare_graph *g = &m->graph;
@@ -223,14 +246,8 @@ static enum pare_status index_io(struct pare_model *m, struct pare_err *err)
 
 		m->inputs[i] = (struct pare_io){ v->name, v->declared.dtype, v->declared.shape };
 	}
-	for (int i = 0; i < g->n_out; i++) {
-		const struct pare_var *v = &g->vars[g->out[i]];
-		const struct pare_known *k = known_of(m, g->out[i]);
-
-		m->outputs[i] = (struct pare_io){ v->name, v->declared.dtype, v->declared.shape };
-		if (k && v->declared.dtype == PARE_UNDEFINED)
-			m->outputs[i].dtype = k->dtype;
-	}
+	for (int i = 0; i < g->n_out; i++)
+		m->outputs[i] = describe_output(m, g->out[i]);
 	return PARE_OK;
 }
 

@@ -296,6 +296,32 @@ write_activation(struct writer *w, int i, int input, const char **names, const c
 
 /* ---- the graph ------------------------------------------------------------------------------- */
 
+/* A node of an older opset may mean what the form that is written cannot say. */
+static bool can_say(const struct writer *w, const struct pare_node *n)
+{
+	struct pare_shape_call c = {
+		.node = n, .attr = n->attr, .n_in = n->n_in, .n_out = n->n_out
+	};
+	const struct pare_known **in;
+
+	if (!n->op->writable)
+		return true;
+	in = pare_alloc_n(w->a, (size_t)n->n_in, sizeof *in);
+	c.in = in;
+	c.out = pare_alloc_n(w->a, (size_t)n->n_out, sizeof *c.out);
+	for (int i = 0; i < n->n_in + n->n_out; i++) {
+		int var = i < n->n_in ? n->in[i] : n->out[i - n->n_in];
+
+		if (!in || !c.out || (var >= 0 && w->m->known[var].dtype == PARE_UNDEFINED))
+			return false;
+		if (i < n->n_in)
+			in[i] = var < 0 ? NULL : &w->m->known[var];
+		else if (var >= 0)
+			c.out[i - n->n_in] = w->m->known[var];
+	}
+	return n->op->writable(&c);
+}
+
 static enum pare_status write_node(struct writer *w, int node, const char **act_names)
 {
 	const struct pare_graph *g = &w->m->graph;
@@ -309,6 +335,12 @@ static enum pare_status write_node(struct writer *w, int node, const char **act_
 	if (!n->op)
 		return pare_fail(w->err, PARE_E_UNSUPPORTED, "node '%s' (%s) cannot be written: %s",
 			n->name, n->op_type, n->why);
+	if (!can_say(w, n))
+		return pare_fail(w->err, PARE_E_UNSUPPORTED,
+			"node '%s' (%s) cannot be written: opset %d has no form for what it means "
+			"in "
+			"opset %d",
+			n->name, n->op_type, n->op->since, w->m->info.opset);
 	need_opset(w, n->op->since);
 	p = pare_proto_node(
 		w->a, n->name, n->op->name, n->op->domain, (size_t)n->n_in, (size_t)n->n_out, 0);

@@ -283,6 +283,18 @@ static enum pare_status shape_soft(const struct pare_shape_call *c, struct pare_
 	return st ? st : pare_shape_same(c, err);
 }
 
+/* Several axes that count as one cannot be said any more, unless all but one have length 1. */
+static bool writable_soft(const struct pare_shape_call *c)
+{
+	const struct norm *a = c->attr;
+	const struct pare_shape *s = &c->in[0]->shape;
+	int axis = 0;
+
+	if (!a->flat || soft_axis(a) == s->n || pare_axis(soft_axis(a), s->n, &axis, NULL))
+		return !a->flat;
+	return pare_shape_span(s, axis + 1, s->n) == 1;
+}
+
 /* [outer][n][inner], as the axis cuts it. */
 struct cut {
 	size_t outer, n, inner;
@@ -356,7 +368,7 @@ static void hardmax_forward(const struct pare_call *c)
 /* clang-format off */
 #define SOFT(n, fw)                                                                                \
 	{ .name = n, .since = 13, .min_in = 1, .max_in = 1, .attrs = soft_attrs,                   \
-	  .attr_size = sizeof(struct norm), .upgrade = upgrade_soft, .shape = shape_soft,          \
+	  .attr_size = sizeof(struct norm), .upgrade = upgrade_soft, .writable = writable_soft, .shape = shape_soft,          \
 	  .forward = fw, .sample = "f32[1,4,3] axis=1|f32[1,9]" }
 const struct pare_op pare_ops_norm[] = {
 	{ .name = "BatchNormalization", .since = 9, .min_in = 5, .max_in = 5, .attrs = batch_attrs,

@@ -131,6 +131,10 @@ struct pare_op {
 	/* Mend what `as_input` cannot: attributes of a node read under an older opset (Softmax's
 	 * axis before 13).  NULL = nothing to mend. */
 	enum pare_status (*upgrade)(struct pare_node *n, int opset, struct pare_err *err);
+	/* False: what this node, read under an older opset, means cannot be said in the form that
+	 * export writes; it runs, but is not exported.  in and out are known.  NULL = always true.
+	 */
+	bool (*writable)(const struct pare_shape_call *c);
 	/* Things the row cannot do, found in the node itself: returns why, or NULL when it is fine.
 	 */
 	const char *(*refuse)(const struct pare_node *n, const void *attr);

@@ -427,6 +427,9 @@ static void what_is_written_is_the_same_network(void)
 			again->inputs[0].shape.d[1] == 2 &&
 			!strcmp(again->outputs[0].name, "scores"),
 		"inputs and outputs keep names and the free batch");
+	ok(again->outputs[0].shape.n == 2 && again->outputs[0].shape.d[0] == -1 &&
+			again->outputs[0].shape.d[1] == 3,
+		"an output without a declared shape gets the one that follows");
 	run(m, want);
 	run(again, got);
 	ok(!memcmp(want, got, sizeof want), "and it computes the same");
@@ -486,6 +489,30 @@ static void quantized_weights_come_back(void)
 	ok(!good, "scales that do not fit the axis are refused");
 	pare_model_free(again);
 	pare_model_free(m);
+}
+
+static void what_cannot_be_said_is_not_written(void)
+{
+	struct build *b = build_new(11);
+	struct pare_model *m, *again;
+	int good;
+
+	build_input(b, "x", 3, -1, 4, 3);
+	build_node(b, "Softmax", "flat", "x", "y");
+	build_output(b, "y");
+	m = build_model(b);
+	again = reread(m, NULL, &good);
+	ok(!good && !again, "Softmax over two axes, as before opset 13, is refused");
+	pare_model_free(m);
+	b = build_new(11);
+	build_input(b, "x", 3, -1, 4, 1);
+	build_node(b, "Softmax", "flat", "x", "y");
+	build_output(b, "y");
+	m = build_model(b);
+	again = reread(m, NULL, &good);
+	ok(good && again->info.opset == 13, "over one, it is the Softmax of opset 13");
+	pare_model_free(m);
+	pare_model_free(again);
 }
 
 /* ---- conformance ----------------------------------------------------------------------------- */
@@ -548,6 +575,7 @@ int main(void)
 	what_is_written_is_the_same_network();
 	halves_are_written_behind_a_cast();
 	quantized_weights_come_back();
+	what_cannot_be_said_is_not_written();
 	test_cases_are_judged();
 	snprintf(command, sizeof command, "rm -rf %s", folder);
 	return system(command) | tap_done();
