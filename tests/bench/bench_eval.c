@@ -4,8 +4,9 @@
  *     bench_eval MODEL THREADS SECONDS [steps]
  *
  * prints the samples per second of the best and of the median call, a call being the blocks of
- * lanes that take about a millisecond, as many on each thread; `steps` prints the time of each step
- * instead.  One thread is timed by its own clock, so that other work on the machine does not count.
+ * lanes that take about a millisecond, as many on each thread; `steps` prints the median time of
+ * each step instead.  One thread is timed by its own clock, so that other work on the machine does
+ * not count.
  */
 #include "engine/base/pool.h"
 #include "engine/base/rng.h"
@@ -16,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_THREADS = 64, MAX_CALLS = 100000 };
+enum { MAX_THREADS = 64, MAX_CALLS = 100000, MAX_ROUNDS = 1000 };
 
 struct bench {
 	struct pare_program *p;
@@ -81,31 +82,33 @@ static void time_calls(struct bench *b, int threads, double seconds)
 
 static void time_steps(struct bench *b, double seconds)
 {
-	int n = pare_program_steps(b->p);
-	double *best = calloc((size_t)n, sizeof *best), end = now(CLOCK_MONOTONIC) + seconds,
-	       sum = 0;
+	int n = pare_program_steps(b->p), rounds = 0;
+	double end = now(CLOCK_MONOTONIC) + seconds, sum = 0;
+	double(*took)[MAX_ROUNDS] = calloc((size_t)n, sizeof *took);
 
-	for (int round = 0; round < 3 || now(CLOCK_MONOTONIC) < end; round++)
+	for (; took && (rounds < 3 || (now(CLOCK_MONOTONIC) < end && rounds < MAX_ROUNDS));
+		rounds++)
 		for (int i = 0; i < n; i++) {
-			double start = now(CLOCK_MONOTONIC), took;
+			double start = now(CLOCK_THREAD_CPUTIME_ID);
 
 			pare_program_run(b->p, b->frames[0], i, i + 1);
-			took = now(CLOCK_MONOTONIC) - start;
-			best[i] = round && best[i] < took ? best[i] : took;
+			took[i][rounds] = now(CLOCK_THREAD_CPUTIME_ID) - start;
 		}
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; took && i < n; i++) {
 		const struct pare_step *s = &b->p->steps[i];
 		const struct pare_shape *y = &b->p->places[s->out].t.shape;
-		double macs = (double)b->p->m->node_info[s->node].macs * b->p->lanes;
+		double macs = (double)b->p->m->node_info[s->node].macs * b->p->lanes, median;
 		char text[64];
 
-		sum += best[i];
-		printf("%9.1f us  %6.1f MAC/ns  %-18s %-10s %s\n", 1e6 * best[i],
-			1e-9 * macs / best[i], s->n->op_type,
+		qsort(took[i], (size_t)rounds, sizeof **took, ascending);
+		median = took[i][rounds / 2];
+		sum += median;
+		printf("%9.1f us  %6.1f MAC/ns  %-18s %-12s %s\n", 1e6 * median,
+			1e-9 * macs / median, s->n->op_type,
 			pare_shape_text(y, "x", text, sizeof text), s->n->name);
 	}
 	printf("%9.1f us  in all, %d samples\n", 1e6 * sum, b->p->lanes);
-	free(best);
+	free(took);
 }
 
 int main(int argc, char **argv)
