@@ -101,8 +101,7 @@ static void run_kernel(kernel_fn *fn, const struct pare_tensor *out, const struc
 	} while (spread_next(&s, s.n - 3, at, p));
 }
 
-/* ---- kernels ----------------------------------------------------------------------------------
- */
+/* ---- kernels -------------------------------------------------------------------------------- */
 
 /* EXPR in x and y.  Three loops, so that each can be vectorized. */
 #define KERNEL(hot, name, T, R, EXPR)                                                              \
@@ -211,8 +210,7 @@ LOGIC(both, x &&y)
 LOGIC(either, x || y)
 LOGIC(one_of, !x != !y)
 
-/* ---- forward ----------------------------------------------------------------------------------
- */
+/* ---- forward -------------------------------------------------------------------------------- */
 
 static void binary(const struct pare_call *c, kernel_fn *const *kernels)
 {
@@ -331,8 +329,7 @@ static void where_forward(const struct pare_call *c)
 	}
 }
 
-/* ---- by a constant a channel -------------------------------------------------------------------
- */
+/* ---- by a constant a channel ---------------------------------------------------------------- */
 
 /* Value c of a constant that is one number, or one a channel of axis 1; false when it is neither,
  * or the input's axes are not known. */
@@ -388,8 +385,7 @@ div_affine(const struct pare_shape_call *c, int64_t channels, float *scale, floa
 	return good;
 }
 
-/* ---- shapes -----------------------------------------------------------------------------------
- */
+/* ---- shapes --------------------------------------------------------------------------------- */
 
 static enum pare_status
 of_types(const struct pare_shape_call *c, unsigned set, struct pare_err *err)
@@ -478,7 +474,7 @@ static enum pare_status shape_where(const struct pare_shape_call *c, struct pare
 }
 
 /* clang-format off */
-#define TIED(n, v, least, most, sh, fw, ex)                                                            \
+#define TIED(n, v, least, most, sh, fw, ex)                                                        \
 	{ .name = n, .since = v, .min_in = least, .max_in = most, .shape = sh, .forward = fw,      \
 	  .mixed = true, .flow = PARE_FLOW_TIE, .sample = ex }
 #define LINEAR(n, fw, af, ex, ...)                                                                 \

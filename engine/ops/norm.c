@@ -29,8 +29,7 @@ static const struct pare_attr lrn_attrs[] = { NUMBER("alpha", alpha, 1e-4),
 	NUMBER("beta", beta, 0.75), NUMBER("bias", bias, 1), COUNT("size", size, 0), { 0 } };
 static const struct pare_attr soft_attrs[] = { COUNT("axis", axis, NO_AXIS), { 0 } };
 
-/* ---- per channel ------------------------------------------------------------------------------
- */
+/* ---- per channel ---------------------------------------------------------------------------- */
 
 static enum pare_status
 per_channel(const struct pare_shape_call *c, int from, int to, struct pare_err *err)
@@ -110,8 +109,7 @@ static void batch_forward(const struct pare_call *c)
 	}
 }
 
-/* ---- statistics -------------------------------------------------------------------------------
- */
+/* ---- statistics ----------------------------------------------------------------------------- */
 
 /* Mean and 1 / deviation of `n` numbers, `step` apart. */
 static void moments(const float *x, size_t n, size_t step, float epsilon, float *mean, float *inv)
@@ -207,8 +205,7 @@ static void layer_forward(const struct pare_call *c)
 		}
 }
 
-/* ---- across channels --------------------------------------------------------------------------
- */
+/* ---- across channels ------------------------------------------------------------------------ */
 
 static enum pare_status shape_lrn(const struct pare_shape_call *c, struct pare_err *err)
 {
@@ -250,8 +247,7 @@ static void lrn_forward(const struct pare_call *c)
 	}
 }
 
-/* ---- Softmax and its kin ----------------------------------------------------------------------
- */
+/* ---- Softmax and its kin -------------------------------------------------------------------- */
 
 /* Before opset 13 the axes from `axis` (then 1 by default) on counted as one. */
 static enum pare_status upgrade_soft(struct pare_node *n, int opset, struct pare_err *err)
@@ -373,7 +369,8 @@ static void hardmax_forward(const struct pare_call *c)
 const struct pare_op pare_ops_norm[] = {
 	{ .name = "BatchNormalization", .since = 9, .min_in = 5, .max_in = 5, .attrs = batch_attrs,
 	  .attr_size = sizeof(struct norm), .refuse = refuse_batch, .shape = shape_batch,
-	  .forward = batch_forward, .plain = 0x1e, .affine = batch_affine, .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE,
+	  .forward = batch_forward, .plain = 0x1e, .affine = batch_affine,
+	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE,
 	  .sample = "f32[1,3,2,5] f32[3]! f32[3]! f32[3]! f32+[3]!" },
 	{ .name = "InstanceNormalization", .since = 6, .min_in = 3, .max_in = 3,
 	  .attrs = instance_attrs, .attr_size = sizeof(struct norm), .shape = shape_instance,

@@ -10,8 +10,7 @@ struct pare_node;
 struct pare_kernels;
 struct pare_graph;
 
-/* ---- attributes: parser, writer and inspector all read these tables ----------------------------
- */
+/* ---- attributes: parser, writer and inspector all read these tables ------------------------- */
 
 enum pare_attr_type {
 	PARE_ATTR_END = 0,
@@ -42,8 +41,7 @@ struct pare_attr {
 	int as_input;
 };
 
-/* ---- shapes ------------------------------------------------------------------------------------
- */
+/* ---- shapes --------------------------------------------------------------------------------- */
 
 /* What is known of a value before anything runs. */
 struct pare_known {
@@ -61,8 +59,7 @@ struct pare_shape_call {
 /* PARE_E_FORMAT when shapes do not fit; the caller adds the node's name. */
 typedef enum pare_status pare_shape_fn(const struct pare_shape_call *c, struct pare_err *err);
 
-/* ---- running -----------------------------------------------------------------------------------
- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 /* What a step does to its result before storing it: clamp(result + add, lo, hi).  NaN passes. */
 struct pare_after {
@@ -86,8 +83,7 @@ struct pare_call {
 };
 typedef void pare_forward_fn(const struct pare_call *c);
 
-/* ---- layers and channels ------------------------------------------------------------------------
- */
+/* ---- layers and channels -------------------------------------------------------------------- */
 
 /* What makes a node a layer: where its weight is. */
 struct pare_weight_at {
@@ -111,8 +107,7 @@ enum pare_flow {
 	PARE_FLOW_PRODUCE,   /* a layer: new channels out, those that come in are consumed */
 };
 
-/* ---- the row ------------------------------------------------------------------------------------
- */
+/* ---- the row -------------------------------------------------------------------------------- */
 
 enum {
 	PARE_Q_FUSE = 1,       /* runtimes fuse it into the layer before: no quantizer between */

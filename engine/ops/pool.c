@@ -179,8 +179,7 @@ POOL(max, MAXIMUM)
 POOL(average, AVERAGE)
 POOL(norm, NORM)
 
-/* ---- over everything --------------------------------------------------------------------------
- */
+/* ---- over everything ------------------------------------------------------------------------ */
 
 static enum pare_status shape_global(const struct pare_shape_call *c, struct pare_err *err)
 {
@@ -240,7 +239,7 @@ static const char *refuse_pool(const struct pare_node *n, const void *attr)
 }
 
 /* clang-format off */
-#define WINDOWED(n, v, fw, ex)                                                                         \
+#define WINDOWED(n, v, fw, ex)                                                                     \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .attrs = pool_attrs,                    \
 	  .attr_size = sizeof(struct pool), .refuse = refuse_pool, .shape = shape_pool,            \
 	  .forward = fw, .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .sample = ex }

@@ -202,8 +202,7 @@ static void walk_run(const struct walk *w, const struct pare_tensor *x, take_fn 
 	} while (k >= 0);
 }
 
-/* ---- the kinds --------------------------------------------------------------------------------
- */
+/* ---- the kinds ------------------------------------------------------------------------------ */
 
 static double *taken(const struct pare_call *c, double init, take_fn *take)
 {
@@ -276,8 +275,7 @@ static enum pare_flow flow_reduce(const struct pare_shape_call *c)
 	return PARE_FLOW_PASS;
 }
 
-/* ---- ArgMax, ArgMin ---------------------------------------------------------------------------
- */
+/* ---- ArgMax, ArgMin ------------------------------------------------------------------------- */
 
 static enum pare_status shape_arg(const struct pare_shape_call *c, struct pare_err *err)
 {
@@ -335,12 +333,12 @@ static void arg_min_forward(const struct pare_call *c)
 #define REDUCED_BY(n, v, fw)                                                                       \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 2, .attrs = reduce_attrs,                  \
 	  .attr_size = sizeof(struct reduce), .shape = shape_reduce, .forward = fw,                \
-	  .scratch = scratch_reduce, .plain = 2, .flow_at = flow_reduce,        \
-	  .sample = "f32+[1,3,2,5] i64{1,3} keepdims=0|f32+[1,3,2,5]|f32+[1,3,2,5] i64{2,3}|"   \
+	  .scratch = scratch_reduce, .plain = 2, .flow_at = flow_reduce,                           \
+	  .sample = "f32+[1,3,2,5] i64{1,3} keepdims=0|f32+[1,3,2,5]|f32+[1,3,2,5] i64{2,3}|"      \
 		    "f32+[1,3] noop_with_empty_axes=1" }
 #define ARG(n, fw)                                                                                 \
 	{ .name = n, .since = 11, .min_in = 1, .max_in = 1, .attrs = arg_attrs,                    \
-	  .attr_size = sizeof(struct reduce), .shape = shape_arg, .forward = fw,         \
+	  .attr_size = sizeof(struct reduce), .shape = shape_arg, .forward = fw,                   \
 	  .sample = "f32[1,5,3] axis=1|i64[1,5,3] axis=-1 keepdims=0 select_last_index=1" }
 const struct pare_op pare_ops_reduce[] = {
 	REDUCED_BY("ReduceSum", 13, sum_forward),

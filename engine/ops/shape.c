@@ -17,8 +17,7 @@ static void copy_forward(const struct pare_call *c)
 	memcpy(c->out[0]->data, c->in[0]->data, op_count(c->out[0]) * op_size(c->out[0]->dtype));
 }
 
-/* ---- new shapes for the same elements ---------------------------------------------------------
- */
+/* ---- new shapes for the same elements ------------------------------------------------------- */
 
 static enum pare_status same_elems(const struct pare_shape_call *c, struct pare_err *err)
 {
@@ -143,8 +142,7 @@ static enum pare_status shape_unsqueeze(const struct pare_shape_call *c, struct 
 	return same_elems(c, err);
 }
 
-/* ---- the same ---------------------------------------------------------------------------------
- */
+/* ---- the same ------------------------------------------------------------------------------- */
 
 static bool is_false(const struct pare_known *k)
 {
@@ -180,8 +178,7 @@ static enum pare_status shape_identity(const struct pare_shape_call *c, struct p
 	return st ? st : pare_shape_same(c, err);
 }
 
-/* ---- made from shapes -------------------------------------------------------------------------
- */
+/* ---- made from shapes ----------------------------------------------------------------------- */
 
 /* One element for all lanes. */
 static void fill_element(const struct pare_tensor *out, size_t i, const void *value)
@@ -382,19 +379,21 @@ static void range_forward(const struct pare_call *c)
 }
 
 /* clang-format off */
-#define RENAMED(n, v, least, most, at, sh, ex)                                                         \
+#define RENAMED(n, v, least, most, at, sh, ex)                                                     \
 	{ .name = n, .since = v, .min_in = least, .max_in = most, .attrs = at,                     \
 	  .attr_size = sizeof(struct reshape), .shape = sh, .forward = copy_forward, .plain = 2,   \
-	  .flow = PARE_FLOW_SPREAD, .flow_at = spread_at, .quant = PARE_Q_SAME_SCALE,\
+	  .flow = PARE_FLOW_SPREAD, .flow_at = spread_at, .quant = PARE_Q_SAME_SCALE,              \
 	  .sample = ex }
 const struct pare_op pare_ops_shape[] = {
-	RENAMED("Reshape", 13, 2, 2, reshape_attrs, shape_reshape, "f32[1,3,2,5] i64{0,-1}|f32[1,3,2,5] i64{3,10}"),
+	RENAMED("Reshape", 13, 2, 2, reshape_attrs, shape_reshape,
+		"f32[1,3,2,5] i64{0,-1}|f32[1,3,2,5] i64{3,10}"),
 	RENAMED("Flatten", 13, 1, 1, flatten_attrs, shape_flatten, "f32[1,3,2,5]"),
-	RENAMED("Squeeze", 13, 1, 2, axes_attrs, shape_squeeze, "f32[1,3,1,1] i64{2,-1}|f32[1,3,1,2]"),
+	RENAMED("Squeeze", 13, 1, 2, axes_attrs, shape_squeeze,
+		"f32[1,3,1,1] i64{2,-1}|f32[1,3,1,2]"),
 	RENAMED("Unsqueeze", 13, 2, 2, axes_attrs, shape_unsqueeze, "f32[1,3] i64{-1,2}"),
 	{ .name = "Identity", .since = 1, .min_in = 1, .max_in = 1, .shape = shape_identity,
-	  .forward = copy_forward, .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .alias = true,
-	  .sample = "f32[1,3,5]" },
+	  .forward = copy_forward, .flow = PARE_FLOW_PASS,
+	  .quant = PARE_Q_SAME_SCALE, .alias = true, .sample = "f32[1,3,5]" },
 	{ .name = "Dropout", .since = 12, .min_in = 1, .max_in = 3, .max_out = 2,
 	  .attrs = dropout_attrs, .attr_size = sizeof(struct reshape), .shape = shape_dropout,
 	  .forward = dropout_forward, .plain = 6, .flow = PARE_FLOW_PASS,
@@ -411,6 +410,7 @@ const struct pare_op pare_ops_shape[] = {
 	  .attr_size = sizeof(struct constant), .refuse = refuse_constant, .shape = shape_constant,
 	  .forward = constant_forward, .sample = "value_floats=1,2.5" },
 	{ .name = "Range", .since = 11, .min_in = 3, .max_in = 3, .shape = shape_range,
-	  .forward = range_forward, .plain = 7, .sample = "f32=1 f32=6 f32=2|i64=5 i64=0 i64=-2|i32=0 i32=0 i32=1" },
+	  .forward = range_forward, .plain = 7,
+	  .sample = "f32=1 f32=6 f32=2|i64=5 i64=0 i64=-2|i32=0 i32=0 i32=1" },
 	{ 0 } };
 /* clang-format on */

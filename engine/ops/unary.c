@@ -98,8 +98,7 @@ UNARY(COLD, arc_sinh, asinhf(x))
 UNARY(COLD, arc_cosh, acoshf(x))
 UNARY(COLD, arc_tanh, atanhf(x))
 
-/* ---- of integers too --------------------------------------------------------------------------
- */
+/* ---- of integers too ------------------------------------------------------------------------ */
 
 #define EACH(D, T, EXPR)                                                                           \
 	case PARE_##D:                                                                             \
@@ -215,8 +214,7 @@ static bool clip_clamp(const struct pare_call *c, float *lo, float *hi)
 	return c->in[0]->dtype == PARE_F32 && *lo <= *hi;
 }
 
-/* ---- shapes -----------------------------------------------------------------------------------
- */
+/* ---- shapes --------------------------------------------------------------------------------- */
 
 static enum pare_status like(const struct pare_shape_call *c, unsigned set, struct pare_err *err)
 {
@@ -276,7 +274,8 @@ const struct pare_op pare_ops_unary[] = {
 	  .forward = relu_forward, .clamp = relu_clamp, .flow = PARE_FLOW_PASS,
 	  .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE, .sample = SMALL },
 	{ .name = "Clip", .since = 11, .min_in = 1, .max_in = 3, .attrs = clip_attrs,
-	  .attr_size = sizeof(float), .shape = shape_clip, .forward = clip_forward, .plain = 6, .clamp = clip_clamp,
+	  .attr_size = sizeof(float), .shape = shape_clip, .forward = clip_forward,
+	  .plain = 6, .clamp = clip_clamp,
 	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE,
 	  .sample = "f32[1,3,2,7] f32=-0.5 f32=0.25" },
 	TUNED("LeakyRelu", 6, leaky_attrs, leaky_forward, PARE_Q_FUSE),

@@ -8,8 +8,7 @@
 
 enum { MAX_IN = 8, MAX_OUT = 8, SAMPLES = 16, GUARD = 64 };
 
-/* ---- a case from its text ----------------------------------------------------------------------
- */
+/* ---- a case from its text ------------------------------------------------------------------- */
 
 struct input {
 	bool absent, constant, positive;
@@ -212,8 +211,7 @@ static bool sample_read(struct sample *s, const struct pare_op *op, const char *
 	return true;
 }
 
-/* ---- running it --------------------------------------------------------------------------------
- */
+/* ---- running it ----------------------------------------------------------------------------- */
 
 /* The call for the row's shape functions; what it points to lives until the next one. */
 static struct pare_shape_call shape_call(struct sample *s)

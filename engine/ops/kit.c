@@ -159,8 +159,7 @@ enum pare_flow op_flow_spatial(const struct pare_shape_call *c)
 								    : PARE_FLOW_BLOCK;
 }
 
-/* ---- windows ----------------------------------------------------------------------------------
- */
+/* ---- windows -------------------------------------------------------------------------------- */
 
 static int64_t listed(const struct pare_ints *l, int i, int64_t preset)
 {
@@ -237,8 +236,7 @@ op_window_find(struct op_window *w, const struct pare_shape *x, const struct par
 	return PARE_OK;
 }
 
-/* ---- moving elements --------------------------------------------------------------------------
- */
+/* ---- moving elements ------------------------------------------------------------------------ */
 
 /* Drop axes of 1, join axes that lie behind each other, and grow the unit by an innermost axis that
  * is dense. */
