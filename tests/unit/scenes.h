@@ -14,6 +14,7 @@ struct made {
 	struct scene_column column[MADE_COLUMNS];
 	struct scene_device device[4];
 	struct scene_plan plan[7];
+	int64_t bytes[MADE_COLUMNS];
 	char (*name)[24];
 };
 
@@ -100,6 +101,7 @@ static inline struct made *made_scene(int n, int known)
 		.n_columns = MADE_COLUMNS,
 		.column = m->column,
 		.n_rows = n,
+		.option_bytes = m->bytes,
 		.row = calloc((size_t)n, sizeof *sc->row),
 		.cell = calloc((size_t)n * MADE_COLUMNS, sizeof *sc->cell),
 		.measured_ago = NAN,
@@ -161,6 +163,8 @@ static inline struct made *made_scene(int n, int known)
 			.fits = i == 1   ? 2
 				: i == 3 ? 1
 					 : 0 };
+	for (int c = 0; c < MADE_COLUMNS; c++)
+		m->bytes[c] = 10000 - 450 * c;
 	for (int i = 0; i < 7; i++)
 		m->plan[i] = (struct scene_plan){ i, i > 3 ? i - 2 : i,
 			i ? "set conv_4 weights int4" : "float",

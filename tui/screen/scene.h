@@ -58,6 +58,7 @@ struct scene {
 	int n_rows;
 	struct scene_row *row;
 	struct pare_value *cell; /* [n_rows][n_columns]: drop */
+	int64_t *option_bytes;   /* [n_columns]: weights of the layer on view; -1 = not known */
 
 	struct pare_metrics was, now; /* float, plan */
 	double measured_ago;          /* seconds; NaN = this plan was not measured */

@@ -147,7 +147,8 @@ struct scene *scene_new(const struct pare_workspace *w)
 	s->column = calloc((size_t)s->n_columns, sizeof *s->column);
 	s->row = calloc((size_t)s->n_rows + 1, sizeof *s->row);
 	s->cell = calloc((size_t)s->n_rows * (size_t)s->n_columns + 1, sizeof *s->cell);
-	if (!s->column || !s->row || !s->cell || !fill_lists(s, m)) {
+	s->option_bytes = calloc((size_t)s->n_columns, sizeof *s->option_bytes);
+	if (!s->column || !s->row || !s->cell || !s->option_bytes || !fill_lists(s, m)) {
 		scene_free(s);
 		return NULL;
 	}
@@ -156,7 +157,7 @@ struct scene *scene_new(const struct pare_workspace *w)
 	for (int i = 0; i < s->n_rows; i++)
 		fill_row(&s->row[i], pare_model_layer(m, i));
 	fill_labels(s);
-	if (!scene_fill(s, w, -1)) {
+	if (!scene_fill(s, w)) {
 		scene_free(s);
 		return NULL;
 	}
@@ -170,6 +171,7 @@ void scene_free(struct scene *s)
 	free(s->column);
 	free(s->row);
 	free(s->cell);
+	free(s->option_bytes);
 	free(s->device);
 	free(s->plan);
 	free((void *)s->log);
@@ -232,25 +234,54 @@ static void fill_map(struct scene *s, const struct pare_workspace *w)
 	}
 }
 
-/* What the layer's weights take: the plan's cost against the same plan without this layer. */
+/* What the layer's weights take with these dials: the plan's cost against the same plan with the
+ * layer as it is.  `p`: a copy of the plan to turn dials on. */
+static int64_t layer_bytes(const struct pare_model *m, struct pare_plan *p, int row,
+	struct pare_dials dials, int64_t weights)
+{
+	struct pare_cost with, without;
+
+	p->dials[row] = dials;
+	if (pare_plan_cost(m, p, &with, NULL))
+		return -1;
+	p->dials[row] = (struct pare_dials){ 0 };
+	if (pare_plan_cost(m, p, &without, NULL))
+		return -1;
+	return 4 * weights + with.bytes - without.bytes;
+}
+
 void scene_sizes(struct scene *s, const struct pare_workspace *w, int row)
 {
-	const struct pare_model *m = pare_workspace_model(w);
-	struct pare_plan *without;
-	struct pare_cost cost;
+	struct scene_row *r;
+	struct pare_plan *p;
 
 	if (row < 0 || row >= s->n_rows)
 		return;
-	s->row[row].bytes[0] = s->row[row].bytes[1] = 4 * s->row[row].weights;
-	if (!s->row[row].changed)
+	r = &s->row[row];
+	r->bytes[0] = r->bytes[1] = 4 * r->weights;
+	if (!r->changed || !(p = pare_plan_copy(pare_workspace_plan(w))))
 		return;
-	without = pare_plan_copy(pare_workspace_plan(w));
-	if (!without)
-		return;
-	without->dials[row] = (struct pare_dials){ 0 };
-	if (!pare_plan_cost(m, without, &cost, NULL))
-		s->row[row].bytes[1] += pare_workspace_metrics(w)->cost.bytes - cost.bytes;
-	pare_plan_free(without);
+	r->bytes[1] = layer_bytes(
+		pare_workspace_model(w), p, row, pare_workspace_plan(w)->dials[row], r->weights);
+	pare_plan_free(p);
+}
+
+void scene_options(struct scene *s, const struct pare_workspace *w, int row)
+{
+	struct pare_plan *p = pare_plan_copy(pare_workspace_plan(w));
+
+	for (int c = 0; c < s->n_columns; c++) {
+		struct pare_dials d;
+
+		s->option_bytes[c] = -1;
+		if (!p || row < 0 || row >= s->n_rows)
+			continue;
+		d = pare_workspace_plan(w)->dials[row];
+		pare_option_apply(&pare_options[c], &d);
+		s->option_bytes[c] =
+			layer_bytes(pare_workspace_model(w), p, row, d, s->row[row].weights);
+	}
+	pare_plan_free(p);
 }
 
 static bool fill_devices(struct scene *s, const struct pare_workspace *w)
@@ -346,7 +377,7 @@ static void no_cost(struct pare_cost *c)
 		*c = (struct pare_cost){ -1, -1, -1 };
 }
 
-bool scene_fill(struct scene *s, const struct pare_workspace *w, int row)
+bool scene_fill(struct scene *s, const struct pare_workspace *w)
 {
 	static const enum scene_saved saved[] = { [PARE_SAVED] = SCENE_SAVED,
 		[PARE_SAVED_NOT] = SCENE_NOT_SAVED,
@@ -355,7 +386,6 @@ bool scene_fill(struct scene *s, const struct pare_workspace *w, int row)
 	double off;
 
 	fill_map(s, w);
-	scene_sizes(s, w, row);
 	s->was = *pare_workspace_float(w);
 	s->now = *pare_workspace_metrics(w);
 	no_cost(&s->was.cost);

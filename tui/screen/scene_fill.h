@@ -7,10 +7,12 @@
 struct scene *scene_new(const struct pare_workspace *w); /* NULL: no memory */
 void scene_free(struct scene *s);
 /* Anew, after a command or news.  Texts are borrowed from the workspace until its next change.
- * `row`: the layer under the cursor, whose sizes are asked for; -1 = none.  Under a millisecond for
- * 100 layers, beside one or two pare_plan_cost.  False: no memory for the history. */
-bool scene_fill(struct scene *s, const struct pare_workspace *w, int row);
-/* Only the sizes of one row: the cursor has moved. */
+ * Under a millisecond for 500 layers.  False: no memory for the history or the log. */
+bool scene_fill(struct scene *s, const struct pare_workspace *w);
+/* The sizes of one row: they cost a pare_plan_cost or two. */
 void scene_sizes(struct scene *s, const struct pare_workspace *w, int row);
+/* option_bytes: what the layer would take at each position of its dials, the others as they are.  A
+ * pare_plan_cost for each. */
+void scene_options(struct scene *s, const struct pare_workspace *w, int row);
 
 #endif

@@ -31,9 +31,16 @@ static double now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* The names of views are known here alone. */
 static const char *complete(void *user, const char *line, size_t len, int i, size_t *start)
 {
-	return pare_workspace_complete(user, line, len, i, start);
+	if (len < 5 || strncmp(line, "view ", 5))
+		return pare_workspace_complete(user, line, len, i, start);
+	*start = 5;
+	for (int v = 0; v < N_VIEWS; v++)
+		if (!strncmp(tui_views[v].name, line + 5, len - 5) && !i--)
+			return tui_views[v].name;
+	return NULL;
 }
 
 /* What is on the screen is measured first. */
@@ -51,13 +58,22 @@ static void say_order(struct screen *x)
 	pare_workspace_order(x->w, s->shown + s->top, n);
 }
 
+/* Sizes that are asked for only where they are shown. */
+static void fill_sizes(struct screen *x)
+{
+	scene_sizes(x->scene, x->w, tui_row(&x->s));
+	if (x->s.view == VIEW_LAYER)
+		scene_options(x->scene, x->w, tui_row(&x->s));
+}
+
 static void refill(struct screen *x)
 {
 	struct tui_event news = { .kind = EV_NEWS };
 	struct tui_effects fx;
 
-	if (!scene_fill(x->scene, x->w, tui_row(&x->s)))
+	if (!scene_fill(x->scene, x->w))
 		snprintf(x->s.message, sizeof x->s.message, "memory is short");
+	fill_sizes(x);
 	tui_update(&x->s, &news, &fx);
 	x->stale = true;
 }
@@ -130,6 +146,7 @@ static void handle(struct screen *x, struct tui_event *ev)
 {
 	struct tui_effects fx;
 	int row = tui_row(&x->s);
+	enum tui_view_id view = x->s.view;
 
 	if (ev->kind == EV_KEY && x->s.prompt.kind)
 		line_key(ev->key, ev);
@@ -139,8 +156,8 @@ static void handle(struct screen *x, struct tui_event *ev)
 	if (x->s.prompt.kind && !fx.edit)
 		x->s.prompt.n_candidates = line_candidates(&x->s.prompt.candidate);
 	do_effects(x, &fx);
-	if (tui_row(&x->s) != row)
-		scene_sizes(x->scene, x->w, tui_row(&x->s));
+	if (tui_row(&x->s) != row || x->s.view != view)
+		fill_sizes(x);
 	x->stale = true;
 }
 

@@ -41,40 +41,43 @@ static void about(const struct tui_state *s, struct grid *g, int row)
 			sc->column[r->at[PARE_DIAL_SPARSITY]].name);
 }
 
+static void bar(struct grid *g, int y, int x, int w, double part, unsigned style)
+{
+	w = w > 40 ? 40 : w;
+	for (int i = 0; i < (int)(part * w); i++)
+		grid_set(g, y, x + i, 0x2593, style);
+}
+
 static void
 option(const struct tui_state *s, struct grid *g, struct rect r, int row, int col, double worst)
 {
 	const struct scene_column *c = &s->scene->column[col];
 	const struct pare_value *v = tui_cell(s, row, col);
-	bool at = s->scene->row[row].at[c->dial] == col;
+	bool at = s->scene->row[row].at[c->dial] == col, wide = r.w >= 50;
 	bool off = !col || s->scene->column[col - 1].dial != c->dial;
-	int heat = off ? 0 : figure_heat(v), x = r.x + 22;
-	char a[FIGURE_LEN], b[FIGURE_LEN];
+	int heat = off ? 0 : figure_heat(v), x = r.x + (wide ? 35 : 25);
+	char a[FIGURE_LEN];
 
 	if (at)
 		grid_set(g, r.y, r.x + 1, 0x25aa, ST_AT);
 	grid_put(g, r.y, r.x + 3, 9, at ? ST_TEXT : ST_DIM, "%s", c->name);
 	if (off)
-		grid_put(g, r.y, x, 12, ST_DIM, "as it is");
+		grid_put(g, r.y, r.x + 15, 9, ST_DIM, "as it is");
 	else if (v->kind == PARE_UNKNOWN)
-		grid_put(g, r.y, x, r.w - 22, ST_DIM,
-			s->scene->data ? "not known yet" : "unknown without data");
+		grid_put(g, r.y, r.x + 15, 10, ST_DIM, "unknown");
 	else {
 		grid_put_right(
 			g, r.y, r.x + 12, 6, ST_HEAT0 + (unsigned)heat, "%s", figure_drop(v, a));
-		if (r.w >= 50) {
-			grid_put(g, r.y, r.x + 19, 6, ST_DIM, "%s", figure_margin(v, b));
+		grid_put(g, r.y, r.x + 19, 6, ST_DIM, "%s", figure_margin(v, a));
+		if (wide)
 			grid_put(g, r.y, r.x + 26, 9, ST_DIM, "%s", figure_kind(v->kind, true));
-			x = r.x + 36;
-		} else {
-			grid_put(g, r.y, r.x + 19, 6, ST_DIM, "%s", figure_margin(v, b));
-			x = r.x + 26;
-		}
-		for (int i = 0; i < r.x + r.w - 2 - x && i < 40; i++)
-			if (v->value > 0 &&
-				i < (int)(v->value / worst * fmin(40, r.x + r.w - 2 - x)))
-				grid_set(g, r.y, x + i, 0x2593, ST_HEAT0 + (unsigned)heat);
 	}
+	if (s->scene->option_bytes[col] >= 0)
+		grid_put_right(g, r.y, x, 9, at ? ST_TEXT : ST_DIM, "%s",
+			figure_bytes(s->scene->option_bytes[col], a));
+	if (!off && heat >= 0)
+		bar(g, r.y, x + 11, r.x + r.w - 2 - (x + 11), v->value / worst,
+			ST_HEAT0 + (unsigned)heat);
 	if (at && c->dial == s->dial) {
 		grid_light(g, (struct rect){ r.y, r.x, 1, r.w - 1 });
 		grid_set(g, r.y, r.x, '[', ST_FOCUS | ST_ON);
@@ -126,7 +129,7 @@ void view_layer_render(const struct tui_state *s, struct grid *g)
 		if (from == to || y[side] >= bottom)
 			continue;
 		grid_put(g, y[side], side * half + 1, half - 2,
-			d == (int)s->dial ? ST_FOCUS : ST_HEAD, "%s: points lost", title[d]);
+			d == (int)s->dial ? ST_FOCUS : ST_HEAD, "%s: points lost, size", title[d]);
 		y[side]++;
 		/* activations keep three lines below the weights */
 		room = bottom - y[side] - (d == PARE_DIAL_WEIGHTS ? 3 : 0);
