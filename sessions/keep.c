@@ -12,7 +12,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { LOG_SHOWN = 500 }; /* lines of earlier days that are read back */
+enum {
+	LOG_SHOWN = 500,   /* lines of earlier days that are read back */
+	RESERVE = 1 << 20, /* bytes of the disk that results leave to edits */
+};
 
 /* ---- saving -------------------------------------------------------------------------------------
  */
@@ -70,16 +73,14 @@ save_node(struct pare_workspace *w, const struct tree_node *n, struct pare_err *
 	return st;
 }
 
-static enum pare_status save_all(struct pare_workspace *w, struct pare_err *err)
+/* What the person did. */
+static enum pare_status save_edits(struct pare_workspace *w, struct pare_err *err)
 {
 	enum pare_status st = w->meta_saved ? PARE_OK : save_meta(w, err);
 
 	for (int i = 0; !st && i < w->n_nodes; i++)
 		if (!w->node[i].saved)
 			st = save_node(w, &w->node[i], err);
-	for (int i = 0; !st && i < w->n_pending; i++)
-		st = pare_store_put_result(
-			w->store, w->pending[i].key, w->pending[i].data, w->pending[i].len, err);
 	for (int i = 0; !st && i < w->n_kept; i++)
 		if (!w->kept[i].saved)
 			st = pare_store_set(
@@ -90,19 +91,50 @@ static enum pare_status save_all(struct pare_workspace *w, struct pare_err *err)
 	return st;
 }
 
-static void all_saved(struct pare_workspace *w)
+static void edits_saved(struct pare_workspace *w)
 {
 	w->meta_saved = true;
 	for (int i = 0; i < w->n_nodes; i++)
 		w->node[i].saved = true;
-	for (int i = 0; i < w->n_pending; i++)
-		free(w->pending[i].data);
-	w->n_pending = 0;
 	for (int i = 0; i < w->n_kept; i++)
 		w->kept[i].saved = true;
 	for (int i = 0; i < w->n_log; i++)
 		w->log[i].saved = true;
-	*w->why_not = 0;
+}
+
+/* What the machine found. */
+static enum pare_status save_results(struct pare_workspace *w, struct pare_err *err)
+{
+	enum pare_status st = PARE_OK;
+
+	for (int i = 0; !st && i < w->n_pending; i++)
+		st = pare_store_put_result(
+			w->store, w->pending[i].key, w->pending[i].data, w->pending[i].len, err);
+	return st;
+}
+
+static void results_saved(struct pare_workspace *w)
+{
+	for (int i = 0; i < w->n_pending; i++)
+		free(w->pending[i].data);
+	w->n_pending = 0;
+}
+
+static enum pare_status in_one(struct pare_workspace *w,
+	enum pare_status (*save)(struct pare_workspace *w, struct pare_err *err),
+	void (*saved)(struct pare_workspace *w), struct pare_err *err)
+{
+	enum pare_status st = pare_store_begin(w->store, err);
+
+	if (!st)
+		st = save(w, err);
+	if (!st)
+		st = pare_store_commit(w->store, err);
+	if (st)
+		pare_store_rollback(w->store);
+	else
+		saved(w);
+	return st;
 }
 
 static bool anything_to_save(const struct pare_workspace *w)
@@ -118,10 +150,20 @@ static bool anything_to_save(const struct pare_workspace *w)
 	return any;
 }
 
+static int64_t pending_bytes(const struct pare_workspace *w)
+{
+	int64_t n = 0;
+
+	for (int i = 0; i < w->n_pending; i++)
+		n += (int64_t)w->pending[i].len;
+	return n;
+}
+
 void keep_save(struct pare_workspace *w)
 {
 	struct pare_err err = { 0 };
 	enum pare_status st;
+	int64_t room;
 
 	w->tried = workspace_clock();
 	if (w->in_memory || !anything_to_save(w))
@@ -133,17 +175,16 @@ void keep_save(struct pare_workspace *w)
 			return;
 		w->store = s;
 	}
-	st = pare_store_begin(w->store, &err);
-	if (!st)
-		st = save_all(w, &err);
-	if (!st)
-		st = pare_store_commit(w->store, &err);
-	if (!st) {
-		all_saved(w);
-		return;
-	}
-	pare_store_rollback(w->store);
-	snprintf(w->why_not, sizeof w->why_not, "%s", err.text);
+	/* Apart, since results are large: the last room of a disk is for edits. */
+	room = pare_store_room(w->store);
+	st = in_one(w, save_edits, edits_saved, &err);
+	if (!st && w->n_pending && room < RESERVE + 2 * pending_bytes(w))
+		st = pare_fail(&err, PARE_E_IO,
+			"the disk is nearly full: edits are saved, measurements are not: %s",
+			w->session_path);
+	else if (!st && w->n_pending)
+		st = in_one(w, save_results, results_saved, &err);
+	snprintf(w->why_not, sizeof w->why_not, "%s", st ? err.text : "");
 }
 
 void keep_result(struct pare_workspace *w, const struct pare_result *r)

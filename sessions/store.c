@@ -7,9 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { VERSION = 1, MAGIC = 0x70617265 }; /* user_version; application_id, "pare" */
+enum {
+	VERSION = 1,        /* user_version */
+	MAGIC = 0x70617265, /* application_id, "pare" */
+	TIGHT = 1 << 20,    /* bytes of a disk that is nearly full */
+};
 
 static const char schema[] =
 	"CREATE TABLE meta (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;"
@@ -34,7 +39,7 @@ static enum pare_status trouble(const struct pare_store *s, int rc, struct pare_
 	case SQLITE_NOMEM:
 		return pare_nomem(err, s->path);
 	case SQLITE_FULL:
-		return pare_fail(err, PARE_E_IO, "the disk is full; %s is as it was", s->path);
+		return pare_fail(err, PARE_E_IO, "the disk is full: %s", s->path);
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		return pare_fail(err, PARE_E_FORMAT,
@@ -204,6 +209,16 @@ void pare_store_checkpoint(const char *path)
 	if (!sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL))
 		sqlite3_exec(db, "PRAGMA wal_checkpoint(PASSIVE)", NULL, NULL, NULL);
 	sqlite3_close(db);
+}
+
+int64_t pare_store_room(struct pare_store *s)
+{
+	struct statvfs v;
+	int64_t room = statvfs(s->path, &v) ? INT64_MAX : (int64_t)(v.f_bavail * v.f_frsize);
+
+	if (room < TIGHT)
+		sqlite3_exec(s->db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+	return room;
 }
 
 enum pare_status pare_store_begin(struct pare_store *s, struct pare_err *err)

@@ -74,6 +74,9 @@ pare_store_n_results(struct pare_store *s, int64_t *out, struct pare_err *err);
 /* Move what was written from the log beside the database into it: waits for the disk, so call it
  * from a thread that may wait (any, the store's owner may go on).  Failing is harmless. */
 void pare_store_checkpoint(const char *path);
+/* Bytes that the disk has left for it.  When they are few, what the log holds is moved into the
+ * database first, so that small writes go on to fit. */
+int64_t pare_store_room(struct pare_store *s);
 /* Bytes put since the store was opened. */
 int64_t pare_store_written(const struct pare_store *s);
 

@@ -67,7 +67,7 @@ int pare_word_distance(const char *a, const char *b)
 
 const char *pare_word_nearest(const char *word, const char *const *known, int n)
 {
-	int best = (int)(strlen(word) + 2) / 2 + 1; /* further off it is no slip of the fingers */
+	int best = (int)strlen(word) / 2 + 1; /* further off it is no slip of the fingers */
 	const char *found = NULL;
 
 	for (int i = 0; i < n; i++) {
