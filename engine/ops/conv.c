@@ -1,8 +1,8 @@
 /* Conv.  X [N, C, spatial…], W [O, C/groups, kernel…], B [O]; 1 to 3 spatial axes. */
 #include "../graph/model.h"
 #include "../run/kernels.h"
+#include "kit.h"
 #include <cblas.h>
-#include <string.h>
 
 struct conv {
 	const char *auto_pad;
@@ -20,62 +20,29 @@ static const struct pare_attr conv_attrs[] = {
 	{ 0 },
 };
 
-enum { MAX_EDGE = 1 << 24 }; /* of any axis, kernel, stride and pad: products of two fit */
-
-/* One spatial axis: where the window starts and how many outputs there are. */
-static enum pare_status fit_axis(const struct conv *a, int axis, int rank, int64_t in,
-	int64_t kernel, struct pare_conv *v, int at, struct pare_err *err)
-{
-	int64_t stride = a->strides.n ? a->strides.v[axis] : 1;
-	int64_t dilation = a->dilations.n ? a->dilations.v[axis] : 1;
-	int64_t front = a->pads.n ? a->pads.v[axis] : 0;
-	int64_t back = a->pads.n ? a->pads.v[axis + rank] : 0;
-	int64_t reach, total;
-	bool same = a->auto_pad && !strncmp(a->auto_pad, "SAME_", 5);
-
-	if (stride < 1 || dilation < 1 || kernel < 1 || stride > MAX_EDGE || dilation > MAX_EDGE ||
-		kernel > MAX_EDGE || in > MAX_EDGE || front < -MAX_EDGE || back < -MAX_EDGE ||
-		front > MAX_EDGE || back > MAX_EDGE)
-		return pare_fail(
-			err, PARE_E_FORMAT, "stride, dilation, pad or kernel out of range");
-	if (front < 0 || back < 0)
-		return pare_fail(err, PARE_E_UNSUPPORTED, "negative pads");
-	reach = (kernel - 1) * dilation + 1;
-	if (a->auto_pad && !strcmp(a->auto_pad, "VALID"))
-		front = back = 0;
-	if (same) {
-		total = ((in + stride - 1) / stride - 1) * stride + reach - in;
-		total = total < 0 ? 0 : total;
-		front = !strcmp(a->auto_pad, "SAME_LOWER") ? total - total / 2 : total / 2;
-		back = total - front;
-	}
-	if (in < 1 || in + front + back < reach)
-		return pare_fail(err, PARE_E_FORMAT,
-			"a kernel of %lld does not fit into %lld with its pads", (long long)reach,
-			(long long)in);
-	v->in[at] = (int)in;
-	v->kernel[at] = (int)kernel;
-	v->stride[at] = (int)stride;
-	v->dilation[at] = (int)dilation;
-	v->pad[at] = (int)front;
-	v->out[at] = (int)((in + front + back - reach) / stride + 1);
-	return PARE_OK;
-}
+enum {
+	MAX_CHANNELS = 1 << 24,
+	MAX_PIXELS = 1 << 25
+}; /* products of two of them fit into 64 bits */
 
 /* The geometry, its spatial axes the last of three. */
 static enum pare_status fit(const struct conv *a, const struct pare_shape *x,
 	const struct pare_shape *w, struct pare_conv *v, struct pare_err *err)
 {
-	int rank = x->n - 2;
+	struct pare_shape edges = *w; /* the kernel's are those of the weight, named or not */
+	struct pare_ints kernel = { w->n - 2, edges.d + 2 };
+	int64_t in = 1, out = 1;
+	struct op_window o;
+	enum pare_status st;
 
-	if (rank < 1 || rank > 3 || w->n != x->n)
-		return pare_fail(err, PARE_E_UNSUPPORTED, "%d spatial axes; 1 to 3 can run", rank);
-	if ((a->pads.n && a->pads.n != 2 * rank) || (a->strides.n && a->strides.n != rank) ||
-		(a->dilations.n && a->dilations.n != rank))
-		return pare_fail(
-			err, PARE_E_FORMAT, "pads, strides or dilations have another rank");
+	if (w->n != x->n || x->n < 3)
+		return pare_fail(err, PARE_E_FORMAT, "input has %d axes, weight %d", x->n, w->n);
+	st = op_window_find(
+		&o, x, &kernel, &a->strides, &a->dilations, &a->pads, a->auto_pad, false, err);
+	if (st)
+		return st;
 	if (a->group < 1 || x->d[1] < 1 || x->d[1] != w->d[1] * a->group || w->d[0] % a->group ||
-		w->d[0] < 1 || x->d[1] > MAX_EDGE || w->d[0] > MAX_EDGE)
+		w->d[0] < 1 || x->d[1] > MAX_CHANNELS || w->d[0] > MAX_CHANNELS)
 		return pare_fail(err, PARE_E_FORMAT,
 			"input has %lld channels, weight %lld by %lld in %lld groups",
 			(long long)x->d[1], (long long)w->d[0], (long long)w->d[1],
@@ -83,14 +50,19 @@ static enum pare_status fit(const struct conv *a, const struct pare_shape *x,
 	*v = (struct pare_conv){
 		.groups = (int)a->group, .c = (int)w->d[1], .o = (int)(w->d[0] / a->group)
 	};
-	for (int i = 0; i < 3; i++)
-		v->in[i] = v->out[i] = v->kernel[i] = v->stride[i] = v->dilation[i] = 1;
-	for (int i = 0; i < rank; i++) {
-		enum pare_status st =
-			fit_axis(a, i, rank, x->d[i + 2], w->d[i + 2], v, 3 - rank + i, err);
-
-		if (st)
-			return st;
+	for (int i = 0; i < 3; i++) {
+		if (o.in[i] < 1)
+			return pare_fail(err, PARE_E_FORMAT, "input has an empty axis");
+		if (o.in[i] > MAX_PIXELS / in || o.out[i] > MAX_PIXELS / out)
+			return pare_fail(err, PARE_E_UNSUPPORTED, "more than 2^25 pixels");
+		in *= o.in[i];
+		out *= o.out[i];
+		v->in[i] = (int)o.in[i];
+		v->out[i] = (int)o.out[i];
+		v->kernel[i] = (int)o.kernel[i];
+		v->stride[i] = (int)o.stride[i];
+		v->dilation[i] = (int)o.dilation[i];
+		v->pad[i] = (int)o.pad[i];
 	}
 	return PARE_OK;
 }
@@ -308,6 +280,12 @@ const struct pare_op pare_ops_conv[] = {
 		.macs = conv_macs,
 		.weight = conv_weight,
 		.flow = PARE_FLOW_PRODUCE,
-		.sample = "f32[1,4,6,5] f32[6,2,3,3]! f32[6]! group=2 pads=1,0,1,2 strides=1,2" },
+		.sample = "f32[1,4,6,5] f32[6,2,3,3]! f32[6]! group=2 pads=1,0,1,2 strides=1,2"
+			  "|f32[1,9,12,11] f32[8,9,3,3]! f32[8]! pads=1,1,1,1"
+			  "|f32[1,5,9,9] f32[5,1,3,3]! group=5 auto_pad=SAME_UPPER strides=2,2"
+			  "|f32[1,6,7,5] f32[4,6,1,1]! f32[4]!"
+			  "|f32[1,3,20] f32[4,3,5]! f32[4]! dilations=2 pads=4,0"
+			  "|f32[1,2,5,6,4] f32[3,2,2,3,3]! strides=1,2,1 auto_pad=SAME_LOWER"
+			  "|f32[1,3,4,4] f32[7,3,4,4]!" },
 	{ 0 },
 };

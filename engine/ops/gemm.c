@@ -214,6 +214,9 @@ const struct pare_op pare_ops_gemm[] = {
 		.macs = gemm_macs,
 		.weight = gemm_weight,
 		.flow = PARE_FLOW_PRODUCE,
-		.sample = "f32[1,5] f32[7,5]! f32[7]! transB=1" },
+		.sample = "f32[1,5] f32[7,5]! f32[7]! transB=1"
+			  "|f32[1,130] f32[130,61]! f32[1,61]! alpha=0.5 beta=2"
+			  "|f32[5,1] f32[5,3]! f32=0.5 transA=1"
+			  "|f32[3,4] f32[4,2]! f32[3,1]!|f32[2,3] f32[3,4] f32[4]" },
 	{ 0 },
 };

@@ -226,6 +226,8 @@ const struct pare_op pare_ops_matmul[] = {
 		.macs = matmul_macs,
 		.weight = matmul_weight,
 		.flow = PARE_FLOW_PRODUCE,
-		.sample = "f32[1,3,5] f32[5,7]!" },
+		.sample = "f32[1,3,5] f32[5,7]!|f32[4,5]! f32[1,2,5,9]|f32[1,2,3,5] f32[2,5,4]"
+			  "|f32[2,3,4] f32[2,4,5]!|f32[6] f32[6,3]!|f32[1,4,6] f32[6]!|f32[5] "
+			  "f32[5]" },
 	{ 0 },
 };
