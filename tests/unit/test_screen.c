@@ -327,6 +327,9 @@ static void without_data_and_with_gaps(void)
 	key(m, &s, K_RIGHT);
 	golden(&s, "map-no-data");
 	m->scene.was.cost = m->scene.now.cost = (struct pare_cost){ -1, -1, -1 };
+	m->scene.saved = SCENE_NOT_SAVED;
+	m->scene.saved_why = "/home/me/s.session: no space is left";
+	s.message[0] = 0;
 	golden(&s, "map-no-cost");
 	tui_free(&s);
 	made_free(m);

@@ -157,6 +157,8 @@ void frame_bottom(const struct tui_state *s, struct grid *g)
 	}
 	if (*s->message)
 		grid_put(g, y, 1, right - 2, s->failed ? ST_ERROR : ST_TEXT, "%s", s->message);
+	else if (sc->saved == SCENE_NOT_SAVED && sc->saved_why)
+		grid_put(g, y, 1, right - 2, ST_ERROR, "not saved: %s", sc->saved_why);
 	else if (s->n_marked)
 		grid_put(g, y, 1, right - 2, ST_MARK, "%d marked", s->n_marked);
 	else if (*s->filter)
