@@ -77,23 +77,33 @@ workspace_choose_devices(struct pare_workspace *w, const char *const *names, str
 	return PARE_OK;
 }
 
-/* This machine, and the first of each class. */
+/* Is there another of its class with more measurements behind it? */
+static bool outdone(const struct pare_devices *ds, const struct pare_device_info *f)
+{
+	const struct pare_device *d;
+
+	for (int i = 0; (d = pare_devices_get(ds, i)); i++) {
+		const struct pare_device_info *g = pare_device_info(d);
+
+		if (!g->measures && !strcmp(g->class, f->class) &&
+			(g->rows > f->rows || (g->rows == f->rows && strcmp(g->name, f->name) < 0)))
+			return true;
+	}
+	return false;
+}
+
+/* This machine, and the one of each class of which most is known. */
 static enum pare_status default_devices(struct pare_workspace *w, struct pare_err *err)
 {
-	const char *names[MOST_DEVICES + 1] = { NULL }, *classes[MOST_DEVICES];
+	const char *names[MOST_DEVICES + 1] = { NULL };
 	const struct pare_device *d;
 	int n = 0;
 
 	for (int i = 0; n < MOST_DEVICES && (d = pare_devices_get(w->devices, i)); i++) {
 		const struct pare_device_info *f = pare_device_info(d);
-		bool seen = false;
 
-		for (int k = 0; k < n; k++)
-			seen |= !f->measures && !strcmp(classes[k], f->class);
-		if (seen)
-			continue;
-		classes[n] = f->measures ? "" : f->class;
-		names[n++] = f->name;
+		if (f->measures || !outdone(w->devices, f))
+			names[n++] = f->name;
 	}
 	return workspace_choose_devices(w, names, err);
 }

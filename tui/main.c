@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COMMAND(name) extern const struct cli_command name;
 #include "gen/cli.inc"
@@ -50,14 +51,18 @@ static void print_options(const struct cli_option *o)
 
 static int help_all(void)
 {
-	puts("pare: make a neural network small enough for the device it must run on\n\n"
-	     "usage: pare [MODEL] [--data D] [--device NAME]…   open the workbench\n"
-	     "       pare COMMAND …\n");
+	const struct cli_command *workbench = find_command("");
+
+	puts("pare: make a neural network small enough for the device it must run on\n");
+	if (workbench) {
+		printf("usage: pare %s\n", workbench->args);
+		print_options(workbench->options);
+	}
+	puts("\n       pare COMMAND …      pare COMMAND --help tells more");
 	for (int i = 0; commands[i]; i++)
 		if (*commands[i]->name)
-			printf("  %-10s %-30s %s\n", commands[i]->name, commands[i]->args,
-				commands[i]->help);
-	puts("\npare COMMAND --help tells more.  Options of every command:");
+			printf("  %-10s %s\n", commands[i]->name, commands[i]->help);
+	puts("\noptions of every command");
 	print_options(common);
 	return CLI_OK;
 }
@@ -113,6 +118,12 @@ static int parse(const struct cli_command *c, int argc, char **argv, struct cli_
 	return CLI_OK;
 }
 
+/* A word like "evla": no file, and not spelt like one. */
+static bool is_unknown_word(const char *s)
+{
+	return *s && *s != '-' && !strpbrk(s, "./") && access(s, F_OK);
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_command *c = argc > 1 ? find_command(argv[1]) : NULL;
@@ -129,6 +140,10 @@ int main(int argc, char **argv)
 		return help_all();
 	if (!c && argc == 2 && !strcmp(argv[1], "--version"))
 		return puts("pare " PARE_VERSION), CLI_OK;
+	if (argc > 1 && !c && is_unknown_word(argv[1]))
+		return cli_usage(
+			"'%s' is neither a command nor a file; pare --help lists the commands",
+			argv[1]);
 	if (!c && !(c = find_command("")))
 		return help_all(), CLI_BAD;
 	if ((code = parse(c, argc - skip, argv + skip, &a)))
