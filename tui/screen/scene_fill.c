@@ -57,9 +57,7 @@ static void fill_row(struct scene_row *r, const struct pare_layer *l)
 	fill_shape(&l->weight, false, r->weight, sizeof r->weight);
 }
 
-/* Exporters name a layer by its path: "/layer2/layer2.5/conv1/Conv".  What says nothing goes: the
- * slash before, a last part that is the operator, a part that the next one begins with. */
-static void shorten(const char *name, const char *op, char *out, size_t len)
+void scene_short_name(const char *name, const char *op, char *out, size_t len)
 {
 	char *to = out, *slash;
 
@@ -91,7 +89,8 @@ static void fill_labels(struct scene *s)
 	bool unique = true;
 
 	for (int i = 0; i < s->n_rows; i++)
-		shorten(s->row[i].name, s->row[i].op, s->row[i].label, sizeof s->row[i].label);
+		scene_short_name(
+			s->row[i].name, s->row[i].op, s->row[i].label, sizeof s->row[i].label);
 	for (int i = 0; i < s->n_rows; i++)
 		for (int k = 0; k < i && unique; k++)
 			unique = strcmp(s->row[i].label, s->row[k].label) != 0;

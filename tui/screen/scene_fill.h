@@ -15,4 +15,8 @@ void scene_sizes(struct scene *s, const struct pare_workspace *w, int row);
  * pare_plan_cost for each. */
 void scene_options(struct scene *s, const struct pare_workspace *w, int row);
 
+/* Exporters name a layer by its path: "/layer2/layer2.5/conv1/Conv".  What says nothing goes: the
+ * slash before, a last part that is the operator, a part that the next one begins with. */
+void scene_short_name(const char *name, const char *op, char *out, size_t len);
+
 #endif
