@@ -1,6 +1,7 @@
 /* One test walks all rows of operators: each has a small case in its row. */
 #include "engine/base/rng.h"
 #include "engine/graph/model.h"
+#include "engine/ops/curves.h"
 #include "engine/ops/op.h"
 #include "engine/run/kernels.h"
 #include "tests/tap.h"
@@ -434,8 +435,84 @@ static void every_row_runs_its_case(void)
 	}
 }
 
+/* Shapes that do not fit end in a sentence, with nothing computed. */
+static void what_does_not_fit_is_said(void)
+{
+	static const struct {
+		const char *op, *text, *word;
+		enum pare_status want;
+	} cases[] = {
+		{ "Reshape", "f32[1,6] i64{4,3}", "cannot become", PARE_E_FORMAT },
+		{ "Reshape", "f32[1,6] i64{-1,-1}", "axis 1", PARE_E_FORMAT },
+		{ "Reshape", "f32[1,6] i64[2]", "constant", PARE_E_UNSUPPORTED },
+		{ "Reshape", "f32[1,6] i64{4611686018427387904,4}", "cannot become",
+			PARE_E_FORMAT },
+		{ "Add", "f32[1,3] f32[4]!", "broadcast", PARE_E_FORMAT },
+		{ "Add", "f32[1,3] i64[1,3]", "types", PARE_E_FORMAT },
+		{ "Exp", "i64[1,3]", "int64", PARE_E_UNSUPPORTED },
+		{ "Concat", "f32[1,3] f32[2,3] axis=1", "input 1", PARE_E_FORMAT },
+		{ "Concat", "f32[1,3] axis=2", "axis 2", PARE_E_FORMAT },
+		{ "Split", "f32[1,5] i64{2,2} axis=1 outputs=2", "4 of 5", PARE_E_FORMAT },
+		{ "Slice", "f32[1,5] i64{0} i64{3} i64{1} i64{0}", "step", PARE_E_FORMAT },
+		{ "Gather", "f32[1,5] i64{5} axis=1", "index 5", PARE_E_FORMAT },
+		{ "Pad", "f32[1,5] i64{0,0,-9,0}", "pads", PARE_E_FORMAT },
+		{ "Pad", "f32[1,5] i64{0,0,0}", "pads", PARE_E_FORMAT },
+		{ "Tile", "f32[1,5] i64{1,9223372036854775807}", "repeated", PARE_E_FORMAT },
+		{ "Transpose", "f32[1,5] perm=0,0", "twice", PARE_E_FORMAT },
+		{ "MaxPool", "f32[1,1,4] kernel_shape=5", "does not fit", PARE_E_FORMAT },
+		{ "MaxPool", "f32[1,1,4] kernel_shape=2 strides=0", "stride", PARE_E_FORMAT },
+		{ "MaxPool", "f32[1,4] kernel_shape=2", "axes", PARE_E_UNSUPPORTED },
+		{ "BatchNormalization", "f32[1,3,2] f32[3]! f32[2]! f32[3]! f32[3]!", "input 2",
+			PARE_E_FORMAT },
+		{ "ReduceSum", "f32[1,3] i64{1,-1}", "twice", PARE_E_FORMAT },
+		{ "ArgMax", "f32[1,3] axis=3", "axis 3", PARE_E_FORMAT },
+		{ "Range", "f32=0 f32=1 f32=0", "without end", PARE_E_FORMAT },
+		{ "Resize", "f32[1,1,4] _ f32{1,1,-2}", "axis 2", PARE_E_FORMAT },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct sample s;
+		struct pare_err err = { 0 };
+
+		if (!sample_read(&s, pare_op_find(NULL, cases[i].op), cases[i].text,
+			    strlen(cases[i].text)))
+			continue;
+		if (!ok(infer(&s, &err) == cases[i].want && strstr(err.text, cases[i].word),
+			    "%s of %s is turned down", cases[i].op, cases[i].text))
+			printf("#   it says: %s\n", err.text);
+		pare_arena_free(s.a);
+	}
+}
+
+/* In units of the last place of the right answer. */
+static double ulps(float got, double right)
+{
+	float f = fabsf((float)right);
+
+	return fabs(got - right) / (nextafterf(f, INFINITY) - f);
+}
+
+static void curves_are_close(void)
+{
+	double e = 0, l = 0, t = 0;
+	bool nan;
+
+	for (float x = -87; x < 88; x += 0.00137f) {
+		e = fmax(e, ulps(op_exp(x), exp(x)));
+		l = fmax(l, ulps(op_logistic(x), 1 / (1 + exp(-(double)x))));
+		t = fmax(t, ulps(op_tanh(x), tanh(x)));
+	}
+	ok(e < 1.5 && l < 3 && t < 1.5, "within %.2f, %.2f and %.2f ulp", e, l, t);
+	ok(op_exp(-200) == 0 && isinf(op_exp(89.5f)) && op_tanh(50) == 1 && op_logistic(-200) == 0,
+		"far out they are what they tend to");
+	nan = isnan(op_exp(NAN)) && isnan(op_tanh(NAN)) && isnan(op_logistic(NAN));
+	ok(nan && op_exp(-95) > 0, "NaN stays; what is too small for a normal number is not lost");
+}
+
 int main(void)
 {
+	what_does_not_fit_is_said();
+	curves_are_close();
 	every_row_runs_its_case();
 	return tap_done();
 }
