@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
-#include <unistd.h>
 
 static double clock_now(void)
 {
@@ -30,82 +29,92 @@ const char *pare_cpu_kind(void)
 /* ---- the map of a session
  * --------------------------------------------------------------------------- */
 
-struct learning {
-	struct pare_study *study;
-	int n;
-};
-
 static enum pare_status
 learn(void *user, const char *key, const void *data, size_t len, struct pare_err *err)
 {
-	struct learning *l = user;
 	struct pare_result *r;
+	enum pare_status st = pare_result_unpack(user, data, len, &r, NULL);
 
 	(void)key;
 	(void)err;
-	if (!pare_result_unpack(l->study, data, len, &r, NULL) &&
-		!pare_study_add(l->study, r, NULL))
-		l->n++;
-	return PARE_OK;
+	if (!st)
+		st = pare_study_add(user, r, NULL);
+	return st == PARE_E_NOMEM ? st : PARE_OK; /* what does not fit stays unknown */
 }
 
-enum pare_status
-pare_replay_learn(struct pare_study *s, const char *session, int *n, struct pare_err *err)
+static enum pare_status same_as(struct pare_store *s, const char *session, const char *name,
+	const char *is, const char *what, struct pare_err *err)
 {
-	struct learning l = { .study = s };
+	char *was = NULL;
+	enum pare_status st = pare_store_get(s, PARE_STORE_META, name, &was, err);
+
+	if (!st && (!was || strcmp(was, is)))
+		st = pare_fail(err, PARE_E_MISMATCH,
+			"%s is a session of %s than the recipe's; name the right one with "
+			"--session",
+			session, what);
+	free(was);
+	return st;
+}
+
+/* A study of the recipe's model and data with all that the session knows of them. */
+static enum pare_status study_of_session(
+	struct pare_replay *r, const char *session, struct pare_study **out, struct pare_err *err)
+{
+	const char *data_sha = r->data ? pare_dataset_info(r->data)->sha256 : "";
+	struct pare_study *s = NULL;
 	struct pare_store *store;
+	char *limit = NULL;
 	enum pare_status st = pare_store_open(session, PARE_STORE_READ, &store, err);
 
 	if (st)
 		return st;
-	st = pare_store_each_result(store, learn, &l, err);
+	st = same_as(store, session, "model_sha", pare_model_info(r->model)->sha256,
+		"another model", err);
+	if (!st)
+		st = same_as(store, session, "data_sha", data_sha, "other data", err);
+	if (!st)
+		st = pare_store_get(store, PARE_STORE_META, "limit", &limit, err);
+	if (!st)
+		st = pare_study_new(
+			r->model, r->data, limit ? strtoll(limit, NULL, 10) : 0, &s, err);
+	if (!st)
+		st = pare_store_each_result(store, learn, s, err);
 	pare_store_close(store);
-	*n = l.n;
-	return st;
-}
-
-/* How many samples the session's map was made on. */
-static int64_t session_limit(const char *session)
-{
-	struct pare_store *store;
-	char *limit = NULL;
-	int64_t n = 0;
-
-	if (pare_store_open(session, PARE_STORE_READ, &store, NULL))
-		return 0;
-	if (!pare_store_get(store, PARE_STORE_META, "limit", &limit, NULL) && limit)
-		n = strtoll(limit, NULL, 10);
 	free(limit);
-	pare_store_close(store);
-	return n;
+	if (st)
+		pare_study_free(s);
+	else
+		*out = s;
+	return st;
 }
 
 /* What the screen would say of the plan, by the map of the session; unknown when there is none. */
 static enum pare_status
 estimate(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_err *err)
 {
-	char *session =
-		spec->session
-			? strdup(spec->session)
-			: pare_session_default(r->recipe->model, pare_model_info(r->model)->sha256,
-				  r->data ? pare_dataset_info(r->data)->sha256 : NULL);
 	struct pare_study *study = NULL;
-	enum pare_status st = session ? PARE_OK : pare_nomem(err, "an estimate");
-	int n;
+	enum pare_status st = PARE_OK;
+	char *usual;
 
-	if (!st)
-		st = pare_study_new(r->model, r->data, session_limit(session), &study, err);
-	if (!st && (spec->session || !access(session, R_OK)))
-		st = pare_replay_learn(study, session, &n, err);
+	if (spec->session)
+		st = study_of_session(r, spec->session, &study, err);
+	else if ((usual = pare_session_default(r->recipe->model, pare_model_info(r->model)->sha256,
+			  r->data ? pare_dataset_info(r->data)->sha256 : NULL))) {
+		/* nobody asked for this one: if it is not there or not sound, we know nothing */
+		st = study_of_session(r, usual, &study, NULL);
+		free(usual);
+		if (st)
+			st = pare_study_new(r->model, r->data, 0, &study, err);
+	} else
+		st = pare_nomem(err, "an estimate");
 	if (!st)
 		st = pare_study_predict(study, r->plan, &r->estimated, err);
-	if (!st && spec->estimate_only) {
+	if (!st && spec->estimate_only)
 		st = pare_study_estimate(study, r->plan, &r->now, err);
-		if (!st)
-			st = pare_study_estimate(study, r->float_plan, &r->was, err);
-	}
+	if (!st && spec->estimate_only)
+		st = pare_study_estimate(study, r->float_plan, &r->was, err);
 	pare_study_free(study);
-	free(session);
 	return st;
 }
 

@@ -60,9 +60,4 @@ void pare_replay_free(struct pare_replay *r);
 /* The kind of CPU on which exported bytes are the same: "x86_64-avx2" … */
 const char *pare_cpu_kind(void);
 
-/* Take the results of a session's map into a study of the same model and data; *n counts them.
- * A session that is not there gives none. */
-PARE_MUST_CHECK enum pare_status
-pare_replay_learn(struct pare_study *s, const char *session, int *n, struct pare_err *err);
-
 #endif

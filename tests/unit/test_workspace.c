@@ -551,6 +551,12 @@ static void a_recipe_is_estimated_by_a_map(void)
 			r.estimated.accuracy.value == r.now.accuracy.value && !*r.sha256,
 		"by the map of the session: %g %%", r.now.accuracy.value);
 	pare_replay_free(&r);
+	ask.session = tiny_path("s/back.session");
+	ok(pare_replay_run(&ask, &r, &err) == PARE_OK, "any session of this model and data does");
+	pare_replay_free(&r);
+	ask.session = tiny_path("ro/x.session");
+	ok(pare_replay_run(&ask, &r, &err) == PARE_E_MISMATCH && strstr(err.text, "other data"),
+		"another one is told: %s", err.text);
 	ask.session = NULL;
 	ok_status(pare_replay_run(&ask, &r, &err), err, "without a session");
 	ok(r.now.accuracy.kind == PARE_UNKNOWN && r.now.cost.bytes > 0, "only the cost is known");
