@@ -157,21 +157,32 @@ static bool winograd_pays(const struct pare_conv *v)
 	return tiles * transformed < direct;
 }
 
-/* G g G' of one kernel, element i at to + i * by. */
-static void transform_kernel(const float *g, float *to, size_t by)
+enum { MOST_WIDE = 8 }; /* channels of a tile, on any instruction set */
+
+/* G g G' of `wide` kernels, `by` floats apart: element i of all at to + i * to_by. */
+static void transform_kernels(const float *g, size_t by, int wide, float *to, size_t to_by)
 {
 	const double root = 1.4142135623730951;
 	const double rows[6][3] = { { 1, 0, 0 }, { -2. / 3, -root / 3, -1. / 3 },
 		{ -2. / 3, root / 3, -1. / 3 }, { 1. / 6, root / 6, 1. / 3 },
 		{ 1. / 6, -root / 6, 1. / 3 }, { 0, 0, 1 } };
+	double in[9][MOST_WIDE] = { 0 }, t[3][MOST_WIDE];
+	float out[MOST_WIDE];
 
+	for (int o = 0; o < wide; o++)
+		for (int j = 0; j < 9; j++)
+			in[j][o] = g[o * by + j];
 	for (int i = 0; i < 6; i++) {
-		double t[3];
-
 		for (int c = 0; c < 3; c++)
-			t[c] = rows[i][0] * g[c] + rows[i][1] * g[3 + c] + rows[i][2] * g[6 + c];
-		for (int j = 0; j < 6; j++, to += by)
-			*to = (float)(rows[j][0] * t[0] + rows[j][1] * t[1] + rows[j][2] * t[2]);
+			for (int o = 0; o < MOST_WIDE; o++)
+				t[c][o] = rows[i][0] * in[c][o] + rows[i][1] * in[3 + c][o] +
+					  rows[i][2] * in[6 + c][o];
+		for (int j = 0; j < 6; j++, to += to_by) {
+			for (int o = 0; o < MOST_WIDE; o++)
+				out[o] = (float)(rows[j][0] * t[0][o] + rows[j][1] * t[1][o] +
+						 rows[j][2] * t[2][o]);
+			memcpy(to, out, (size_t)wide * sizeof *out);
+		}
 	}
 }
 
@@ -198,9 +209,8 @@ static enum pare_status plan_winograd(const struct pare_kernels *k, struct pare_
 			int wide = pare_tile_from(&v->tiles, i + 1) - from;
 
 			for (int c = 0; c < v->c; c++)
-				for (int o = 0; o < wide; o++)
-					transform_kernel(w + ((size_t)(from + o) * v->c + c) * 9,
-						to + c * wide + o, (size_t)v->c * wide);
+				transform_kernels(w + ((size_t)from * v->c + c) * 9,
+					(size_t)v->c * 9, wide, to + c * wide, (size_t)v->c * wide);
 			to += (size_t)36 * v->c * wide;
 		}
 	return PARE_OK;
