@@ -1,32 +1,20 @@
 /* Conv.  X [N, C, spatial…], W [O, C/groups, kernel…], B [O]; 1 to 3 spatial axes. */
+#include "conv.h"
 #include "../graph/model.h"
-#include "../run/kernels.h"
-#include "kit.h"
 #include <cblas.h>
 
-struct conv {
-	const char *auto_pad;
-	struct pare_ints kernel, pads, strides, dilations;
-	int64_t group;
-};
-
 static const struct pare_attr conv_attrs[] = {
-	{ "auto_pad", PARE_ATTR_STRING, offsetof(struct conv, auto_pad), 0, 0 },
-	{ "dilations", PARE_ATTR_INTS, offsetof(struct conv, dilations), 0, 0 },
-	{ "group", PARE_ATTR_INT, offsetof(struct conv, group), 1, 0 },
-	{ "kernel_shape", PARE_ATTR_INTS, offsetof(struct conv, kernel), 0, 0 },
-	{ "pads", PARE_ATTR_INTS, offsetof(struct conv, pads), 0, 0 },
-	{ "strides", PARE_ATTR_INTS, offsetof(struct conv, strides), 0, 0 },
+	{ "auto_pad", PARE_ATTR_STRING, offsetof(struct op_conv, auto_pad), 0, 0 },
+	{ "dilations", PARE_ATTR_INTS, offsetof(struct op_conv, dilations), 0, 0 },
+	{ "group", PARE_ATTR_INT, offsetof(struct op_conv, group), 1, 0 },
+	{ "kernel_shape", PARE_ATTR_INTS, offsetof(struct op_conv, kernel), 0, 0 },
+	{ "pads", PARE_ATTR_INTS, offsetof(struct op_conv, pads), 0, 0 },
+	{ "strides", PARE_ATTR_INTS, offsetof(struct op_conv, strides), 0, 0 },
 	{ 0 },
 };
 
-enum {
-	MAX_CHANNELS = 1 << 24,
-	MAX_PIXELS = 1 << 25
-}; /* products of two of them fit into 64 bits */
-
 /* The geometry, its spatial axes the last of three. */
-static enum pare_status fit(const struct conv *a, const struct pare_shape *x,
+static enum pare_status fit(const struct op_conv *a, const struct pare_shape *x,
 	const struct pare_shape *w, struct pare_conv *v, struct pare_err *err)
 {
 	struct pare_shape edges = *w; /* the kernel's are those of the weight, named or not */
@@ -42,7 +30,7 @@ static enum pare_status fit(const struct conv *a, const struct pare_shape *x,
 	if (st)
 		return st;
 	if (a->group < 1 || x->d[1] < 1 || x->d[1] != w->d[1] * a->group || w->d[0] % a->group ||
-		w->d[0] < 1 || x->d[1] > MAX_CHANNELS || w->d[0] > MAX_CHANNELS)
+		w->d[0] < 1 || x->d[1] > OP_CONV_CHANNELS || w->d[0] > OP_CONV_CHANNELS)
 		return pare_fail(err, PARE_E_FORMAT,
 			"input has %lld channels, weight %lld by %lld in %lld groups",
 			(long long)x->d[1], (long long)w->d[0], (long long)w->d[1],
@@ -53,7 +41,7 @@ static enum pare_status fit(const struct conv *a, const struct pare_shape *x,
 	for (int i = 0; i < 3; i++) {
 		if (o.in[i] < 1)
 			return pare_fail(err, PARE_E_FORMAT, "input has an empty axis");
-		if (o.in[i] > MAX_PIXELS / in || o.out[i] > MAX_PIXELS / out)
+		if (o.in[i] > OP_CONV_PIXELS / in || o.out[i] > OP_CONV_PIXELS / out)
 			return pare_fail(err, PARE_E_UNSUPPORTED, "more than 2^25 pixels");
 		in *= o.in[i];
 		out *= o.out[i];
@@ -120,16 +108,24 @@ static struct columns columns_of(const struct pare_conv *v)
 static void
 fill_row(const struct pare_conv *v, const float *x, const int at[3], int from, int n, float *to)
 {
-	for (int i = 0; i < n; i++) {
-		int p = from + i, ox = p % v->out[2], oy = p / v->out[2] % v->out[1];
-		int oz = p / v->out[2] / v->out[1];
+	int ox = from % v->out[2], oy = from / v->out[2] % v->out[1];
+	int oz = from / v->out[2] / v->out[1];
+
+	for (int i = 0; i < n;) { /* a row of outputs at a time */
 		int z = oz * v->stride[0] - v->pad[0] + at[0] * v->dilation[0];
 		int y = oy * v->stride[1] - v->pad[1] + at[1] * v->dilation[1];
 		int c = ox * v->stride[2] - v->pad[2] + at[2] * v->dilation[2];
-		bool there =
-			z >= 0 && z < v->in[0] && y >= 0 && y < v->in[1] && c >= 0 && c < v->in[2];
+		int end = v->out[2] - ox < n - i ? i + v->out[2] - ox : n;
+		bool there = z >= 0 && z < v->in[0] && y >= 0 && y < v->in[1];
+		const float *row = there ? x + ((size_t)z * v->in[1] + y) * v->in[2] : NULL;
 
-		to[i] = there ? x[((size_t)z * v->in[1] + y) * v->in[2] + c] : 0;
+		for (; i < end; i++, c += v->stride[2])
+			to[i] = row && c >= 0 && c < v->in[2] ? row[c] : 0;
+		ox = 0;
+		if (++oy == v->out[1]) {
+			oy = 0;
+			oz++;
+		}
 	}
 }
 
@@ -169,24 +165,29 @@ static void group_forward(const struct pare_conv *v, const float *x, const float
 	}
 }
 
-static void plain_forward(const struct pare_call *c, const struct pare_conv *v)
+void op_conv_plain(const struct pare_conv *v, int64_t n, const float *x, const float *w,
+	const float *bias, float *out, float *scratch)
 {
-	const float *bias = c->n_in > 2 && c->in[2] ? c->in[2]->f32 : NULL;
 	size_t in_size = (size_t)v->c * v->in[0] * v->in[1] * v->in[2];
 	size_t out_size = (size_t)v->o * v->out[0] * v->out[1] * v->out[2];
 	size_t w_size = (size_t)v->o * v->c * v->kernel[0] * v->kernel[1] * v->kernel[2];
-	int64_t n = c->in[0]->shape.d[0];
 
 	for (int64_t i = 0; i < n * v->groups; i++) {
 		size_t g = (size_t)(i % v->groups);
 
-		group_forward(v, c->in[0]->f32 + (size_t)i * in_size, c->in[1]->f32 + g * w_size,
-			bias ? bias + g * v->o : NULL, c->out[0]->f32 + (size_t)i * out_size,
-			c->scratch);
+		group_forward(v, x + (size_t)i * in_size, w + g * w_size,
+			bias ? bias + g * v->o : NULL, out + (size_t)i * out_size, scratch);
 	}
 }
 
-/* ---- the row -----------------------------------------------------------------------------------
+size_t op_conv_plain_scratch(const struct pare_conv *v)
+{
+	struct columns m = columns_of(v);
+
+	return is_plain_product(v) ? 0 : (size_t)m.k * m.p * sizeof(float);
+}
+
+/* ---- Conv --------------------------------------------------------------------------------------
  */
 
 static enum pare_status conv_prepare(
@@ -201,8 +202,7 @@ static enum pare_status conv_prepare(
 		return pare_nomem(err, "a convolution");
 	st = fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, v, err);
 	if (!st)
-		st = pare_conv_plan(c->k, v, c->in[1]->f32,
-			c->n_in > 2 && c->in[2] ? c->in[2]->f32 : NULL, a, err);
+		st = pare_conv_plan(c->k, v, c->in[1]->f32, op_conv_bias(c), a, err);
 	if (!st)
 		*packed = v;
 	return st;
@@ -211,14 +211,12 @@ static enum pare_status conv_prepare(
 static size_t conv_scratch(const struct pare_call *c)
 {
 	struct pare_conv v;
-	struct columns m;
 
 	if (c->packed)
 		return pare_conv_scratch(c->k, c->packed);
 	if (fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
 		return 0; /* shapes were checked: does not happen */
-	m = columns_of(&v);
-	return is_plain_product(&v) ? 0 : (size_t)m.k * m.p * sizeof(float);
+	return op_conv_plain_scratch(&v);
 }
 
 static void conv_forward(const struct pare_call *c)
@@ -231,7 +229,8 @@ static void conv_forward(const struct pare_call *c)
 	if (!c->packed) {
 		if (fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
 			return;
-		plain_forward(c, &v);
+		op_conv_plain(&v, c->in[0]->shape.d[0], c->in[0]->f32, c->in[1]->f32,
+			op_conv_bias(c), c->out[0]->f32, c->scratch);
 		c->k->finish(c->out[0]->f32, c->out[0]->f32, n, &f);
 		return;
 	}
@@ -254,7 +253,7 @@ static int64_t conv_macs(const struct pare_shape_call *c)
 
 static struct pare_weight_at conv_weight(const struct pare_node *n, const void *attr)
 {
-	const struct conv *a = attr;
+	const struct op_conv *a = attr;
 
 	return (struct pare_weight_at){ .input = 1,
 		.bias = n->n_in > 2 && n->in[2] >= 0 ? 2 : -1,
@@ -270,7 +269,7 @@ const struct pare_op pare_ops_conv[] = {
 		.min_in = 2,
 		.max_in = 3,
 		.attrs = conv_attrs,
-		.attr_size = sizeof(struct conv),
+		.attr_size = sizeof(struct op_conv),
 		.shape = conv_shape,
 		.forward = conv_forward,
 		.scratch = conv_scratch,
