@@ -89,7 +89,7 @@ struct columns {
 static bool is_plain_product(const struct pare_conv *v)
 {
 	for (int i = 0; i < 3; i++)
-		if (v->kernel[i] != 1 || v->stride[i] != 1 || v->in[i] != v->out[i])
+		if (v->kernel[i] != 1 || v->stride[i] != 1 || v->pad[i] || v->in[i] != v->out[i])
 			return false;
 	return true;
 }

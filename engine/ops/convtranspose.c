@@ -278,6 +278,7 @@ const struct pare_op pare_ops_convtranspose[] = {
 			  "|f32[1,3,4,4] f32[3,5,2,2]! strides=2,2 output_padding=1,0"
 			  "|f32[1,2,3,4] f32[2,2,3,3]! strides=2,3 output_shape=6,13"
 			  "|f32[1,2,7] f32[2,3,4]! strides=2 auto_pad=SAME_UPPER"
-			  "|f32[1,2,3,2,4] f32[2,1,2,3,2]! dilations=1,2,1" },
+			  "|f32[1,2,3,2,4] f32[2,1,2,3,2]! dilations=1,2,1"
+			  "|f32[1,2,7] f32[2,1,1]! strides=3 pads=2,0 output_padding=2" },
 	{ 0 },
 };
