@@ -16,8 +16,9 @@ const struct cli_option cli_opening_options[] = {
 	{ 0 },
 };
 
-/* The example lies beside the sources, or where `make install` puts it. */
-static bool find_example(char model[PATH_MAX], char folder[PATH_MAX])
+/* The example lies beside the sources, or where `make install` puts it.  Its data are all of
+ * Fashion-MNIST where Debian's package is installed, else the part that comes with it. */
+static bool find_example(char model[PATH_MAX], char samples[PATH_MAX])
 {
 	static const char *const from[] = { "/../../examples/fashion",
 		"/../share/pare/examples/fashion", NULL };
@@ -31,19 +32,21 @@ static bool find_example(char model[PATH_MAX], char folder[PATH_MAX])
 	for (int i = 0; from[i]; i++) {
 		char path[PATH_MAX + 64];
 
-		snprintf(path, sizeof path, "%s%s", exe, from[i]);
-		if (!realpath(path, folder))
+		snprintf(path, sizeof path, "%s%s/model.onnx", exe, from[i]);
+		if (!realpath(path, model))
 			continue;
-		snprintf(path, sizeof path, "%s/model.onnx", folder);
-		if (realpath(path, model))
-			return true;
+		snprintf(path, sizeof path, "%s%s/%s", exe, from[i],
+			access("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz", R_OK)
+				? "data.conf"
+				: "full.conf");
+		return realpath(path, samples) != NULL;
 	}
 	return false;
 }
 
 struct pare_workspace *cli_open_workspace(const struct cli_args *a, bool idle, int *code)
 {
-	static char model[PATH_MAX], folder[PATH_MAX];
+	static char model[PATH_MAX], samples[PATH_MAX];
 	struct pare_workspace_spec spec = { .data = data,
 		.devices = devices,
 		.session = session,
@@ -63,14 +66,14 @@ struct pare_workspace *cli_open_workspace(const struct cli_args *a, bool idle, i
 		spec.session = a->word[0];
 	else if (a->n)
 		spec.model = a->word[0];
-	else if (!resume && !find_example(model, folder)) {
+	else if (!resume && !find_example(model, samples)) {
 		cli_usage("name a model: pare MODEL --data D (the example did not come with this "
 			  "pare)");
 		return NULL;
 	} else if (!resume) {
 		spec.model = model;
 		if (!data)
-			spec.data = folder;
+			spec.data = samples;
 	}
 	if (pare_workspace_open(&spec, &w, &err)) {
 		*code = cli_bad(&err);
