@@ -49,7 +49,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/f
 SOURCES := $(sort $(wildcard engine/*.h engine/*/*.[ch] plugins/*.[ch] sessions/*.[ch] tui/*/*.[ch] tui/*.[ch] \
 	tests/*.[ch] tests/*/*.[ch] examples/*/*.[ch]))
 
-.PHONY: all help demo deps test-deps check-deps test check layers format-check format fuzz bench tsan clean install
+.PHONY: all help demo deps test-deps check-deps test check layers format-check format fuzz bench bench-estimate tsan clean install
 all: pare
 
 help: ## this list
@@ -166,6 +166,11 @@ $(O)/bench/%: tests/bench/%.c $(O)/libpare.a
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -I. -MMD -MP -o $@ $< $(O)/libpare.a $(LDLIBS)
 bench: $(O)/bench/bench_eval ## speed as a ratio to ONNX Runtime (needs python3 with onnxruntime)
 	$(Q)PYTHON="$(PYTHON)" BENCH_EVAL=$< sh tests/bench/bench.sh $(MODELS)
+SHARED := $(or $(PARE_SHARED),../shared)
+bench-estimate: $(O)/bench/bench_estimate ## how wrong estimates are: random plans, predicted and then measured
+	$(Q)$< examples/fashion/model.onnx examples/fashion/data.conf 1000 60
+	$(Q)for m in kws_dscnn resnet8 resnet20; do \
+		[ ! -f $(SHARED)/models/$$m/model.onnx ] || $< $(SHARED)/models/$$m/model.onnx $(SHARED)/models/$$m 1000 60; done
 
 clean:
 	$(Q)rm -rf build pare
