@@ -227,7 +227,7 @@ open_all(struct pare_workspace *w, const struct pare_workspace_spec *spec, struc
 	if (!st)
 		st = pare_devices_load(&w->devices, err);
 	if (!st && !w->in_memory)
-		st = keep_open(w, spec->resume, err);
+		st = keep_open(w, spec->resume || !spec->idle, err);
 	if (!st && spec->devices)
 		st = workspace_choose_devices(w, spec->devices, err);
 	else if (!st && !session_devices(w))

@@ -18,8 +18,10 @@ struct pare_workspace_spec {
 		session; /* file; NULL = by the model's and the data's hash, in the user's folder */
 	bool resume;     /* take up the session (the last one used when `session` is NULL) */
 	bool memory;     /* keep nothing on disk */
-	bool idle;       /* start no work by itself; `measure` is done before it is answered */
-	int64_t limit;   /* evaluation samples for the map; 0 = a default */
+	/* A script's: no work by itself, `measure` is done before it is answered, and without
+	 * `resume` the plan is float, where a person is taken back to the last edit. */
+	bool idle;
+	int64_t limit; /* evaluation samples for the map; 0 = a default */
 };
 
 /* PARE_E_BUSY: another pare has the session open (the text says which process).

@@ -253,8 +253,12 @@ static void a_session_comes_back(void)
 	pare_workspace_close(w);
 
 	w = opened(spec);
+	ok(w && pare_workspace_here(w) == 3, "opened anew a person is at the last edit");
+	pare_workspace_close(w);
+	spec.idle = true;
+	w = opened(spec);
 	ok(w && pare_workspace_n_plans(w) == 4 && pare_workspace_here(w) == 0 && map_is_complete(w),
-		"opened anew it starts from float, with the map");
+		"a script starts from float, with the map");
 	pare_workspace_close(w);
 	spec.model = tiny_path("other.onnx");
 	tiny_model(spec.model, 2);
