@@ -1,29 +1,28 @@
 /* Channel groups: which layers can only lose channels together, and which cannot lose any.
  *
- * The channels of an activation are a row of segments, each of one class: [16 of class a][32 of
- * class b] after a Concat.  A layer makes a new class; elementwise operators unite the classes of
- * their inputs (union-find); what cannot be cut makes its classes stuck.  Only the rows' `flow`
- * says which is which. */
+ * Every channel that a layer makes is an element; the channels of an activation are a row of
+ * elements along one axis.  What adds two activations up unites their elements, one by one
+ * (union-find): a united set is a unit, which goes or stays as one.  A layer's elements form a
+ * block, blocks whose elements were united are one group, and what cannot be cut makes its group
+ * stuck.  Only the rows' `flow` says which is which. */
 #include "../base/err.h"
 #include "model.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SEGMENTS = 512 };
+enum { MOST_FEATURES = 1 << 20 };
 
-struct segment {
-	int64_t len;    /* channels */
-	int64_t repeat; /* consecutive features that each channel became (Flatten) */
-	int class;
+struct channels { /* of an activation */
+	int axis;
+	int64_t n;     /* 0: nothing is known of them, they cannot be cut */
+	const int *id; /* [n] elements */
 };
 
-struct channels {    /* of an activation */
-	int axis, n; /* n 0: nothing is known of them, they cannot be cut */
-	const struct segment *seg;
+struct element {
+	int parent, block;
 };
 
-struct class
-{
+struct block {
 	int parent;
 	const char *stuck; /* of a root: why its channels cannot be removed; NULL = they can */
 };
@@ -32,65 +31,107 @@ struct grouping {
 	struct pare_model *m;
 	struct pare_arena *a; /* for what is needed until groups are found */
 	struct channels *of;  /* [vars] */
-	struct class *class;
-	int n_classes, room;
-	int *layer_class; /* [layers]; -1: several */
+	struct element *element;
+	struct block *block;
+	int n_elements, element_room, n_blocks, block_room;
+	int *layer_block; /* [layers]; -1: several */
 	bool nomem;
 };
 
-static int root(struct grouping *g, int c)
+static int root_element(struct grouping *g, int e)
 {
-	while (g->class[c].parent != c) {
-		g->class[c].parent = g->class[g->class[c].parent].parent;
-		c = g->class[c].parent;
+	while (g->element[e].parent != e) {
+		g->element[e].parent = g->element[g->element[e].parent].parent;
+		e = g->element[e].parent;
 	}
-	return c;
+	return e;
 }
 
-static void unite(struct grouping *g, int a, int b)
+static int root_block(struct grouping *g, int b)
 {
-	a = root(g, a);
-	b = root(g, b);
+	while (g->block[b].parent != b) {
+		g->block[b].parent = g->block[g->block[b].parent].parent;
+		b = g->block[b].parent;
+	}
+	return b;
+}
+
+static void unite(struct grouping *g, int x, int y)
+{
+	int a = root_block(g, g->element[x].block), b = root_block(g, g->element[y].block);
+
+	x = root_element(g, x);
+	y = root_element(g, y);
+	g->element[x > y ? x : y].parent = x > y ? y : x;
 	if (a == b)
 		return;
-	if (!g->class[a].stuck)
-		g->class[a].stuck = g->class[b].stuck;
-	g->class[b].parent = a;
+	if (!g->block[a].stuck)
+		g->block[a].stuck = g->block[b].stuck;
+	g->block[b].parent = a;
 }
 
-static int new_class(struct grouping *g, const char *stuck)
+static bool grow(struct grouping *g, void **list, int *room, int need, size_t size)
 {
-	if (g->n_classes == g->room) {
-		int room = g->room ? 2 * g->room : 64;
-		struct class *p = realloc(g->class, (size_t)room * sizeof *p);
+	int more = *room ? *room : 64;
+	void *p;
 
-		if (!p) {
-			g->nomem = true;
-			return 0;
-		}
-		g->class = p;
-		g->room = room;
+	if (need <= *room)
+		return true;
+	while (more < need)
+		more *= 2;
+	if (!(p = realloc(*list, (size_t)more * size))) {
+		g->nomem = true;
+		return false;
 	}
-	g->class[g->n_classes] = (struct class){ g->n_classes, stuck };
-	return g->n_classes++;
+	*list = p;
+	*room = more;
+	return true;
 }
 
-/* seg is shared: channels that pass are those that came. */
-static void
-set_channels(struct grouping *g, int var, int axis, const struct segment *seg, int n, int64_t times)
+static int new_block(struct grouping *g, const char *stuck)
 {
-	struct segment *own;
+	if (!grow(g, (void **)&g->block, &g->block_room, g->n_blocks + 1, sizeof *g->block))
+		return 0;
+	g->block[g->n_blocks] = (struct block){ g->n_blocks, stuck };
+	return g->n_blocks++;
+}
+
+/* `n` new elements of one block, into id. */
+static void new_elements(struct grouping *g, int64_t n, const char *stuck, int *id)
+{
+	int block = new_block(g, stuck);
+
+	if (g->nomem || !grow(g, (void **)&g->element, &g->element_room, g->n_elements + (int)n,
+				sizeof *g->element))
+		return;
+	for (int64_t i = 0; i < n; i++) {
+		g->element[g->n_elements] = (struct element){ g->n_elements, block };
+		id[i] = g->n_elements++;
+	}
+}
+
+static int *new_row(struct grouping *g, int64_t n)
+{
+	int *id = pare_alloc_n(g->a, (size_t)n, sizeof *id);
+
+	g->nomem |= !id;
+	return id;
+}
+
+/* ids are shared: channels that pass are those that came.  times: each becomes a run. */
+static void
+set_channels(struct grouping *g, int var, int axis, const int *id, int64_t n, int64_t times)
+{
+	int *own;
 
 	if (times > 1) {
-		if (!(own = pare_memdup(g->a, seg, (size_t)n * sizeof *seg))) {
-			g->nomem = true;
+		if (!(own = new_row(g, n * times)))
 			return;
-		}
-		for (int i = 0; i < n; i++)
-			own[i].repeat *= times;
-		seg = own;
+		for (int64_t i = 0; i < n * times; i++)
+			own[i] = id[i / times];
+		id = own;
 	}
-	g->of[var] = (struct channels){ axis, n, seg };
+	g->of[var] = (struct channels){ axis, n * times, id };
 }
 
 static const struct pare_shape *shape_of(const struct grouping *g, int var)
@@ -100,21 +141,32 @@ static const struct pare_shape *shape_of(const struct grouping *g, int var)
 
 static void fresh_channels(struct grouping *g, int var, int axis, int64_t n, const char *stuck)
 {
-	struct segment s = { n, 1, new_class(g, stuck) }, *own = pare_memdup(g->a, &s, sizeof s);
+	int *id;
 
-	g->nomem |= !own;
+	if (n < 1 || n > MOST_FEATURES || !(id = new_row(g, n)))
+		return;
+	new_elements(g, n, stuck, id);
 	if (!g->nomem)
-		set_channels(g, var, axis, own, 1, 1);
+		set_channels(g, var, axis, id, n, 1);
 }
 
 static void stick(struct grouping *g, int var, const char *why)
 {
-	for (int i = 0; i < g->of[var].n; i++) {
-		struct class *c = &g->class[root(g, g->of[var].seg[i].class)];
+	for (int64_t i = 0; i < g->of[var].n; i++) {
+		struct block *b = &g->block[root_block(g, g->element[g->of[var].id[i]].block)];
 
-		if (!c->stuck)
-			c->stuck = why;
+		if (!b->stuck)
+			b->stuck = why;
 	}
+}
+
+/* Feature i of each of `parts` equal parts goes with feature i of the others. */
+static void tie_parts(struct grouping *g, const int *id, int64_t n, int64_t parts)
+{
+	int64_t len = n / parts;
+
+	for (int64_t i = len; i < n; i++)
+		unite(g, id[i % len], id[i]);
 }
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
@@ -141,15 +193,6 @@ static void block(struct grouping *g, const struct pare_node *n, const char *wha
 			stick(g, n->in[i], why);
 }
 
-static int64_t features(const struct channels *c)
-{
-	int64_t n = 0;
-
-	for (int i = 0; i < c->n; i++)
-		n += c->seg[i].len * c->seg[i].repeat;
-	return n;
-}
-
 static int only_activation(const struct grouping *g, const struct pare_node *n)
 {
 	int var = -1;
@@ -164,6 +207,23 @@ static int only_activation(const struct grouping *g, const struct pare_node *n)
 	return var;
 }
 
+/* Sizes of the output's axes that the node reads: one for the channels can be changed with them
+ * when it is a constant of the file; 0 and -1 follow by themselves. */
+static bool cut_sizes(struct grouping *g, const struct pare_node *n, int axis)
+{
+	for (int i = 0; i < n->n_in; i++) {
+		const struct pare_tensor *t;
+
+		if (!(n->op->sizes >> i & 1) || n->in[i] < 0)
+			continue;
+		t = g->m->known[n->in[i]].value;
+		if (!t || t->dtype != PARE_I64 || axis >= t->shape.d[0] ||
+			(!g->m->graph.vars[n->in[i]].blob && t->i64[axis] > 0))
+			return false;
+	}
+	return true;
+}
+
 static void pass(struct grouping *g, const struct pare_node *n)
 {
 	int var = only_activation(g, n);
@@ -175,11 +235,28 @@ static void pass(struct grouping *g, const struct pare_node *n)
 
 		if (n->out[i] < 0)
 			continue;
-		if (!in || !out || !c->n || c->axis >= out->n || in->d[c->axis] != out->d[c->axis])
+		if (!in || !out || !c->n || c->axis >= out->n ||
+			in->d[c->axis] != out->d[c->axis] || !cut_sizes(g, n, c->axis))
 			block(g, n, "goes into");
 		else
-			set_channels(g, n->out[i], c->axis, c->seg, c->n, 1);
+			set_channels(g, n->out[i], c->axis, c->id, c->n, 1);
 	}
+}
+
+/* Can constants beside channels be cut along?  Those that shapes were computed into cannot. */
+static bool
+cut_constants(struct grouping *g, const struct pare_node *n, const struct pare_shape *out, int axis)
+{
+	for (int i = 0; i < n->n_in; i++) {
+		const struct pare_shape *s = n->in[i] < 0 ? NULL : shape_of(g, n->in[i]);
+		int at = s ? axis - (out->n - s->n) : -1;
+
+		if (!s || is_activation(g, n->in[i]) || at < 0 || s->d[at] == 1)
+			continue;
+		if (!g->m->graph.vars[n->in[i]].blob)
+			return false;
+	}
+	return true;
 }
 
 /* Elementwise of several.  Constants beside them are cut along; an activation with one channel
@@ -211,18 +288,14 @@ static void tie(struct grouping *g, const struct pare_node *n)
 			return;
 		}
 		axis = c->axis + out->n - s->n;
-		for (int k = 0; first && k < c->n; k++)
-			if (first->seg[k].len != c->seg[k].len ||
-				first->seg[k].repeat != c->seg[k].repeat) {
-				block(g, n, "meets other channels in");
-				return;
-			}
-		for (int k = 0; first && k < c->n; k++)
-			unite(g, first->seg[k].class, c->seg[k].class);
+		for (int64_t k = 0; first && k < c->n; k++)
+			unite(g, first->id[k], c->id[k]);
 		first = first ? first : c;
 	}
-	if (first)
-		set_channels(g, n->out[0], axis, first->seg, first->n, 1);
+	if (first && !cut_constants(g, n, out, axis))
+		block(g, n, "meets a computed constant in");
+	else if (first)
+		set_channels(g, n->out[0], axis, first->id, first->n, 1);
 }
 
 static int concat_axis(const struct pare_node *n, int rank)
@@ -235,14 +308,15 @@ static int concat_axis(const struct pare_node *n, int rank)
 static void concat(struct grouping *g, const struct pare_node *n)
 {
 	const struct pare_shape *out = shape_of(g, n->out[0]);
-	int axis = out ? concat_axis(n, out->n) : -1, n_seg = 0, used = 0;
-	struct segment *seg;
+	int axis = out ? concat_axis(n, out->n) : -1;
+	int64_t used = 0;
+	int *id;
 
 	for (int i = 0; i < n->n_in; i++) {
 		const struct channels *c = n->in[i] < 0 ? NULL : &g->of[n->in[i]];
 
-		if (axis < 0 || !c ||
-			(is_activation(g, n->in[i]) && (!c->n || !shape_of(g, n->in[i])))) {
+		if (axis < 0 || !c || !shape_of(g, n->in[i]) ||
+			(is_activation(g, n->in[i]) && !c->n)) {
 			block(g, n, "meets what cannot be cut in");
 			return;
 		}
@@ -250,28 +324,82 @@ static void concat(struct grouping *g, const struct pare_node *n)
 			tie(g, n);
 			return;
 		}
-		n_seg += c->n ? c->n : 1;
 	}
-	if (n_seg > MAX_SEGMENTS || !(seg = pare_alloc_n(g->a, (size_t)n_seg, sizeof *seg))) {
-		block(g, n, "has too many branches in");
+	if (out->d[axis] > MOST_FEATURES || !(id = new_row(g, out->d[axis]))) {
+		block(g, n, "has too many channels in");
 		return;
 	}
 	for (int i = 0; i < n->n_in; i++) {
 		const struct channels *c = &g->of[n->in[i]];
+		int64_t len = shape_of(g, n->in[i])->d[axis];
 
-		if (c->n) {
-			memcpy(seg + used, c->seg, (size_t)c->n * sizeof *seg);
-			used += c->n;
-			continue;
-		}
-		seg[used++] = (struct segment){ g->m->known[n->in[i]].shape.d[axis], 1,
-			new_class(g, "stands beside a constant") };
+		if (c->n)
+			memcpy(id + used, c->id, (size_t)len * sizeof *id);
+		else
+			new_elements(g, len, "stands beside a constant", id + used);
+		if (g->nomem)
+			return;
+		used += len;
 	}
-	set_channels(g, n->out[0], axis, seg, used, 1);
+	set_channels(g, n->out[0], axis, id, used, 1);
+}
+
+/* Each output has its part of the channels, or, along another axis, all of them.  Without sizes the
+ * parts are equal and must stay so. */
+static void split(struct grouping *g, const struct pare_node *n)
+{
+	const int64_t *at = pare_node_attr(n, "axis", PARE_ATTR_INT);
+	const struct channels *c = is_activation(g, n->in[0]) ? &g->of[n->in[0]] : NULL;
+	const struct pare_shape *in = shape_of(g, n->in[0]);
+	bool sizes = n->n_in > 1 && n->in[1] >= 0;
+	int64_t from = 0;
+	int axis;
+
+	if (!c || !c->n || !in || !at) {
+		block(g, n, "goes into");
+		return;
+	}
+	axis = (int)(*at < 0 ? *at + in->n : *at);
+	if (axis == c->axis && (sizes ? !g->m->graph.vars[n->in[1]].blob : c->n % n->n_out != 0)) {
+		block(g, n, "goes into");
+		return;
+	}
+	if (axis == c->axis && !sizes)
+		tie_parts(g, c->id, c->n, n->n_out);
+	for (int i = 0; i < n->n_out; i++) {
+		const struct pare_shape *out = n->out[i] < 0 ? NULL : shape_of(g, n->out[i]);
+
+		if (!out) {
+			block(g, n, "goes into");
+			return;
+		}
+		if (axis == c->axis)
+			set_channels(g, n->out[i], axis, c->id + from, out->d[axis], 1);
+		else
+			set_channels(g, n->out[i], c->axis, c->id, c->n, 1);
+		from += axis == c->axis ? out->d[axis] : 0;
+	}
+}
+
+static void move(struct grouping *g, const struct pare_node *n)
+{
+	const struct pare_ints *perm = pare_node_attr(n, "perm", PARE_ATTR_INTS);
+	int var = only_activation(g, n);
+	const struct pare_shape *in = var < 0 ? NULL : shape_of(g, var);
+	const struct channels *c = var < 0 ? NULL : &g->of[var];
+
+	if (!in || !c->n || !perm) {
+		block(g, n, "goes into");
+		return;
+	}
+	for (int k = 0; k < in->n; k++)
+		if ((perm->n ? perm->v[k] : in->n - 1 - k) == c->axis)
+			set_channels(g, n->out[0], k, c->id, c->n, 1);
 }
 
 /* Flatten, Reshape, Squeeze: channel c becomes a run of features, if the shapes say so: what is
- * before the channel axis stays, what it grows by is what stood directly behind it. */
+ * before the channel axis stays, what it grows by is what stood directly behind it.  Or the channel
+ * axis falls into two, as in a shuffle: then equal parts of it must lose the same. */
 static void spread(struct grouping *g, const struct pare_node *n)
 {
 	int var = only_activation(g, n);
@@ -292,13 +420,31 @@ static void spread(struct grouping *g, const struct pare_node *n)
 			continue;
 		for (int k = c->axis; k < in->n; k++) {
 			times *= k > c->axis ? in->d[k] : 1;
-			if (out->d[j] == in->d[c->axis] * times) {
-				set_channels(g, n->out[0], j, c->seg, c->n, times);
+			if (out->d[j] == c->n * times && c->n * times <= MOST_FEATURES &&
+				cut_sizes(g, n, j)) {
+				set_channels(g, n->out[0], j, c->id, c->n, times);
 				return;
 			}
 		}
+		if (j + 1 < out->n && out->d[j] > 1 && out->d[j] * out->d[j + 1] == c->n &&
+			cut_sizes(g, n, j + 1)) {
+			tie_parts(g, c->id, c->n, out->d[j]);
+			set_channels(g, n->out[0], j + 1, c->id, out->d[j + 1], 1);
+			return;
+		}
 	}
 	block(g, n, "is rearranged by");
+}
+
+/* The block of all these channels; -1 when they are of several. */
+static int block_of_all(struct grouping *g, const struct channels *c)
+{
+	int block = root_block(g, g->element[c->id[0]].block);
+
+	for (int64_t i = 1; i < c->n; i++)
+		if (root_block(g, g->element[c->id[i]].block) != block)
+			return -1;
+	return block;
 }
 
 /* A layer: channels that come in are consumed, new ones go out.  Depthwise hands its own through.
@@ -323,21 +469,26 @@ static void produce(struct grouping *g, const struct pare_node *n, int layer)
 	if (!in || !out || axis < 1 || axis >= out->n || out->d[axis] != n_out) {
 		block(g, n, "goes into");
 		stuck = "its shape is not known";
-	} else if (at->groups > 1 && c->n && at->groups == features(c) && n_in == at->groups &&
-		   n_out % n_in == 0) {
-		set_channels(g, n->out[0], axis, c->seg, c->n, n_out / n_in);
-		g->layer_class[layer] = c->n == 1 ? c->seg[0].class : -1;
+	} else if (at->groups > 1 && at->groups == c->n && n_in == at->groups &&
+		   n_out % n_in == 0 && n_out <= MOST_FEATURES) {
+		set_channels(g, n->out[0], axis, c->id, c->n, n_out / n_in);
+		g->layer_block[layer] = block_of_all(g, c);
 		return;
-	} else if (at->groups > 1) {
+	} else if (at->groups > 1 && at->out_axis > 0) {
 		block(g, n, "is grouped in");
 		stuck = "is a grouped convolution";
-	} else if (c->n && (c->axis != axis + in->n - out->n || features(c) != n_in))
+	} else if (c->n && (c->axis != axis + in->n - out->n || c->n != n_in)) {
 		block(g, n, "goes into");
-	g->layer_class[layer] = g->n_classes;
-	if (out && axis > 0 && axis < out->n)
+	} else if (at->groups > 1 && c->n) {
+		tie_parts(g, c->id, c->n, at->groups); /* all groups stay as wide as the others */
+	}
+	g->layer_block[layer] = g->n_blocks;
+	if (out && axis > 0 && axis < out->n && n_out <= MOST_FEATURES)
 		fresh_channels(g, n->out[0], axis, n_out, stuck);
 	else
-		new_class(g, stuck);
+		new_block(g, stuck);
+	if (at->groups > 1 && !g->nomem && g->of[n->out[0]].n == n_out && n_out % at->groups == 0)
+		tie_parts(g, g->of[n->out[0]].id, n_out, at->groups);
 }
 
 static enum pare_flow flow_of(struct grouping *g, const struct pare_node *n)
@@ -392,6 +543,12 @@ static void visit(struct grouping *g, int node)
 	case PARE_FLOW_SPREAD:
 		spread(g, n);
 		return;
+	case PARE_FLOW_SPLIT:
+		split(g, n);
+		return;
+	case PARE_FLOW_MOVE:
+		move(g, n);
+		return;
 	case PARE_FLOW_PRODUCE:
 		if (layer >= 0) {
 			produce(g, n, layer);
@@ -403,8 +560,8 @@ static void visit(struct grouping *g, int node)
 	}
 	block(g, n, "goes into");
 	if (layer >= 0)
-		g->layer_class[layer] =
-			new_class(g, goes_into(g, n, "channels are not followed in"));
+		g->layer_block[layer] =
+			new_block(g, goes_into(g, n, "channels are not followed in"));
 }
 
 static void enter(struct grouping *g)
@@ -435,26 +592,122 @@ static void leave(struct grouping *g)
 	}
 }
 
-static void number_groups(struct grouping *g)
-{
-	int *number = pare_alloc_n(g->a, (size_t)g->n_classes, sizeof *number), next = 0;
+/* ---- what is published ------------------------------------------------------------------------
+ */
 
-	g->nomem |= !number;
-	for (int i = 0; i < g->m->info.n_layers && !g->nomem; i++) {
-		struct pare_layer *l = &g->m->layers[i];
-		int class = g->layer_class[i] < 0 ? -1 : root(g, g->layer_class[i]);
+/* Groups in the order of their first layer; the group of each root block, -1 = none. */
+static void number_groups(struct grouping *g, int *number)
+{
+	struct pare_model *m = g->m;
+
+	for (int i = 0; i < g->n_blocks; i++)
+		number[i] = -1;
+	m->n_groups = 0;
+	for (int i = 0; i < m->info.n_layers; i++) {
+		struct pare_layer *l = &m->layers[i];
+		int block = g->layer_block[i] < 0 ? -1 : root_block(g, g->layer_block[i]);
 
 		l->group = -1;
-		if (class < 0)
+		if (block < 0)
 			l->stuck = "follows several groups";
-		else if (g->class[class].stuck)
-			l->stuck = g->class[class].stuck;
+		else if (g->block[block].stuck)
+			l->stuck = g->block[block].stuck;
 		else {
-			if (!number[class])
-				number[class] = ++next;
-			l->group = number[class] - 1;
+			if (number[block] < 0)
+				number[block] = m->n_groups++;
+			l->group = number[block];
 		}
 	}
+}
+
+/* Units by group, in the order of their first channel; the unit of each element, -1 = stays. */
+static int *number_units(struct grouping *g, const int *number)
+{
+	struct pare_model *m = g->m;
+	int *unit = new_row(g, g->n_elements + 1), *next = new_row(g, m->n_groups + 1);
+
+	m->groups = pare_alloc_n(m->arena, (size_t)m->n_groups + 1, sizeof *m->groups);
+	g->nomem |= !m->groups;
+	m->n_units = 0;
+	for (int pass = 0; pass < 2 && !g->nomem; pass++) {
+		for (int e = 0; e < g->n_elements; e++) {
+			int group = number[root_block(g, g->element[e].block)];
+
+			if (pass && group < 0)
+				unit[e] = -1;
+			else if (root_element(g, e) != e)
+				unit[e] = pass ? unit[root_element(g, e)] : 0;
+			else if (!pass && group >= 0)
+				m->groups[group].n++;
+			else if (pass)
+				unit[e] = m->groups[group].first + next[group]++;
+		}
+		for (int i = 0; i < m->n_groups && !pass; i++) {
+			m->groups[i].first = m->n_units;
+			m->n_units += m->groups[i].n;
+		}
+	}
+	return unit;
+}
+
+/* Of which kind a unit is: units of one kind stand equally often along every value. */
+static void number_kinds(struct grouping *g, uint64_t *sign)
+{
+	struct pare_model *m = g->m;
+
+	for (int v = 0; v < m->graph.n_vars; v++)
+		for (int64_t i = 0; i < m->channels[v].n; i++)
+			if (m->channels[v].unit[i] >= 0)
+				sign[m->channels[v].unit[i]] +=
+					((uint64_t)v + 1) * 0x9e3779b97f4a7c15u;
+	for (int i = 0; i < m->n_groups; i++) {
+		int from = m->groups[i].first, kinds = 0;
+
+		for (int u = from; u < from + m->groups[i].n; u++) {
+			int same = from;
+
+			while (sign[same] != sign[u])
+				same++;
+			m->kind[u] = same < u ? m->kind[same] : kinds++;
+		}
+		m->groups[i].n_kinds = kinds;
+	}
+}
+
+static void publish(struct grouping *g)
+{
+	struct pare_model *m = g->m;
+	int *number = new_row(g, g->n_blocks + 1), *unit;
+	uint64_t *sign;
+	const int *last = NULL;
+	int *own = NULL;
+
+	if (g->nomem)
+		return;
+	number_groups(g, number);
+	unit = number_units(g, number);
+	m->channels = pare_alloc_n(m->arena, (size_t)m->graph.n_vars, sizeof *m->channels);
+	m->kind = pare_alloc_n(m->arena, (size_t)m->n_units, sizeof *m->kind);
+	sign = pare_alloc_n(g->a, (size_t)m->n_units, sizeof *sign);
+	g->nomem |= !m->channels || !m->kind || !sign;
+	for (int v = 0; v < m->graph.n_vars && !g->nomem; v++) {
+		const struct channels *c = &g->of[v];
+
+		if (!c->n)
+			continue;
+		if (c->id != last || !own) { /* neighbours often share theirs */
+			if (!(own = pare_alloc_n(m->arena, (size_t)c->n, sizeof *own))) {
+				g->nomem = true;
+				return;
+			}
+			for (int64_t i = 0; i < c->n; i++)
+				own[i] = unit[c->id[i]];
+			last = c->id;
+		}
+		m->channels[v] = (struct pare_var_channels){ c->axis, c->n, own };
+	}
+	if (!g->nomem)
+		number_kinds(g, sign);
 }
 
 enum pare_status pare_groups_find(struct pare_model *m, struct pare_err *err)
@@ -464,8 +717,8 @@ enum pare_status pare_groups_find(struct pare_model *m, struct pare_err *err)
 	if (!g.a)
 		return pare_nomem(err, "channel groups");
 	g.of = pare_alloc_n(g.a, (size_t)m->graph.n_vars, sizeof *g.of);
-	g.layer_class = pare_alloc_n(g.a, (size_t)m->info.n_layers, sizeof *g.layer_class);
-	g.nomem = !g.of || !g.layer_class;
+	g.layer_block = pare_alloc_n(g.a, (size_t)m->info.n_layers, sizeof *g.layer_block);
+	g.nomem = !g.of || !g.layer_block;
 	if (!g.nomem)
 		enter(&g);
 	for (int i = 0; i < m->graph.n_nodes && !g.nomem; i++)
@@ -473,8 +726,9 @@ enum pare_status pare_groups_find(struct pare_model *m, struct pare_err *err)
 	if (!g.nomem)
 		leave(&g);
 	if (!g.nomem)
-		number_groups(&g);
-	free(g.class);
+		publish(&g);
+	free(g.element);
+	free(g.block);
 	pare_arena_free(g.a);
 	return g.nomem ? pare_nomem(err, "channel groups") : PARE_OK;
 }

@@ -41,7 +41,7 @@ check_finite(const struct pare_model *m, const struct pare_node *n, int var, str
 	int64_t elems = pare_shape_elems(&v->declared.shape);
 	float sum = 0;
 
-	if (!v->declared.value || v->declared.dtype != PARE_F32)
+	if (!v->declared.value || v->declared.dtype != PARE_F32 || !v->declared.value->data)
 		return PARE_OK;
 	for (int64_t i = 0; i < elems; i++) /* x * 0 is 0 or NaN: one pass without branches */
 		sum += v->declared.value->f32[i] * 0.f;

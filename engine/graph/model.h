@@ -32,6 +32,20 @@ struct pare_graph {
 	int *in, *out; /* vars; constants are no inputs */
 };
 
+/* The channels of a value: what stands at each place of `axis`. */
+struct pare_var_channels {
+	int axis;
+	int64_t n;       /* 0: nothing is known of them, they cannot be cut */
+	const int *unit; /* [n]; -1 = stays */
+};
+
+/* Channels of a group: n units, numbered from `first` over all groups.  A unit is channels of
+ * several values that can only go together.  Units of one kind stand equally often along every
+ * value, so that how many of each kind go says what shapes remain. */
+struct pare_group {
+	int first, n, n_kinds;
+};
+
 struct pare_model {
 	atomic_int refs;
 	struct pare_arena *arena;
@@ -44,6 +58,10 @@ struct pare_model {
 	struct pare_node_info *node_info;     /* [graph.n_nodes] */
 	struct pare_unsupported *unsupported; /* [info.n_unsupported] */
 	struct pare_io *inputs, *outputs;
+	struct pare_var_channels *channels; /* [graph.n_vars] */
+	struct pare_group *groups;          /* [n_groups]: that of layers[i].group */
+	int n_groups, n_units;
+	int *kind; /* [n_units] within the group */
 	struct pare_known
 		*known; /* [graph.n_vars] for one sample; dtype UNDEFINED where not known */
 };
@@ -86,7 +104,7 @@ pare_graph_name_nodes(struct pare_graph *g, struct pare_arena *a, struct pare_er
  * open. */
 PARE_MUST_CHECK enum pare_status pare_model_index(struct pare_model *m, struct pare_err *err);
 
-/* Channel groups: fills group and stuck of every layer. */
+/* Channel groups: fills group and stuck of every layer, and channels, groups, kind. */
 PARE_MUST_CHECK enum pare_status pare_groups_find(struct pare_model *m, struct pare_err *err);
 
 /* An edit: the same graph with other float32 data for some layers' weights and biases.
@@ -94,5 +112,12 @@ PARE_MUST_CHECK enum pare_status pare_groups_find(struct pare_model *m, struct p
  * on failure too. */
 PARE_MUST_CHECK enum pare_status pare_model_with_weights(const struct pare_model *m,
 	struct pare_blob **weights, struct pare_model **out, struct pare_err *err);
+
+/* An edit: the same nodes without the channels of some units.  keep: [n_units]; of each group at
+ * least one stays.  Weights, biases, constants that lie along channels, counts of groups and sizes
+ * lose what belonged to the units; shapes are inferred anew; layers keep their numbers.  `bare`:
+ * without the data of what was cut (value->data is NULL), for those who ask for sizes alone. */
+PARE_MUST_CHECK enum pare_status pare_model_without_channels(const struct pare_model *m,
+	const bool *keep, bool bare, struct pare_model **out, struct pare_err *err);
 
 #endif

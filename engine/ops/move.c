@@ -70,15 +70,6 @@ static void transpose_forward(const struct pare_call *c)
 	op_move_run(&m, c->in[0]->data, c->out[0]->data);
 }
 
-static enum pare_flow transpose_flow(const struct pare_shape_call *c)
-{
-	int n = c->in[0]->shape.n;
-
-	return n > 1 && source_axis(c->attr, n, 1) == 1 && source_axis(c->attr, n, 0) == 0
-		       ? PARE_FLOW_PASS
-		       : PARE_FLOW_BLOCK;
-}
-
 /* ---- Concat, Split -------------------------------------------------------------------------- */
 
 static const struct pare_attr concat_attrs[] = { { "axis", PARE_ATTR_INT, AT(axis), 1, 0 }, { 0 } };
@@ -458,10 +449,10 @@ static void to_depth_forward(const struct pare_call *c)
 	  .quant = PARE_Q_SAME_SCALE, __VA_ARGS__ }
 const struct pare_op pare_ops_move[] = {
 	MOVED("Transpose", 1, 1, 1, transpose_attrs, shape_transpose, transpose_forward,
-	      PARE_FLOW_BLOCK, .flow_at = transpose_flow, .sample = "f32[1,3,2,5] perm=0,2,3,1"),
+	      PARE_FLOW_MOVE, .sample = "f32[1,3,2,5] perm=0,2,3,1"),
 	MOVED("Concat", 4, 1, -1, concat_attrs, shape_concat, concat_forward, PARE_FLOW_CAT,
 	      .flow_at = concat_flow, .sample = "f32[1,2,5] f32[1,3,5] f32[1,1,5]! axis=1"),
-	MOVED("Split", 13, 1, 2, split_attrs, shape_split, split_forward, PARE_FLOW_BLOCK,
+	MOVED("Split", 13, 1, 2, split_attrs, shape_split, split_forward, PARE_FLOW_SPLIT,
 	      .plain = 2, .max_out = MAX_PARTS,
 	      .sample = "f32[1,6,2] i64{1,3,2} axis=1 outputs=3|f32[1,5] axis=-1 outputs=2"),
 	MOVED("Slice", 10, 3, 5, slice_attrs, shape_slice, slice_forward, PARE_FLOW_BLOCK,

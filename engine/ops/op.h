@@ -103,7 +103,10 @@ enum pare_flow {
 	PARE_FLOW_PASS,      /* axis 1 of the only activation to axis 1 */
 	PARE_FLOW_TIE,       /* elementwise of several: channel c of each belongs together */
 	PARE_FLOW_CAT,       /* concatenation along the channel axis */
-	PARE_FLOW_SPREAD,    /* channel c becomes a run of consecutive features (Flatten) */
+	PARE_FLOW_SPREAD,    /* channel c becomes a run of consecutive features (Flatten), or the
+				channel axis falls into two */
+	PARE_FLOW_SPLIT,     /* each output has its part of the channels; input 1: how many */
+	PARE_FLOW_MOVE,      /* the channel axis goes where `perm` says */
 	PARE_FLOW_PRODUCE,   /* a layer: new channels out, those that come in are consumed */
 };
 
@@ -158,6 +161,9 @@ struct pare_op {
 	/* Rows whose flow hangs on axes and shapes (Concat, Pad, ReduceMean): what it is here; out
 	 * is filled.  NULL = always `flow`. */
 	enum pare_flow (*flow_at)(const struct pare_shape_call *c);
+	unsigned
+		per_channel; /* bit i: constant input i, if it is a list, has one value a channel */
+	unsigned sizes;      /* bit i: input i lists the sizes of the output's axes */
 	unsigned quant;
 	/* In inference output 0 is input 0, unchanged (Identity, Dropout): the node is removed. */
 	bool alias;

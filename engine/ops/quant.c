@@ -172,11 +172,11 @@ static void dequantize_forward(const struct pare_call *c)
 const struct pare_op pare_ops_quant[] = {
 	{ .name = "QuantizeLinear", .since = 13, .min_in = 2, .max_in = 3, .attrs = quant_attrs,
 	  .attr_size = sizeof(struct quant), .refuse = refuse_quant, .shape = shape_quantize,
-	  .forward = quantize_forward, .plain = 6, .flow = PARE_FLOW_PASS,
+	  .forward = quantize_forward, .plain = 6, .per_channel = 6, .flow = PARE_FLOW_PASS,
 	  .sample = "f32[1,3,2,5] f32=0.01 i8=-3|f32[1,3,2,5] f32+[3]! u8+[3]! axis=1" },
 	{ .name = "DequantizeLinear", .since = 13, .min_in = 2, .max_in = 3, .attrs = quant_attrs,
 	  .attr_size = sizeof(struct quant), .refuse = refuse_quant, .shape = shape_dequantize,
-	  .forward = dequantize_forward, .plain = 6, .flow = PARE_FLOW_PASS,
+	  .forward = dequantize_forward, .plain = 6, .per_channel = 6, .flow = PARE_FLOW_PASS,
 	  .sample = "i8[1,3,2,5] f32=0.01 i8=-3|u8[1,3,5] f32+[3]! u8+[3]! axis=1" },
 	{ 0 } };
 /* clang-format on */

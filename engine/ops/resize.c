@@ -278,7 +278,7 @@ static void resize_forward(const struct pare_call *c)
 const struct pare_op pare_ops_resize[] = {
 	{ .name = "Resize", .since = 13, .min_in = 1, .max_in = 4, .attrs = resize_attrs,
 	  .attr_size = sizeof(struct resize), .refuse = refuse_resize, .shape = shape_resize,
-	  .forward = resize_forward, .scratch = scratch_resize, .plain = 0xe,
+	  .forward = resize_forward, .scratch = scratch_resize, .plain = 0xe, .sizes = 8,
 	  .flow = PARE_FLOW_BLOCK, .flow_at = op_flow_spatial,
 	  .sample = "f32[1,2,3,4] _ f32{1,1,2,1.5} mode=linear|"
 		    "f32[1,2,3,4] _ _ i64{1,2,5,3} mode=cubic|"

@@ -63,18 +63,6 @@ static enum pare_status shape_reshape(const struct pare_shape_call *c, struct pa
 	return same_elems(c, err);
 }
 
-/* [N,C,...] to [N,C*...]: a channel becomes a run of features, if the batch axis stays. */
-static enum pare_flow spread_at(const struct pare_shape_call *c)
-{
-	const struct pare_shape *x = &c->in[0]->shape, *y = &c->out[0].shape;
-
-	if (x->n < 2 || y->n < 2 || x->d[0] != y->d[0])
-		return PARE_FLOW_BLOCK;
-	if (x->d[1] == y->d[1])
-		return PARE_FLOW_PASS;
-	return y->d[1] == pare_shape_span(x, 1, x->n) ? PARE_FLOW_SPREAD : PARE_FLOW_BLOCK;
-}
-
 static const struct pare_attr reshape_attrs[] = { { "allowzero", PARE_ATTR_INT, AT(allowzero), 0,
 							  0 },
 	{ "shape", PARE_ATTR_INTS, 0, 0, 1 }, { 0 } };
@@ -379,15 +367,14 @@ static void range_forward(const struct pare_call *c)
 }
 
 /* clang-format off */
-#define RENAMED(n, v, least, most, at, sh, ex)                                                     \
+#define RENAMED(n, v, least, most, at, sh, ex, ...)                                                \
 	{ .name = n, .since = v, .min_in = least, .max_in = most, .attrs = at,                     \
 	  .attr_size = sizeof(struct reshape), .shape = sh, .forward = copy_forward, .plain = 2,   \
-	  .flow = PARE_FLOW_SPREAD, .flow_at = spread_at, .quant = PARE_Q_SAME_SCALE,              \
-	  .sample = ex }
+	  .flow = PARE_FLOW_SPREAD, .quant = PARE_Q_SAME_SCALE, .sample = ex, __VA_ARGS__ }
 const struct pare_op pare_ops_shape[] = {
 	RENAMED("Reshape", 13, 2, 2, reshape_attrs, shape_reshape,
-		"f32[1,3,2,5] i64{0,-1}|f32[1,3,2,5] i64{3,10}"),
-	RENAMED("Flatten", 13, 1, 1, flatten_attrs, shape_flatten, "f32[1,3,2,5]"),
+		"f32[1,3,2,5] i64{0,-1}|f32[1,3,2,5] i64{3,10}", .sizes = 2),
+	RENAMED("Flatten", 13, 1, 1, flatten_attrs, shape_flatten, "f32[1,3,2,5]", ),
 	RENAMED("Squeeze", 13, 1, 2, axes_attrs, shape_squeeze,
 		"f32[1,3,1,1] i64{2,-1}|f32[1,3,1,2]"),
 	RENAMED("Unsqueeze", 13, 2, 2, axes_attrs, shape_unsqueeze, "f32[1,3] i64{-1,2}"),

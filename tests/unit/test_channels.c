@@ -1,0 +1,437 @@
+/* Networks without some of their channels: on graphs drawn by hand and on real ones, what is left
+ * computes what the whole network computes when nobody looks at those channels. */
+#include "engine/base/rng.h"
+#include "tests/build.h"
+#include "tests/tap.h"
+#include <math.h>
+
+static struct pare_rng rng;
+
+static void weight(struct build *b, const char *name, int n, const int64_t *d)
+{
+	struct pare_shape s = { .n = n };
+	float *x;
+
+	memcpy(s.d, d, (size_t)n * sizeof *d);
+	x = pare_alloc_n(b->a, (size_t)pare_shape_elems(&s), sizeof *x);
+	for (int64_t i = 0; i < pare_shape_elems(&s); i++)
+		x[i] = (float)pare_rng_normal(&rng) * .3f;
+	build_tensor(b, name, PARE_F32, x, s);
+}
+
+/* A convolution of k×k that keeps the size, with bias. */
+static void conv(struct build *b, const char *name, const char *in, const char *out, int channels,
+	int per_group, int k, int groups)
+{
+	const char *ins = pare_sprintf(b->a, "%s %s.w %s.b", in, name, name);
+
+	weight(b, pare_sprintf(b->a, "%s.w", name), 4, (int64_t[]){ channels, per_group, k, k });
+	weight(b, pare_sprintf(b->a, "%s.b", name), 1, (int64_t[]){ channels });
+	build_node(b, "Conv", name, ins, out);
+	build_ints(b, "pads", 4, k / 2, k / 2, k / 2, k / 2);
+	if (groups > 1)
+		build_int(b, "group", groups);
+}
+
+static void numbers(struct build *b, const char *name, int n, const int64_t *v)
+{
+	build_tensor(b, name, PARE_I64, v, (struct pare_shape){ 1, { n } });
+}
+
+static void dense(struct build *b, const char *name, const char *in, const char *out, int k, int n)
+{
+	weight(b, pare_sprintf(b->a, "%s.w", name), 2, (int64_t[]){ k, n });
+	build_node(b, "Gemm", name, pare_sprintf(b->a, "%s %s.w", in, name), out);
+}
+
+/* ---- the check --------------------------------------------------------------------------------
+ */
+
+/* The model with nobody looking at the channels that go. */
+static struct pare_model *masked(const struct pare_model *m, const bool *keep)
+{
+	struct pare_blob **w = calloc((size_t)m->info.n_layers + 1, sizeof *w);
+	struct pare_model *out = NULL;
+
+	for (int l = 0; l < m->info.n_layers; l++) {
+		const struct pare_layer *x = &m->layers[l];
+		const struct pare_node *n = &m->graph.nodes[x->node];
+		const struct pare_var_channels *in = &m->channels[n->in[0]];
+		int64_t len = x->weight.d[x->in_axis],
+			inner = pare_shape_span(&x->weight, x->in_axis + 1, x->weight.n);
+		float *v;
+
+		if (!in->n || len == 1)
+			continue;
+		w[l] = pare_blob_new((size_t)x->weights * sizeof(float));
+		v = w[l]->data;
+		memcpy(v, pare_model_weights(m, l), w[l]->len);
+		for (int64_t i = 0; i < x->weights; i++) {
+			int unit = in->unit[i / inner % len];
+
+			if (unit >= 0 && !keep[unit])
+				v[i] = 0;
+		}
+	}
+	if (pare_model_with_weights(m, w, &out, NULL))
+		abort();
+	free(w);
+	return out;
+}
+
+static struct pare_array inputs_of(const struct pare_model *m)
+{
+	struct pare_array x = { .dtype = PARE_F32 };
+	int64_t n;
+
+	pare_model_sample_shapes(m, &x.shape);
+	n = pare_shape_elems(&x.shape);
+	x.data = malloc((size_t)n * sizeof(float));
+	for (int64_t i = 0; i < n; i++)
+		((float *)x.data)[i] = (float)pare_rng_normal(&rng);
+	return x;
+}
+
+static double difference(const struct pare_model *a, const struct pare_model *b)
+{
+	struct pare_array x = inputs_of(a), y = { 0 }, z = { 0 };
+	struct pare_err err = { 0 };
+	double most = 0, size = 0;
+
+	if (pare_model_run(a, &x, &y, &err) || pare_model_run(b, &x, &z, &err)) {
+		printf("# %s\n", err.text);
+		pare_array_free(&x);
+		return INFINITY;
+	}
+	for (int64_t i = 0; i < pare_shape_elems(&y.shape); i++) {
+		most = fmax(
+			most, fabs((double)((float *)y.data)[i] - (double)((float *)z.data)[i]));
+		size = fmax(size, fabs((double)((float *)y.data)[i]));
+	}
+	pare_array_free(&x);
+	pare_array_free(&y);
+	pare_array_free(&z);
+	return most / fmax(size, 1);
+}
+
+/* Some units of every group at random go; in each kind one stays. */
+static bool *some(const struct pare_model *m, double share)
+{
+	bool *keep = calloc((size_t)m->n_units + 1, sizeof *keep);
+
+	for (int i = 0; i < m->n_units; i++)
+		keep[i] = pare_rng_unit(&rng) >= share;
+	for (int g = 0; g < m->n_groups; g++)
+		for (int k = 0; k < m->groups[g].n_kinds; k++)
+			for (int u = m->groups[g].first; u < m->n_units; u++)
+				if (m->kind[u] == k) {
+					keep[u] = true;
+					break;
+				}
+	return keep;
+}
+
+/* 0 when the cut network is as good as the masked one; says what it found otherwise. */
+static bool cuts_well(const struct pare_model *m, double share)
+{
+	bool *keep = some(m, share), good;
+	struct pare_model *cut = NULL, *bare = NULL, *mask = masked(m, keep), *again = NULL;
+	struct pare_err err = { 0 };
+	void *data;
+	size_t len;
+	int64_t size = 0;
+	double d = INFINITY;
+
+	if (pare_model_without_channels(m, keep, false, &cut, &err) ||
+		pare_model_without_channels(m, keep, true, &bare, &err) ||
+		pare_onnx_write(cut, NULL, &data, &len, &err) ||
+		pare_onnx_size(bare, NULL, &size, &err) ||
+		pare_onnx_read(data, len, "cut.onnx", &again, &err)) {
+		printf("# %s\n", err.text);
+		free(keep);
+		pare_model_free(mask);
+		pare_model_free(cut);
+		pare_model_free(bare);
+		return false;
+	}
+	d = fmax(difference(mask, cut), difference(mask, again));
+	good = d <= 1e-4 && size == (int64_t)len && bare->info.macs == cut->info.macs &&
+	       cut->info.macs <= m->info.macs && cut->info.params <= m->info.params;
+	if (!good)
+		printf("# off by %g; file %zu, said %lld\n", d, len, (long long)size);
+	free(data);
+	free(keep);
+	pare_model_free(mask);
+	pare_model_free(cut);
+	pare_model_free(bare);
+	pare_model_free(again);
+	return good;
+}
+
+static void check(struct build *b, int groups, const char *what)
+{
+	struct pare_model *m = build_model(b);
+	bool good = m->n_groups == groups;
+
+	for (int i = 0; i < 6 && good; i++)
+		good = cuts_well(m, .1 + .15 * i);
+	if (m->n_groups != groups)
+		printf("# %d groups\n", m->n_groups);
+	for (int i = 0; i < m->info.n_layers && !good; i++)
+		printf("# %s: %d %s\n", m->layers[i].name, m->layers[i].group,
+			m->layers[i].stuck ? m->layers[i].stuck : "");
+	ok(good, "%s", what);
+	pare_model_free(m);
+}
+
+/* ---- graphs ------------------------------------------------------------------------------------
+ */
+
+static void shared_residual(void)
+{
+	struct build *b = build_new(13);
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "stem", "x", "s", 8, 3, 3, 1);
+	build_node(b, "Relu", "", "s", "s1");
+	conv(b, "inner", "s1", "i", 6, 8, 3, 1);
+	build_node(b, "Relu", "", "i", "i1");
+	conv(b, "outer", "i1", "o", 8, 6, 3, 1);
+	build_node(b, "Add", "", "o s1", "t");
+	conv(b, "second", "t", "u", 8, 8, 1, 1);
+	build_node(b, "Add", "", "u t", "v");
+	conv(b, "last", "v", "y", 4, 8, 3, 1);
+	build_output(b, "y");
+	check(b, 2, "a residual stream, its producers and the inside of a block");
+}
+
+static void concat_under_several_consumers(void)
+{
+	struct build *b = build_new(13);
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "left", "x", "l", 5, 3, 3, 1);
+	conv(b, "right", "x", "r", 7, 3, 3, 1);
+	build_node(b, "Concat", "", "l r", "c");
+	build_int(b, "axis", 1);
+	build_node(b, "Concat", "", "r c l", "d");
+	build_int(b, "axis", 1);
+	conv(b, "one", "c", "p", 4, 12, 3, 1);
+	conv(b, "two", "d", "q", 4, 24, 1, 1);
+	conv(b, "three", "l", "w", 4, 5, 1, 1);
+	build_node(b, "Sum", "", "p q w", "y");
+	build_output(b, "y");
+	check(b, 2, "branches of a Concat, at other offsets under each consumer");
+}
+
+static void depthwise_after_concat(void)
+{
+	struct build *b = build_new(13);
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "left", "x", "l", 5, 3, 3, 1);
+	conv(b, "right", "x", "r", 7, 3, 3, 1);
+	build_node(b, "Concat", "", "l r", "c");
+	build_int(b, "axis", 1);
+	conv(b, "depth", "c", "d", 24, 1, 3, 12);
+	build_node(b, "Relu", "", "d", "e");
+	conv(b, "point", "e", "y", 4, 24, 1, 1);
+	build_output(b, "y");
+	check(b, 2, "depthwise behind a Concat, with two outputs a channel");
+}
+
+static void flatten_into_dense(void)
+{
+	struct build *b = build_new(13);
+	int64_t fixed[] = { 1, 96 };
+
+	build_input(b, "x", 4, 1, 3, 4, 4);
+	conv(b, "conv", "x", "c", 6, 3, 3, 1);
+	build_node(b, "Relu", "", "c", "r");
+	build_node(b, "Flatten", "", "r", "f");
+	dense(b, "fc", "f", "g", 96, 10);
+	numbers(b, "to", 2, fixed);
+	build_node(b, "Reshape", "", "r to", "h");
+	dense(b, "fc2", "h", "i", 96, 10);
+	build_node(b, "Add", "", "g i", "j");
+	build_node(b, "Relu", "", "j", "k");
+	dense(b, "last", "k", "y", 10, 3);
+	build_output(b, "y");
+	check(b, 2, "Flatten, and a Reshape that names the size, into dense layers");
+}
+
+static void split_in_parts(void)
+{
+	struct build *b = build_new(13);
+	int64_t sizes[] = { 5, 7 };
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "stem", "x", "s", 12, 3, 3, 1);
+	numbers(b, "sizes", 2, sizes);
+	build_node(b, "Split", "cut", "s sizes", "a b");
+	build_int(b, "axis", 1);
+	conv(b, "depth", "a", "a1", 5, 1, 3, 5);
+	conv(b, "one", "a1", "p", 4, 5, 1, 1);
+	conv(b, "two", "b", "q", 4, 7, 3, 1);
+	build_node(b, "Split", "half", "s", "u v");
+	build_int(b, "axis", 1);
+	build_node(b, "Mul", "", "u v", "w");
+	conv(b, "three", "w", "z", 4, 6, 1, 1);
+	build_node(b, "Sum", "", "p q z", "y");
+	build_output(b, "y");
+	check(b, 1, "a Split with sizes and one in halves of the same channels");
+}
+
+static void squeeze_and_excite(void)
+{
+	struct build *b = build_new(13);
+	int64_t back[] = { -1, 8, 1, 1 };
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "body", "x", "a", 8, 3, 3, 1);
+	build_node(b, "GlobalAveragePool", "", "a", "g");
+	conv(b, "squeeze", "g", "q", 3, 8, 1, 1);
+	build_node(b, "Relu", "", "q", "q1");
+	conv(b, "excite", "q1", "e", 8, 3, 1, 1);
+	build_node(b, "Sigmoid", "", "e", "e1");
+	build_node(b, "Mul", "", "e1 a", "m");
+	build_node(b, "Flatten", "", "g", "gf");
+	dense(b, "fc", "gf", "fe", 8, 8);
+	numbers(b, "back", 4, back);
+	build_node(b, "Reshape", "", "fe back", "fr");
+	build_node(b, "Mul", "", "m fr", "n");
+	weight(b, "scale", 3, (int64_t[]){ 8, 1, 1 });
+	weight(b, "map", 2, (int64_t[]){ 6, 6 });
+	build_node(b, "Mul", "", "n scale", "o");
+	build_node(b, "Mul", "", "o map", "p");
+	conv(b, "last", "p", "y", 4, 8, 3, 1);
+	build_output(b, "y");
+	check(b, 2,
+		"gates per channel, by a convolution and by a dense layer; constants beside them");
+}
+
+static void a_shuffle_of_grouped_convolutions(void)
+{
+	struct build *b = build_new(13);
+	int64_t apart[] = { 0, 3, 4, 6, 6 }, together[] = { -1, 12, 6, 6 };
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "first", "x", "a", 12, 3, 3, 1);
+	conv(b, "grouped", "a", "c", 12, 4, 3, 3);
+	build_node(b, "Relu", "", "c", "c1");
+	numbers(b, "apart", 5, apart);
+	numbers(b, "together", 4, together);
+	build_node(b, "Reshape", "", "c1 apart", "d");
+	build_node(b, "Transpose", "", "d", "e");
+	build_ints(b, "perm", 5, 0, 2, 1, 3, 4);
+	build_node(b, "Reshape", "", "e together", "f");
+	conv(b, "depth", "f", "g", 12, 1, 3, 12);
+	conv(b, "again", "g", "h", 6, 6, 1, 2);
+	conv(b, "last", "h", "y", 4, 6, 3, 1);
+	build_output(b, "y");
+	check(b, 3, "channels shuffled between grouped convolutions");
+}
+
+static void normalization_that_stays(void)
+{
+	struct build *b = build_new(13);
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	weight(b, "p", 1, (int64_t[]){ 6 });
+	build_tensor(
+		b, "v", PARE_F32, (float[]){ 1, 2, 3, 4, 5, 6 }, (struct pare_shape){ 1, { 6 } });
+	conv(b, "body", "x", "c", 6, 3, 3, 1);
+	build_node(b, "BatchNormalization", "bn", "c p p p v", "n");
+	build_node(b, "InstanceNormalization", "in", "c p p", "i");
+	build_node(b, "Add", "", "n c", "s");
+	build_node(b, "Add", "", "s i", "t");
+	conv(b, "last", "t", "y", 4, 6, 3, 1);
+	build_output(b, "y");
+	check(b, 1, "normalizations, whose parameters several nodes share");
+}
+
+static void units_have_kinds(void)
+{
+	struct build *b = build_new(13);
+	struct pare_model *m;
+	int64_t sizes[] = { 4, 8 };
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "stem", "x", "s", 12, 3, 3, 1);
+	numbers(b, "sizes", 2, sizes);
+	build_node(b, "Split", "", "s sizes", "a b");
+	build_int(b, "axis", 1);
+	conv(b, "one", "a", "p", 4, 4, 3, 1);
+	conv(b, "two", "b", "q", 4, 8, 3, 1);
+	build_node(b, "Add", "", "p q", "y");
+	build_output(b, "y");
+	m = build_model(b);
+	ok(m->n_groups == 1 && m->groups[0].n == 12 && m->groups[0].n_kinds == 2,
+		"channels that part ways are of two kinds");
+	pare_model_free(m);
+}
+
+static void running_out_of_memory_is_an_error(void)
+{
+	struct build *b = build_new(13);
+	struct pare_model *m, *e = NULL;
+	enum pare_status st = PARE_E_NOMEM;
+	bool keep[64] = { 0 };
+	int good = 1, k = 0;
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "one", "x", "s", 8, 3, 3, 1);
+	conv(b, "two", "s", "y", 4, 8, 3, 1);
+	build_output(b, "y");
+	m = build_model(b);
+	keep[3] = true;
+	while (st == PARE_E_NOMEM && k < 10000) {
+		pare_alloc_fail_after(++k);
+		st = pare_model_without_channels(m, keep, false, &e, NULL);
+		pare_alloc_fail_after(0);
+		good &= !st == !!e;
+	}
+	ok(good && !st && k > 3, "each allocation may fail (%d)", k);
+	pare_model_free(e);
+	pare_model_free(m);
+}
+
+static void real_networks(void)
+{
+	static const char *const name[] = { "resnet8", "resnet20", "resnet56", "resnet8_large",
+		"kws_dscnn", "vww_mobilenet", "ad_autoencoder" };
+	const char *shared = getenv("PARE_SHARED") ? getenv("PARE_SHARED") : "../shared";
+
+	for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+		struct pare_model *m = NULL;
+		char path[512];
+		bool good = true;
+
+		snprintf(path, sizeof path, "%s/models/%s/model.onnx", shared, name[i]);
+		if (pare_model_open(path, &m, NULL)) {
+			tap_skip(name[i], "no ../shared/models (set PARE_SHARED)");
+			continue;
+		}
+		for (int k = 0; k < 3 && good; k++)
+			good = cuts_well(m, .2 + .3 * k);
+		ok(good, "%s: %d groups of channels, cut = masked", name[i], m->n_groups);
+		pare_model_free(m);
+	}
+}
+
+int main(void)
+{
+	rng = pare_rng_seed(7, 1);
+	shared_residual();
+	concat_under_several_consumers();
+	depthwise_after_concat();
+	flatten_into_dense();
+	split_in_parts();
+	squeeze_and_excite();
+	a_shuffle_of_grouped_convolutions();
+	normalization_that_stays();
+	units_have_kinds();
+	running_out_of_memory_is_an_error();
+	real_networks();
+	return tap_done();
+}
