@@ -42,7 +42,7 @@ static char *room_new(size_t bytes)
 	return room;
 }
 
-struct pare_frame *pare_frame_new(const struct pare_program *p)
+struct pare_frame *pare_frame_share(const struct pare_program *p, const struct pare_frame *with)
 {
 	struct pare_arena *a = pare_arena_new();
 	struct pare_frame *f = a ? pare_alloc(a, sizeof *f) : NULL;
@@ -56,7 +56,9 @@ struct pare_frame *pare_frame_new(const struct pare_program *p)
 	f->p = p;
 	f->vars = pare_alloc_n(a, (size_t)n_vars, sizeof *f->vars);
 	f->steps = pare_alloc_n(a, (size_t)p->n_steps, sizeof *f->steps);
-	f->room = room_new(p->room + p->scratch);
+	f->bytes = p->room + p->scratch;
+	f->borrowed = with && with->bytes >= f->bytes;
+	f->room = f->borrowed ? with->room : room_new(f->bytes);
 	if (!f->vars || !f->steps || !f->room)
 		goto fail;
 	for (int i = 0; i < n_vars; i++) {
@@ -73,11 +75,17 @@ fail:
 	return NULL;
 }
 
+struct pare_frame *pare_frame_new(const struct pare_program *p)
+{
+	return pare_frame_share(p, NULL);
+}
+
 void pare_frame_free(struct pare_frame *f)
 {
 	if (!f)
 		return;
-	free(f->room);
+	if (!f->borrowed)
+		free(f->room);
 	pare_arena_free(f->arena);
 }
 

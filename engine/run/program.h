@@ -52,7 +52,9 @@ struct pare_bound { /* a step in this frame */
 struct pare_frame {
 	struct pare_arena *arena;
 	const struct pare_program *p;
-	char *room; /* activations, then scratch; malloc'ed, not zeroed */
+	char *room;    /* activations, then scratch; malloc'ed, not zeroed */
+	size_t bytes;  /* of it */
+	bool borrowed; /* from another frame */
 	struct pare_tensor *vars;
 	struct pare_bound *steps;
 	pare_observe_fn *observe;

@@ -40,6 +40,9 @@ int pare_program_step_of_layer(const struct pare_program *p, int layer);
 
 struct pare_frame;                                               /* the buffers of one thread */
 struct pare_frame *pare_frame_new(const struct pare_program *p); /* NULL: no memory */
+/* The same in the memory of `with`, a frame of a program of the same graph (its own memory if that
+ * is too small): a run of one overwrites what the other holds.  No run after `with` was freed. */
+struct pare_frame *pare_frame_share(const struct pare_program *p, const struct pare_frame *with);
 void pare_frame_free(struct pare_frame *f);
 /* The tensor of graph input / output i in the frame.  Inputs are written before a run; outputs are
  * there after one. Both [shape][lanes]. */

@@ -212,7 +212,8 @@ worker_start(const struct trial *t, struct trial_worker *w, struct pare_err *err
 		t->step ? pare_cut_new(t->base->program, t->step, &w->cut, err) : PARE_OK;
 
 	for (int v = 0; v < t->n && !st; v++)
-		if (!(w->frame[v] = pare_frame_new(t->program[v])))
+		if (!(w->frame[v] = v ? pare_frame_share(t->program[v], w->frame[0])
+				      : pare_frame_new(t->program[v])))
 			st = pare_nomem(err, "the activations of a block of samples");
 	if (!st && !(w->answers = malloc((size_t)pare_program_lanes(t->base->program) *
 					 (size_t)t->base->k_all * sizeof(float))))

@@ -325,7 +325,7 @@ static void packed_weights_are_shared(void)
 	struct pare_program *p = program(m, 0), *alone, *like = NULL;
 	struct pare_program_spec spec = { .like = p };
 	struct pare_err err = { 0 };
-	struct pare_frame *f, *g;
+	struct pare_frame *f, *g, *own;
 	const struct pare_tensor *y;
 
 	blobs[3] = pare_blob_new((size_t)pare_model_layer(m, 3)->weights * sizeof(float));
@@ -342,16 +342,19 @@ static void packed_weights_are_shared(void)
 	}
 	ok(shared == n - 1 && same, "%d of %d layers share packed weights", shared, n);
 	alone = program(edit, 0);
-	f = pare_frame_new(like);
 	g = pare_frame_new(alone);
-	free(fill(like, f, 6));
 	free(fill(alone, g, 6));
-	pare_program_run(like, f, 0, pare_program_steps(like));
 	pare_program_run(alone, g, 0, pare_program_steps(alone));
+	own = pare_frame_new(p);
+	f = pare_frame_share(like, own);
+	ok(f->room == own->room, "its frame lies in that of the other");
+	free(fill(like, f, 6));
+	pare_program_run(like, f, 0, pare_program_steps(like));
 	y = pare_frame_output(f, 1);
 	ok(!memcmp(y->f32, pare_frame_output(g, 1)->f32,
 		   (size_t)pare_shape_elems(&y->shape) * y->lanes * sizeof(float)),
 		"and give the bits of a program of their own");
+	pare_frame_free(own);
 	pare_frame_free(f);
 	pare_frame_free(g);
 	pare_program_free(alone);
