@@ -35,6 +35,8 @@ static enum pare_status fit(const struct op_conv *a, const struct pare_shape *x,
 			"input has %lld channels, weight %lld by %lld in %lld groups",
 			(long long)x->d[1], (long long)w->d[0], (long long)w->d[1],
 			(long long)a->group);
+	if (pare_shape_elems(w) < 0 || pare_shape_span(w, 1, w->n) > OP_CONV_TERMS)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "more than 2^25 terms in a sum");
 	*v = (struct pare_conv){
 		.groups = (int)a->group, .c = (int)w->d[1], .o = (int)(w->d[0] / a->group)
 	};

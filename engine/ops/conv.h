@@ -12,7 +12,7 @@ struct op_conv { /* attributes */
 };
 
 /* Most of them; products of two fit into 64 bits. */
-enum { OP_CONV_CHANNELS = 1 << 24, OP_CONV_PIXELS = 1 << 25 };
+enum { OP_CONV_CHANNELS = 1 << 24, OP_CONV_PIXELS = 1 << 25, OP_CONV_TERMS = 1 << 25 };
 
 /* n samples without lanes, all groups; w [groups*o][c][kernel], bias [groups*o] or NULL; scratch of
  * op_conv_plain_scratch bytes. */

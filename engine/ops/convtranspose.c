@@ -91,6 +91,8 @@ static enum pare_status fit_transposed(const struct op_conv *a, const struct par
 			"input has %lld channels, weight %lld by %lld in %lld groups",
 			(long long)x->d[1], (long long)w->d[0], (long long)w->d[1],
 			(long long)a->group);
+	if (pare_shape_elems(w) < 0 || pare_shape_elems(w) / w->d[1] / a->group > OP_CONV_TERMS)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "more than 2^25 terms in a sum");
 	*t = (struct transpose){
 		.v = { .groups = (int)a->group, .c = (int)(x->d[1] / a->group), .o = (int)w->d[1] }
 	};
