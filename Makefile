@@ -172,5 +172,14 @@ bench-estimate: $(O)/bench/bench_estimate ## how wrong estimates are: random pla
 	$(Q)for m in kws_dscnn resnet8 resnet20; do \
 		[ ! -f $(SHARED)/models/$$m/model.onnx ] || $< $(SHARED)/models/$$m/model.onnx $(SHARED)/models/$$m 1000 60; done
 
+PREFIX ?= /usr/local
+SHARE := $(DESTDIR)$(PREFIX)/share
+install: pare ## into PREFIX (/usr/local), with DESTDIR before it
+	install -D $(O)/pare $(DESTDIR)$(PREFIX)/bin/pare
+	install -d $(SHARE)/man/man1 $(SHARE)/pare/examples/fashion $(DESTDIR)$(PREFIX)/lib/pare/plugins/profiles
+	$(O)/pare man > $(SHARE)/man/man1/pare.1
+	install -m 644 plugins/profiles/*.profile $(DESTDIR)$(PREFIX)/lib/pare/plugins/profiles
+	install -m 644 examples/fashion/* $(SHARE)/pare/examples/fashion
+
 clean:
 	$(Q)rm -rf build pare

@@ -18,7 +18,7 @@ static const struct cli_command *const commands[] = {
 };
 
 static const char *json_switch, *threads_text, *seed_text, *help_switch;
-static const struct cli_option common[] = {
+const struct cli_option cli_common_options[] = {
 	{ "--json", NULL, "one JSON object on stdout", &json_switch, NULL },
 	{ "--threads", "N", "processors to use (results do not depend on it)", &threads_text,
 		NULL },
@@ -26,6 +26,11 @@ static const struct cli_option common[] = {
 	{ "--help", NULL, "this text", &help_switch, NULL },
 	{ 0 },
 };
+
+const struct cli_command *cli_row(int i)
+{
+	return commands[i];
+}
 
 static const struct cli_command *find_command(const char *name)
 {
@@ -63,7 +68,7 @@ static int help_all(void)
 		if (*commands[i]->name)
 			printf("  %-10s %s\n", commands[i]->name, commands[i]->help);
 	puts("\noptions of every command");
-	print_options(common);
+	print_options(cli_common_options);
 	return CLI_OK;
 }
 
@@ -71,7 +76,7 @@ static int help_one(const struct cli_command *c)
 {
 	printf("usage: pare %s%s%s\n%s\n\n", c->name, *c->name ? " " : "", c->args, c->help);
 	print_options(c->options);
-	print_options(common);
+	print_options(cli_common_options);
 	return CLI_OK;
 }
 
@@ -95,7 +100,7 @@ static int parse(const struct cli_command *c, int argc, char **argv, struct cli_
 		}
 		o = find_option(c->options, s, n);
 		if (!o)
-			o = find_option(common, s, n);
+			o = find_option(cli_common_options, s, n);
 		if (!o)
 			return cli_usage("%s has no option '%.*s'; pare %s --help lists them",
 				*c->name ? c->name : "pare", (int)n, s, c->name);

@@ -28,6 +28,11 @@ struct cli_command {
 	int (*run)(const struct cli_args *a);
 };
 
+/* All rows, by name of their file; NULL after the last.  The one without a name is the workbench.
+ */
+const struct cli_command *cli_row(int i);
+extern const struct cli_option cli_common_options[];
+
 /* The common options, set before run(). */
 struct cli_common {
 	bool json;
