@@ -87,7 +87,7 @@ $(O)/%.o: %.c | $(GENERATED)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(O)/engine/ops/registry.o: build/gen/ops.inc
-$(O)/tui/main.o: build/gen/cli.inc
+$(O)/tui/cli/rows.o: build/gen/cli.inc
 define vector_rule
 $(O)/engine/run/$(1)_$(2).o: engine/run/$(1).c
 	$(call say,CC,engine/run/$(1).c for $(2))

@@ -6,38 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COMMAND(name) extern const struct cli_command name;
-#include "gen/cli.inc"
-#undef COMMAND
-
-static const struct cli_command *const commands[] = {
-#define COMMAND(name) &name,
-#include "gen/cli.inc"
-#undef COMMAND
-	NULL,
-};
-
-static const char *json_switch, *threads_text, *seed_text, *help_switch;
-const struct cli_option cli_common_options[] = {
-	{ "--json", NULL, "one JSON object on stdout", &json_switch, NULL },
-	{ "--threads", "N", "processors to use (results do not depend on it)", &threads_text,
-		NULL },
-	{ "--seed", "N", "seed of what is random", &seed_text, NULL },
-	{ "--help", NULL, "this text", &help_switch, NULL },
-	{ 0 },
-};
-
-const struct cli_command *cli_row(int i)
-{
-	return commands[i];
-}
-
 static const struct cli_command *find_command(const char *name)
 {
-	for (int i = 0; commands[i]; i++)
-		if (!strcmp(commands[i]->name, name))
-			return commands[i];
-	return NULL;
+	const struct cli_command *c;
+
+	for (int i = 0; (c = cli_row(i)) && strcmp(c->name, name); i++)
+		;
+	return c;
 }
 
 static const struct cli_option *find_option(const struct cli_option *o, const char *name, size_t n)
@@ -56,7 +31,7 @@ static void print_options(const struct cli_option *o)
 
 static int help_all(void)
 {
-	const struct cli_command *workbench = find_command("");
+	const struct cli_command *workbench = find_command(""), *c;
 
 	puts("pare: make a neural network small enough for the device it must run on\n");
 	if (workbench) {
@@ -64,9 +39,9 @@ static int help_all(void)
 		print_options(workbench->options);
 	}
 	puts("\n       pare COMMAND …      pare COMMAND --help tells more");
-	for (int i = 0; commands[i]; i++)
-		if (*commands[i]->name)
-			printf("  %-10s %s\n", commands[i]->name, commands[i]->help);
+	for (int i = 0; (c = cli_row(i)); i++)
+		if (*c->name)
+			printf("  %-10s %s\n", c->name, c->help);
 	puts("\noptions of every command");
 	print_options(cli_common_options);
 	return CLI_OK;
@@ -153,18 +128,18 @@ int main(int argc, char **argv)
 		return help_all(), CLI_BAD;
 	if ((code = parse(c, argc - skip, argv + skip, &a)))
 		return code;
-	if (help_switch)
+	if (cli_said.help)
 		return *c->name ? help_one(c) : help_all();
 	if (a.n < c->min_words || (c->max_words >= 0 && a.n > c->max_words))
 		return cli_usage("usage: pare %s %s", c->name, c->args);
-	cli_common.json = json_switch != NULL;
-	if (threads_text) {
-		if (!cli_number(threads_text, "--threads", 1, 256, &n))
+	cli_common.json = cli_said.json != NULL;
+	if (cli_said.threads) {
+		if (!cli_number(cli_said.threads, "--threads", 1, 256, &n))
 			return CLI_BAD;
 		pare_set_threads((int)n);
 	}
-	if (seed_text) {
-		if (!cli_number(seed_text, "--seed", 0, INT64_MAX, &n))
+	if (cli_said.seed) {
+		if (!cli_number(cli_said.seed, "--seed", 0, INT64_MAX, &n))
 			return CLI_BAD;
 		cli_common.seed = (uint64_t)n;
 	}

@@ -32,6 +32,9 @@ struct cli_command {
  */
 const struct cli_command *cli_row(int i);
 extern const struct cli_option cli_common_options[];
+extern struct cli_said { /* their text; NULL = not given */
+	const char *json, *threads, *seed, *help;
+} cli_said;
 
 /* The common options, set before run(). */
 struct cli_common {
