@@ -32,7 +32,11 @@
 #define PRODUCT_ROWS 4
 #endif
 #define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
 
