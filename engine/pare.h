@@ -295,6 +295,8 @@ enum pare_method {
 	PARE_CALIBRATOR,
 	PARE_ROUNDING,
 	PARE_CRITERION,
+	PARE_CHANNEL_CRITERION,
+	PARE_REPAIR,
 	PARE_N_METHODS
 };
 /* Row i of a family, NULL after the last; row 0 is the default. */
@@ -311,6 +313,9 @@ int pare_format_find(const char *name);
 struct pare_dials {
 	uint8_t weights, activations;                         /* rows of pare_formats */
 	uint8_t granularity, calibrator, rounding, criterion; /* rows of their family */
+	uint8_t channel_criterion, repair;                    /* rows of their family */
+	float channels; /* share of the group's channels that go, 0 <= s < 1; the same for all
+			   layers of a group, see pare_plan_tie */
 	float sparsity; /* share of the weights set to zero, 0 <= s < 1 */
 };
 
@@ -326,15 +331,28 @@ bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b);
 uint64_t
 pare_plan_hash(const struct pare_plan *p); /* equal plans, equal hashes; the same on any machine */
 int pare_plan_n_changed(const struct pare_plan *p); /* layers that differ from float */
+/* Channels go from a whole group: what layer i says of them, all layers of its group say.  A layer
+ * without a group says nothing. */
+void pare_plan_tie(const struct pare_model *m, struct pare_plan *p, int i);
+/* Channels of layer i's group, as units that can only go together, and how many of them a share
+ * takes away; 0 without a group. */
+int pare_group_units(const struct pare_model *m, int layer);
+int pare_group_gone(const struct pare_model *m, int layer, float share);
 
 /* An option: one position of one dial.  The map's columns are options, and a cell is (layer,
  * option). */
-enum pare_dial { PARE_DIAL_WEIGHTS, PARE_DIAL_ACTIVATIONS, PARE_DIAL_SPARSITY, PARE_N_DIALS };
+enum pare_dial {
+	PARE_DIAL_WEIGHTS,
+	PARE_DIAL_ACTIVATIONS,
+	PARE_DIAL_CHANNELS,
+	PARE_DIAL_SPARSITY,
+	PARE_N_DIALS
+};
 struct pare_option {
 	enum pare_dial dial;
-	int format; /* of weights or activations */
-	float sparsity;
-	const char *name; /* "int4", "act int8", "50%": the name in JSON and on screen */
+	int format;       /* of weights or activations */
+	float share;      /* of channels or weights that go */
+	const char *name; /* "int4", "act int8", "channels 30%", "50%": the name in JSON */
 };
 /* All options, dial by dial, in the order in which a dial turns; the first of each dial is "off".
  * Ended by a NULL name. */
@@ -351,12 +369,19 @@ int pare_option_turn(struct pare_dials *d, enum pare_dial dial, int step);
  * smaller), scales, zero points and biases, and all other constants of the model as float32
  *   file_bytes  of the ONNX file that pare_variant_export would write (int4 packed; other widths
  *               below 8 as int8), with the recipe's hash in its metadata
- *   macs        of one sample */
+ *   macs        of one sample
+ * Channels that go are counted as gone everywhere. */
 struct pare_cost {
 	int64_t bytes, file_bytes, macs;
 };
 PARE_MUST_CHECK enum pare_status pare_plan_cost(const struct pare_model *m,
 	const struct pare_plan *p, struct pare_cost *out, struct pare_err *err);
+
+/* The model with the shapes that the plan leaves, for those who count: its nodes and layers are as
+ * numerous as the model's, its weights have no data.  The model itself when no channel goes.  Owned
+ * by the caller (pare_model_free). */
+PARE_MUST_CHECK enum pare_status pare_plan_shapes(const struct pare_model *m,
+	const struct pare_plan *p, struct pare_model **out, struct pare_err *err);
 
 /* ---- variant ----------------------------------------------------------------------------------
  */
@@ -373,7 +398,8 @@ void pare_calibration_free(struct pare_calibration *r);
 struct pare_variant; /* immutable */
 
 /* Carry out a plan.  `calibration` may be NULL when nothing in the plan needs it (else PARE_E_ARG).
- * Order: pruning, then weights, so that rounding keeps the zeros.  `ctl` may be NULL. */
+ * Order: channels, then weights to zero, then rounding, which keeps the zeros.  `ctl` may be NULL.
+ */
 PARE_MUST_CHECK enum pare_status pare_variant_new(const struct pare_model *m,
 	const struct pare_plan *p, const struct pare_calibration *calibration, struct pare_ctl *ctl,
 	struct pare_variant **out, struct pare_err *err);

@@ -30,7 +30,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_SEED] = { "seed", "N", "seed of what is random", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_SET] = { "set", "LAYERS [weights FORMAT] [per-tensor|per-channel] [activations FORMAT] [calibrate METHOD] [round METHOD]",
 		"number formats of layers", PARE_IN_RECIPE | PARE_IN_COMMAND },
-	[PARE_SAY_PRUNE] = { "prune", "LAYERS weights N% [by CRITERION]", "set the least important weights to zero",
+	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels|weights N% [by CRITERION] [repair METHOD]", "remove the least important channels, or set weights to zero",
 		PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_DEVICE] = { "device", "NAME…", "the devices to look at", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_EXPECT] = { "expect", "NAME VALUE [± X]… [sha256:…] [cpu KIND]", "what the recipe promises", PARE_IN_RECIPE },
@@ -57,13 +57,15 @@ static parse_fn *const parsers[PARE_N_SAY] = {
 };
 
 const struct pare_dial_word pare_dial_words[] = {
-	{ PARE_SAY_SET, "weights", PARE_FOR_WEIGHTS, 0, offsetof(struct pare_dials, weights) },
-	{ PARE_SAY_SET, NULL, 0, PARE_GRANULARITY, offsetof(struct pare_dials, granularity) },
-	{ PARE_SAY_SET, "activations", PARE_FOR_ACTIVATIONS, 0, offsetof(struct pare_dials, activations) },
-	{ PARE_SAY_SET, "calibrate", 0, PARE_CALIBRATOR, offsetof(struct pare_dials, calibrator) },
-	{ PARE_SAY_SET, "round", 0, PARE_ROUNDING, offsetof(struct pare_dials, rounding) },
-	{ PARE_SAY_PRUNE, "by", 0, PARE_CRITERION, offsetof(struct pare_dials, criterion) },
-	{ 0, NULL, 0, PARE_N_METHODS, 0 },
+	{ PARE_SAY_SET, "weights", PARE_FOR_WEIGHTS, 0, offsetof(struct pare_dials, weights), NULL },
+	{ PARE_SAY_SET, NULL, 0, PARE_GRANULARITY, offsetof(struct pare_dials, granularity), NULL },
+	{ PARE_SAY_SET, "activations", PARE_FOR_ACTIVATIONS, 0, offsetof(struct pare_dials, activations), NULL },
+	{ PARE_SAY_SET, "calibrate", 0, PARE_CALIBRATOR, offsetof(struct pare_dials, calibrator), NULL },
+	{ PARE_SAY_SET, "round", 0, PARE_ROUNDING, offsetof(struct pare_dials, rounding), NULL },
+	{ PARE_SAY_PRUNE, "by", 0, PARE_CHANNEL_CRITERION, offsetof(struct pare_dials, channel_criterion), "channels" },
+	{ PARE_SAY_PRUNE, "repair", 0, PARE_REPAIR, offsetof(struct pare_dials, repair), "channels" },
+	{ PARE_SAY_PRUNE, "by", 0, PARE_CRITERION, offsetof(struct pare_dials, criterion), "weights" },
+	{ 0, NULL, 0, PARE_N_METHODS, 0, NULL },
 };
 
 const struct pare_promise_row pare_promise_rows[PARE_N_PROMISES] = {
@@ -92,6 +94,8 @@ void pare_change_apply(const struct pare_change *c, struct pare_dials *d)
 		if (c->named & 1u << i)
 			*((uint8_t *)d + at) = *((const uint8_t *)&c->to + at);
 	}
+	if (c->named & 1u << PARE_CHANGE_CHANNELS)
+		d->channels = c->to.channels;
 	if (c->named & 1u << PARE_CHANGE_SPARSITY)
 		d->sparsity = c->to.sparsity;
 }
@@ -366,14 +370,14 @@ static bool accept_value(struct parser *p, const struct pare_dial_word *d, uint8
 }
 
 /* One dial of `statement` and its value; false: the word here names none. */
-static bool accept_dial(struct parser *p, enum pare_statement_kind statement, struct pare_change *c,
-	enum pare_status *st)
+static bool accept_dial(struct parser *p, enum pare_statement_kind statement, const char *of,
+	struct pare_change *c, enum pare_status *st)
 {
 	for (int i = 0; pare_dial_words[i].family != PARE_N_METHODS; i++) {
 		const struct pare_dial_word *d = &pare_dial_words[i];
 		uint8_t *to = (uint8_t *)&c->to + d->at;
 
-		if (d->statement != statement || c->named & 1u << i)
+		if (d->statement != statement || c->named & 1u << i || (d->of && strcmp(d->of, of)))
 			continue;
 		if (!d->word ? accept_value(p, d, to) : accept(p, d->word)) {
 			if (d->word && !accept_value(p, d, to))
@@ -392,7 +396,7 @@ static enum pare_status parse_set(struct parser *p, struct pare_statement *s)
 	if (st)
 		return st;
 	do
-		if (!accept_dial(p, PARE_SAY_SET, &s->change, &st))
+		if (!accept_dial(p, PARE_SAY_SET, NULL, &s->change, &st))
 			return unexpected(p);
 	while (!st && more(p));
 	return st;
@@ -403,21 +407,25 @@ static enum pare_status parse_prune(struct parser *p, struct pare_statement *s)
 	enum pare_status st = take_layers(p, s);
 	const struct pare_word *w;
 	double percent;
+	bool channels;
 
 	if (st)
 		return st;
-	if (!accept(p, "weights"))
+	channels = accept(p, "channels");
+	if (!channels && !accept(p, "weights"))
 		return unexpected(p);
 	if ((st = take(p, "a share such as 50%", &w)))
 		return st;
 	if (!real(w->text, "%", &percent) || percent < 0 || (float)(percent / 100) >= 1) {
 		p->at--;
-		return wrong(p, "is no share of the weights: write 0%% to 99%%");
+		return wrong(p, "is no share of the %s: write 0%% to 99%%",
+			channels ? "channels" : "weights");
 	}
-	s->change.to.sparsity = (float)(percent / 100);
-	s->change.named |= 1u << PARE_CHANGE_SPARSITY;
+	*(channels ? &s->change.to.channels : &s->change.to.sparsity) = (float)(percent / 100);
+	s->change.named |= 1u << (channels ? PARE_CHANGE_CHANNELS : PARE_CHANGE_SPARSITY);
 	while (!st && more(p))
-		if (!accept_dial(p, PARE_SAY_PRUNE, &s->change, &st))
+		if (!accept_dial(
+			    p, PARE_SAY_PRUNE, channels ? "channels" : "weights", &s->change, &st))
 			return unexpected(p);
 	return st;
 }

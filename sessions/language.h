@@ -56,10 +56,10 @@ struct pare_layers {
 
 /* Which dials a line turns, and where to. */
 struct pare_change {
-	unsigned named; /* bit i: row i of pare_dial_words; bit PARE_CHANGE_SPARSITY */
+	unsigned named; /* bit i: row i of pare_dial_words; bit PARE_CHANGE_… */
 	struct pare_dials to;
 };
-enum { PARE_CHANGE_SPARSITY = 31 };
+enum { PARE_CHANGE_CHANNELS = 30, PARE_CHANGE_SPARSITY = 31 };
 void pare_change_apply(const struct pare_change *c, struct pare_dials *d);
 
 /* The dials that are rows: how they are spelt, and where their value is in struct pare_dials. */
@@ -69,6 +69,8 @@ struct pare_dial_word {
 	unsigned uses; /* of a format: PARE_FOR_…; 0 = a method of `family` */
 	enum pare_method family;
 	size_t at; /* of the uint8_t */
+	/* PRUNE: what it is about, "channels" or "weights" */
+	const char *of;
 };
 extern const struct pare_dial_word pare_dial_words[]; /* ended by uses 0, family PARE_N_METHODS */
 const char *pare_dial_value_name(const struct pare_dial_word *d, int value); /* NULL: no such row */

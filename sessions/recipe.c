@@ -194,6 +194,26 @@ enum pare_status pare_recipe_open(const struct pare_recipe *r, struct pare_model
 /* ---- plans --------------------------------------------------------------------------------------
  */
 
+/* Layers whose channels cannot go are left out, unless they were all that was named. */
+static enum pare_status leave_stuck(const struct pare_model *m, const struct pare_statement *s,
+	const char *name, bool *picked, struct pare_err *err)
+{
+	int n = pare_model_info(m)->n_layers, stuck = -1, left = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (!picked[i])
+			continue;
+		picked[i] = pare_model_layer(m, i)->group >= 0;
+		left += picked[i];
+		stuck = picked[i] || stuck >= 0 ? stuck : i;
+	}
+	if (left || stuck < 0)
+		return PARE_OK;
+	return pare_word_fail(err, PARE_E_UNSUPPORTED, name, s->layers.words,
+		"channels of '%s' cannot be removed: %s", pare_model_layer(m, stuck)->name,
+		pare_model_layer(m, stuck)->stuck);
+}
+
 enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 	const struct pare_statement *s, const char *name, int *n, struct pare_err *err)
 {
@@ -203,10 +223,14 @@ enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 	if (!picked)
 		return pare_nomem(err, "a plan");
 	st = pare_layers_pick(&s->layers, m, name, picked, n, err);
+	if (!st && s->change.named & 1u << PARE_CHANGE_CHANNELS)
+		st = leave_stuck(m, s, name, picked, err);
 	*n = 0;
 	for (int i = 0; !st && i < p->n; i++)
 		if (picked[i]) {
 			pare_change_apply(&s->change, &p->dials[i]);
+			if (s->change.named & 1u << PARE_CHANGE_CHANNELS)
+				pare_plan_tie(m, p, i);
 			++*n;
 		}
 	free(picked);

@@ -3,6 +3,7 @@
 #include "words.h"
 #include <inttypes.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,18 +23,51 @@ struct lines {
 	struct pare_text *out;
 };
 
+/* What one family of lines is about. */
+struct part {
+	enum pare_statement_kind kind;
+	const char *of; /* PRUNE: "channels" or "weights" */
+	size_t share;   /* PRUNE: where its float is in struct pare_dials */
+};
+static const struct part families[] = {
+	{ PARE_SAY_SET, "", 0 },
+	{ PARE_SAY_PRUNE, "channels", offsetof(struct pare_dials, channels) },
+	{ PARE_SAY_PRUNE, "weights", offsetof(struct pare_dials, sparsity) },
+};
+
+static bool is_of(const struct part *p, const struct pare_dial_word *w)
+{
+	return w->statement == p->kind && (!w->of || !strcmp(w->of, p->of));
+}
+
+static float share_at(const struct part *p, const struct pare_dials *d)
+{
+	float f = 0;
+
+	if (p->share)
+		memcpy(&f, (const char *)d + p->share, sizeof f);
+	return f;
+}
+
+/* Layers whose channels cannot go are in no line about channels. */
+static bool concerns(const struct lines *l, const struct part *p, int layer)
+{
+	return p->share != offsetof(struct pare_dials, channels) ||
+	       pare_model_layer(l->m, layer)->group >= 0;
+}
+
 static uint8_t dial_at(const struct pare_dials *d, const struct pare_dial_word *w)
 {
 	return *((const uint8_t *)d + w->at);
 }
 
 static bool
-same_part(enum pare_statement_kind kind, const struct pare_dials *a, const struct pare_dials *b)
+same_part(const struct part *part, const struct pare_dials *a, const struct pare_dials *b)
 {
-	bool same = kind != PARE_SAY_PRUNE || a->sparsity == b->sparsity;
+	bool same = share_at(part, a) == share_at(part, b);
 
 	for (const struct pare_dial_word *w = pare_dial_words; w->family != PARE_N_METHODS; w++)
-		same &= w->statement != kind || dial_at(a, w) == dial_at(b, w);
+		same &= !is_of(part, w) || dial_at(a, w) == dial_at(b, w);
 	return same;
 }
 
@@ -50,15 +84,15 @@ static void without_effect(struct pare_dials *d)
 	}
 }
 
-static int commonest(const struct lines *l, enum pare_statement_kind kind)
+static int commonest(const struct lines *l, const struct part *part)
 {
 	int best = 0, most = 0;
 
 	for (int i = 0; i < l->n; i++) {
 		int n = 0;
 
-		for (int j = 0; j < l->n; j++)
-			n += same_part(kind, &l->dials[i], &l->dials[j]);
+		for (int j = 0; j < l->n && concerns(l, part, i); j++)
+			n += concerns(l, part, j) && same_part(part, &l->dials[i], &l->dials[j]);
 		if (n > most) {
 			most = n;
 			best = i;
@@ -123,25 +157,25 @@ static bool prefix_pattern(const struct lines *l, char *buf, size_t len)
 	return pare_model_find_layer(l->m, buf) < 0;
 }
 
-static void add_value(struct lines *l, enum pare_statement_kind kind, const struct pare_dials *d,
+static void add_value(struct lines *l, const struct part *part, const struct pare_dials *d,
 	const struct pare_dials *base)
 {
-	if (kind == PARE_SAY_PRUNE) {
-		double percent = 100 * (double)d->sparsity;
+	if (part->share) {
+		double percent = 100 * (double)share_at(part, d);
 		char buf[48];
 
 		for (int digits = 0; digits <= 13; digits++) { /* as few as bring it back */
 			snprintf(buf, sizeof buf, digits < 13 ? "%.*f" : "%.*g", digits, percent);
-			if ((float)(strtod(buf, NULL) / 100) == d->sparsity)
+			if ((float)(strtod(buf, NULL) / 100) == share_at(part, d))
 				break;
 		}
-		pare_text_add(l->out, " weights %s%%", buf);
+		pare_text_add(l->out, " %s %s%%", part->of, buf);
 	}
 	for (const struct pare_dial_word *w = pare_dial_words; w->family != PARE_N_METHODS; w++) {
 		uint8_t v = dial_at(d, w);
 		const char *name = pare_dial_value_name(w, v);
 
-		if (w->statement != kind || v == dial_at(base, w))
+		if (!is_of(part, w) || v == dial_at(base, w))
 			continue;
 		pare_text_add(l->out, "%s%s %s", w->word ? " " : "", w->word ? w->word : "",
 			name ? name : "?");
@@ -149,15 +183,15 @@ static void add_value(struct lines *l, enum pare_statement_kind kind, const stru
 	pare_text_add(l->out, "\n");
 }
 
-static void add_line(struct lines *l, enum pare_statement_kind kind, const char *layers,
+static void add_line(struct lines *l, const struct part *part, const char *layers,
 	const struct pare_dials *d, const struct pare_dials *base)
 {
-	pare_text_add(l->out, "%-6s %-8s", pare_statement_rows[kind].name, layers);
-	add_value(l, kind, d, base);
+	pare_text_add(l->out, "%-6s %-8s", pare_statement_rows[part->kind].name, layers);
+	add_value(l, part, d, base);
 }
 
 /* The layers in l->same: by a pattern if there is one, else by name, some to a line. */
-static void add_same(struct lines *l, enum pare_statement_kind kind, const struct pare_dials *base)
+static void add_same(struct lines *l, const struct part *part, const struct pare_dials *base)
 {
 	const struct pare_dials *d = &l->dials[l->same[0]];
 	struct pare_text list = { 0 };
@@ -165,7 +199,7 @@ static void add_same(struct lines *l, enum pare_statement_kind kind, const struc
 
 	if (l->n_same > 1 && (op_pattern(l, pattern, sizeof pattern) ||
 				     prefix_pattern(l, pattern, sizeof pattern))) {
-		add_line(l, kind, pattern, d, base);
+		add_line(l, part, pattern, d, base);
 		return;
 	}
 	for (int i = 0; i < l->n_same; i++) {
@@ -175,30 +209,31 @@ static void add_same(struct lines *l, enum pare_statement_kind kind, const struc
 		l->out->failed |= !name || list.failed;
 		free(name);
 		if (!l->out->failed && (list.n > 60 || i + 1 == l->n_same)) {
-			add_line(l, kind, list.s, d, base);
+			add_line(l, part, list.s, d, base);
 			list.n = 0;
 		}
 	}
 	free(list.s);
 }
 
-static void add_lines(struct lines *l, enum pare_statement_kind kind)
+static void add_lines(struct lines *l, const struct part *part)
 {
-	struct pare_dials zero = { 0 }, base = l->n ? l->dials[commonest(l, kind)] : zero;
+	struct pare_dials zero = { 0 }, base = l->n ? l->dials[commonest(l, part)] : zero;
 
-	if (!same_part(kind, &base, &zero))
-		add_line(l, kind, "*", &base, &zero);
-	memset(l->done, 0, (size_t)l->n);
+	if (!same_part(part, &base, &zero))
+		add_line(l, part, "*", &base, &zero);
+	for (int i = 0; i < l->n; i++)
+		l->done[i] = false;
 	for (int i = 0; i < l->n; i++) {
-		if (l->done[i] || same_part(kind, &l->dials[i], &base))
+		if (l->done[i] || !concerns(l, part, i) || same_part(part, &l->dials[i], &base))
 			continue;
 		l->n_same = 0;
 		for (int j = i; j < l->n; j++)
-			if (same_part(kind, &l->dials[i], &l->dials[j])) {
+			if (concerns(l, part, j) && same_part(part, &l->dials[i], &l->dials[j])) {
 				l->same[l->n_same++] = j;
 				l->done[j] = true;
 			}
-		add_same(l, kind, &base);
+		add_same(l, part, &base);
 	}
 }
 
@@ -217,8 +252,8 @@ static enum pare_status add_plan(struct pare_text *out, const struct pare_model 
 		for (int i = 0; i < p->n; i++)
 			without_effect(&less->dials[i]);
 		l.dials = less->dials;
-		add_lines(&l, PARE_SAY_SET);
-		add_lines(&l, PARE_SAY_PRUNE);
+		for (size_t k = 0; k < sizeof families / sizeof *families; k++)
+			add_lines(&l, &families[k]);
 	} else
 		out->failed = true;
 	pare_plan_free(less);

@@ -686,7 +686,8 @@ static void publish(struct grouping *g)
 		return;
 	number_groups(g, number);
 	unit = number_units(g, number);
-	m->channels = pare_alloc_n(m->arena, (size_t)m->graph.n_vars, sizeof *m->channels);
+	m->channels = pare_alloc_n(m->arena, (size_t)m->graph.n_vars + 2 * (size_t)m->info.n_layers,
+		sizeof *m->channels); /* edits add values, without channels */
 	m->kind = pare_alloc_n(m->arena, (size_t)m->n_units, sizeof *m->kind);
 	sign = pare_alloc_n(g->a, (size_t)m->n_units, sizeof *sign);
 	g->nomem |= !m->channels || !m->kind || !sign;

@@ -181,6 +181,11 @@ static struct pare_model *edit_of(const struct pare_model *m)
 	e->weight_at = m->weight_at;
 	e->node_info = m->node_info;
 	e->unsupported = m->unsupported;
+	e->channels = m->channels;
+	e->groups = m->groups;
+	e->n_groups = m->n_groups;
+	e->n_units = m->n_units;
+	e->kind = m->kind;
 	e->inputs = m->inputs;
 	e->outputs = m->outputs;
 	return e;

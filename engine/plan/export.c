@@ -66,19 +66,19 @@ static int64_t weight_bytes(const struct pare_layer *l, const struct pare_dials 
 	return bytes;
 }
 
-enum pare_status pare_plan_cost(const struct pare_model *m, const struct pare_plan *p,
+enum pare_status pare_plan_cost(const struct pare_model *whole, const struct pare_plan *p,
 	struct pare_cost *out, struct pare_err *err)
 {
-	const struct pare_model_info *info = pare_model_info(m);
-	size_t n = (size_t)(info->n_layers ? info->n_layers : 1);
-	struct pare_cost c = { .bytes = info->weight_bytes, .macs = info->macs };
+	size_t n = (size_t)p->n + 1;
+	struct pare_model *m = NULL;
+	struct pare_cost c;
 	struct pare_weight_store *store;
 	struct pare_act_quant *acts;
-	enum pare_status st;
+	enum pare_status st = pare_plan_shapes(whole, p, &m, err);
 
-	if (p->n != info->n_layers)
-		return pare_fail(err, PARE_E_MISMATCH,
-			"the plan is for %d layers, the model has %d", p->n, info->n_layers);
+	if (st)
+		return st;
+	c = (struct pare_cost){ .bytes = m->info.weight_bytes, .macs = m->info.macs };
 	store = calloc(n, sizeof *store);
 	acts = calloc(n, sizeof *acts);
 	for (int i = 0; i < p->n && store && acts; i++) {
@@ -109,6 +109,7 @@ enum pare_status pare_plan_cost(const struct pare_model *m, const struct pare_pl
 		st = pare_nomem(err, "the cost of a plan");
 	free(store);
 	free(acts);
+	pare_model_free(m);
 	if (!st)
 		*out = c;
 	return st;

@@ -29,6 +29,13 @@ const struct pare_option pare_options[] = {
 	{ PARE_DIAL_WEIGHTS, I2, 0, "int2" },
 	{ PARE_DIAL_ACTIVATIONS, F32, 0, "act float32" },
 	{ PARE_DIAL_ACTIVATIONS, I8, 0, "act int8" },
+	{ PARE_DIAL_CHANNELS, 0, .0f, "channels 0%" },
+	{ PARE_DIAL_CHANNELS, 0, .1f, "channels 10%" },
+	{ PARE_DIAL_CHANNELS, 0, .2f, "channels 20%" },
+	{ PARE_DIAL_CHANNELS, 0, .3f, "channels 30%" },
+	{ PARE_DIAL_CHANNELS, 0, .4f, "channels 40%" },
+	{ PARE_DIAL_CHANNELS, 0, .5f, "channels 50%" },
+	{ PARE_DIAL_CHANNELS, 0, .6f, "channels 60%" },
 	{ PARE_DIAL_SPARSITY, 0, .0f, "0%" },
 	{ PARE_DIAL_SPARSITY, 0, .1f, "10%" },
 	{ PARE_DIAL_SPARSITY, 0, .2f, "20%" },
@@ -69,8 +76,11 @@ void pare_option_apply(const struct pare_option *o, struct pare_dials *d)
 	case PARE_DIAL_ACTIVATIONS:
 		d->activations = (uint8_t)o->format;
 		break;
+	case PARE_DIAL_CHANNELS:
+		d->channels = o->share;
+		break;
 	case PARE_DIAL_SPARSITY:
-		d->sparsity = o->sparsity;
+		d->sparsity = o->share;
 		break;
 	case PARE_N_DIALS:
 		break;
@@ -84,8 +94,10 @@ static double distance(const struct pare_option *o, const struct pare_dials *d)
 		return o->format == d->weights ? 0 : 1;
 	case PARE_DIAL_ACTIVATIONS:
 		return o->format == d->activations ? 0 : 1;
+	case PARE_DIAL_CHANNELS:
+		return fabs((double)o->share - (double)d->channels);
 	default:
-		return fabs((double)o->sparsity - (double)d->sparsity);
+		return fabs((double)o->share - (double)d->sparsity);
 	}
 }
 

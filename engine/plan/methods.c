@@ -18,6 +18,11 @@ static struct label label_of(enum pare_method family, int i)
 		return (struct label){ pare_roundings[i].name, pare_roundings[i].help };
 	case PARE_CRITERION:
 		return (struct label){ pare_criteria[i].name, pare_criteria[i].help };
+	case PARE_CHANNEL_CRITERION:
+		return (struct label){ pare_channel_criteria[i].name,
+			pare_channel_criteria[i].help };
+	case PARE_REPAIR:
+		return (struct label){ pare_repairs[i].name, pare_repairs[i].help };
 	case PARE_N_METHODS:
 		break;
 	}

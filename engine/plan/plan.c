@@ -44,6 +44,10 @@ static struct pare_dials effective(struct pare_dials d)
 		d.granularity = d.rounding = 0;
 	if (!d.activations)
 		d.calibrator = 0;
+	if (!(d.channels > 0)) {
+		d.channels = 0;
+		d.channel_criterion = d.repair = 0;
+	}
 	if (!(d.sparsity > 0)) {
 		d.sparsity = 0;
 		d.criterion = 0;
@@ -57,7 +61,9 @@ static bool same(struct pare_dials a, struct pare_dials b)
 	b = effective(b);
 	return a.weights == b.weights && a.activations == b.activations &&
 	       a.granularity == b.granularity && a.calibrator == b.calibrator &&
-	       a.rounding == b.rounding && a.criterion == b.criterion && a.sparsity == b.sparsity;
+	       a.rounding == b.rounding && a.criterion == b.criterion && a.sparsity == b.sparsity &&
+	       a.channel_criterion == b.channel_criterion && a.repair == b.repair &&
+	       a.channels == b.channels;
 }
 
 bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b)
@@ -83,13 +89,15 @@ uint64_t pare_plan_hash(const struct pare_plan *p)
 
 	for (int i = 0; i < p->n; i++) {
 		struct pare_dials d = effective(p->dials[i]);
-		uint32_t sparsity;
+		uint32_t sparsity, channels;
 
 		memcpy(&sparsity, &d.sparsity, 4);
+		memcpy(&channels, &d.channels, 4);
 		h = mix(h, (uint64_t)d.weights | (uint64_t)d.activations << 8 |
 				   (uint64_t)d.granularity << 16 | (uint64_t)d.calibrator << 24 |
-				   (uint64_t)d.rounding << 32 | (uint64_t)d.criterion << 40);
-		h = mix(h, sparsity);
+				   (uint64_t)d.rounding << 32 | (uint64_t)d.criterion << 40 |
+				   (uint64_t)d.channel_criterion << 48 | (uint64_t)d.repair << 56);
+		h = mix(h, sparsity | (uint64_t)channels << 32);
 	}
 	return h;
 }

@@ -82,6 +82,7 @@ enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_
 	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_variant **out,
 	struct pare_err *err)
 {
+	struct pare_model *narrow = NULL;
 	int n = pare_model_info(m)->n_layers;
 	struct pare_arena *a = pare_arena_new();
 	struct pare_blob **weights;
@@ -102,6 +103,9 @@ enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_
 	if (p->n != n)
 		st = pare_fail(err, PARE_E_MISMATCH, "the plan is for %d layers, the model has %d",
 			p->n, n);
+	else if (pare_plan_cuts(m, p))
+		st = pare_prune_channels(m, p, calibration, ctl, &narrow, err);
+	m = narrow ? narrow : m;
 	for (int i = 0; i < n && !st; i++) {
 		const struct pare_dials *d = &p->dials[i];
 
@@ -124,6 +128,7 @@ enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_
 			pare_blob_free(weights[i]);
 	else
 		st = pare_model_with_weights(m, weights, &v->model, err);
+	pare_model_free(narrow);
 	if (st)
 		pare_arena_free(a);
 	else

@@ -1,7 +1,9 @@
 /* Pruning: which weights go. */
 #ifndef PARE_PRUNE_H
 #define PARE_PRUNE_H
-#include "../base/tensor.h"
+#include "../graph/model.h"
+
+struct pare_calibration;
 
 /* How much a weight matters; the least go first. */
 struct pare_criterion {
@@ -18,5 +20,41 @@ int64_t pare_n_pruned(int64_t n, float sparsity);
  * w: [n], changed in place.  PARE_E_NOMEM (w is then as it was). */
 PARE_MUST_CHECK enum pare_status pare_prune_unstructured(float *w, int64_t n, int layer,
 	float sparsity, const struct pare_criterion *by, struct pare_err *err);
+
+/* ---- channels -------------------------------------------------------------------------------- */
+
+/* A group as criteria see it. */
+struct pare_channel_view {
+	const struct pare_model *m;
+	int group, n; /* units */
+	int64_t len;
+	const float *row; /* [n][len] the weights that make each unit */
+};
+
+/* Which channels of a group go first: those of least score. */
+struct pare_channel_criterion {
+	const char *name, *help;
+	void (*score)(const struct pare_channel_view *v, float *score); /* [n] */
+};
+extern const struct pare_channel_criterion pare_channel_criteria[];
+
+/* What happens to those who read the channels that went. */
+struct pare_repair {
+	const char *name, *help;
+};
+extern const struct pare_repair pare_repairs[];
+
+/* Units of one kind in a group. */
+int pare_kind_size(const struct pare_model *m, int group, int kind);
+/* keep[] of the units that a share takes away becomes false: of each kind so many, those that come
+ * first in `order` ([units of the group], counted from its first; NULL = any). */
+void pare_drop_units(
+	const struct pare_model *m, int group, float share, const int *order, bool *keep);
+
+/* The model without the channels that the plan takes away, its consumers refitted as the plan asks.
+ * PARE_E_ARG: it needs calibration samples and has none. */
+PARE_MUST_CHECK enum pare_status pare_prune_channels(const struct pare_model *m,
+	const struct pare_plan *p, const struct pare_calibration *calibration, struct pare_ctl *ctl,
+	struct pare_model **out, struct pare_err *err);
 
 #endif

@@ -18,14 +18,15 @@ struct study_mix pare_study_mix(const struct pare_dials *d)
 
 	for (int dial = 0; dial < PARE_N_DIALS; dial++) {
 		int at = pare_option_of(d, dial), other;
-		float have = pare_options[at].sparsity, gap, part = 0;
+		float have = pare_options[at].share, part = 0,
+		      want = dial == PARE_DIAL_SPARSITY   ? d->sparsity
+			     : dial == PARE_DIAL_CHANNELS ? d->channels
+							  : have;
 
-		other = d->sparsity > have ? at + 1 : at - 1;
-		if (dial == PARE_DIAL_SPARSITY && d->sparsity != have && pare_options[other].name &&
-			pare_options[other].dial ==
-				PARE_DIAL_SPARSITY) { /* between two positions */
-			gap = pare_options[other].sparsity - have;
-			part = (d->sparsity - have) / gap;
+		other = want > have ? at + 1 : at - 1;
+		if (want != have && pare_options[other].name &&
+			(int)pare_options[other].dial == dial) { /* between two positions */
+			part = (want - have) / (pare_options[other].share - have);
 			m.option[m.n] = other;
 			m.share[m.n++] = part;
 		}
@@ -42,7 +43,8 @@ static bool on_map(const struct pare_dials *d)
 	bool integer = pare_formats[d->weights].kind == PARE_KIND_INT;
 
 	return !(integer && (d->granularity || d->rounding)) &&
-	       !(d->activations && d->calibrator) && !(d->sparsity > 0 && d->criterion);
+	       !(d->activations && d->calibrator) && !(d->sparsity > 0 && d->criterion) &&
+	       !(d->channels > 0 && (d->channel_criterion || d->repair));
 }
 
 static bool same_dials(const struct pare_dials *a, const struct pare_dials *b)
@@ -52,8 +54,9 @@ static bool same_dials(const struct pare_dials *a, const struct pare_dials *b)
 	return pare_plan_equal(&p, &q);
 }
 
-/* Cells in which layer `l` differs between plan and anchor: signed shares by option. */
-static void layer_terms(const struct pare_study *s, const struct pare_dials *plan,
+/* Cells in which layer `l` differs between plan and anchor: signed shares by option.  Channels
+ * count once for a group. */
+static void layer_terms(const struct pare_study *s, int l, const struct pare_dials *plan,
 	const struct pare_dials *anchor, float *share)
 {
 	struct study_mix a = pare_study_mix(plan), b = pare_study_mix(anchor);
@@ -63,6 +66,9 @@ static void layer_terms(const struct pare_study *s, const struct pare_dials *pla
 		share[a.option[i]] += a.share[i];
 	for (int i = 0; i < b.n; i++)
 		share[b.option[i]] -= b.share[i];
+	for (int o = 0; o < s->n_options && s->leader[l] != l; o++)
+		if (pare_options[o].dial == PARE_DIAL_CHANNELS)
+			share[o] = 0;
 }
 
 /* How far the plan is from a measured one, by the size of the moves between; infinite when a cell
@@ -80,7 +86,7 @@ distance(const struct pare_study *s, const struct pare_plan *p, const struct stu
 			continue;
 		if (!on_map(a) || !on_map(b))
 			return INFINITY;
-		layer_terms(s, a, b, share);
+		layer_terms(s, l, a, b, share);
 		for (int o = 0; o < s->n_options; o++) {
 			const struct study_cell *c = &s->cell[l * s->n_options + o];
 
@@ -122,7 +128,7 @@ static int collect(const struct pare_study *s, const struct pare_plan *p,
 
 		if (!memcmp(a, b, sizeof *a) || same_dials(a, b))
 			continue;
-		layer_terms(s, a, b, share);
+		layer_terms(s, l, a, b, share);
 		for (int o = 0; o < s->n_options; o++)
 			if (share[o] != 0 && s->cell[l * s->n_options + o].move)
 				term[n++] = (struct term){ s->cell[l * s->n_options + o].move,

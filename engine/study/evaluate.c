@@ -120,7 +120,11 @@ enum pare_status pare_evaluate_variant(const struct pare_variant *v, const struc
 	int64_t limit, struct pare_ctl *ctl, struct pare_score *out, struct pare_err *err)
 {
 	/* an edit knows the model that it was made from */
-	return evaluate(v->model, v->acts, v->model->base, d, limit, ctl, out, err);
+	const struct pare_model *first = v->model;
+
+	while (first->base)
+		first = first->base;
+	return evaluate(v->model, v->acts, first, d, limit, ctl, out, err);
 }
 
 const char *pare_kind_name(enum pare_kind k)

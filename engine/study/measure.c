@@ -334,11 +334,25 @@ static enum pare_status run_trial(const struct pare_study *s, struct pare_plan *
 	return st;
 }
 
+/* The first step that the cells of a dial can change. */
+static int first_step(const struct pare_study *s, int layer, enum pare_dial dial)
+{
+	int step = pare_program_step_of_layer(s->base->program, layer);
+
+	for (int l = 0; l < s->n_layers && dial == PARE_DIAL_CHANNELS; l++) {
+		int other = pare_program_step_of_layer(s->base->program, l);
+
+		if (s->leader[l] == s->leader[layer] && other < step)
+			step = other;
+	}
+	return step;
+}
+
 static enum pare_status run_cells(const struct pare_study *s, const struct pare_task *task,
 	struct pare_ctl *ctl, struct pare_result *r, struct pare_err *err)
 {
 	int first, n, blocks = pare_feed_blocks(s->base->program, s->base->n), done = 0;
-	int step = pare_program_step_of_layer(s->base->program, task->layer), at_once;
+	int step = first_step(s, task->layer, task->dial), at_once;
 	struct pare_plan *plans[32] = { 0 };
 	int64_t size = pare_model_info(s->model)->weight_bytes;
 	enum pare_status st = PARE_OK;
@@ -349,11 +363,12 @@ static enum pare_status run_cells(const struct pare_study *s, const struct pare_
 	if (!r->part)
 		return pare_nomem(err, "cells of the map");
 	for (int o = 0; o < n - 1 && !st; o++) {
-		if (!(plans[o] = pare_plan_new(s->n_layers)))
+		if (!(plans[o] = pare_plan_new(s->n_layers))) {
 			st = pare_nomem(err, "plans");
-		else
-			pare_option_apply(
-				&pare_options[first + 1 + o], &plans[o]->dials[task->layer]);
+			break;
+		}
+		pare_option_apply(&pare_options[first + 1 + o], &plans[o]->dials[task->layer]);
+		pare_plan_tie(s->model, plans[o], task->layer);
 	}
 	at_once = size > PACKED_BYTES / 32 ? (int)(PACKED_BYTES / size) : 32;
 	at_once = at_once < 1 ? 1 : at_once;

@@ -15,7 +15,7 @@ struct header {
 	double seconds;
 };
 static const char magic[8] = "pareres";
-enum { VERSION = 2 };
+enum { VERSION = 3 };
 
 struct bytes { /* being written, or being read */
 	uint8_t *at;
@@ -75,11 +75,12 @@ static void put_plan(struct bytes *b, const struct pare_plan *p)
 {
 	for (int i = 0; i < p->n; i++) {
 		const struct pare_dials *d = &p->dials[i];
-		uint8_t row[6] = { d->weights, d->activations, d->granularity, d->calibrator,
-			d->rounding, d->criterion };
+		uint8_t row[8] = { d->weights, d->activations, d->granularity, d->calibrator,
+			d->rounding, d->criterion, d->channel_criterion, d->repair };
 
 		put(b, row, sizeof row);
 		put(b, &d->sparsity, sizeof d->sparsity);
+		put(b, &d->channels, sizeof d->channels);
 	}
 }
 
@@ -97,19 +98,24 @@ static struct pare_plan *get_plan(struct bytes *b, int n_layers)
 		n_formats++;
 	for (int i = 0; p && i < n_layers; i++) {
 		struct pare_dials *d = &p->dials[i];
-		uint8_t row[6] = { 0 };
+		uint8_t row[8] = { 0 };
 
 		get(b, row, sizeof row);
 		get(b, &d->sparsity, sizeof d->sparsity);
+		get(b, &d->channels, sizeof d->channels);
 		d->weights = row[0];
 		d->activations = row[1];
 		d->granularity = row[2];
 		d->calibrator = row[3];
 		d->rounding = row[4];
 		d->criterion = row[5];
+		d->channel_criterion = row[6];
+		d->repair = row[7];
 		if (row[0] >= n_formats || row[1] >= n_formats ||
 			!is_row(PARE_GRANULARITY, row[2]) || !is_row(PARE_CALIBRATOR, row[3]) ||
 			!is_row(PARE_ROUNDING, row[4]) || !is_row(PARE_CRITERION, row[5]) ||
+			!is_row(PARE_CHANNEL_CRITERION, row[6]) || !is_row(PARE_REPAIR, row[7]) ||
+			!(d->channels >= 0 && d->channels < 1) ||
 			!(d->sparsity >= 0 && d->sparsity < 1))
 			b->bad = true;
 	}

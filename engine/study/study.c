@@ -32,9 +32,18 @@ enum pare_status pare_study_new(const struct pare_model *model, const struct par
 	s->n_layers = pare_model_info(model)->n_layers;
 	s->n_options = pare_n_options();
 	s->cell = calloc((size_t)s->n_layers * (size_t)s->n_options + 1, sizeof *s->cell);
-	if (!s->cell) {
+	s->leader = calloc((size_t)s->n_layers + 1, sizeof *s->leader);
+	if (!s->cell || !s->leader) {
+		free(s->cell);
+		free(s->leader);
 		free(s);
 		return pare_nomem(err, "the map");
+	}
+	for (int i = 0; i < s->n_layers; i++) {
+		s->leader[i] = pare_model_layer(model, i)->group < 0 ? -1 : i;
+		for (int k = 0; k < i && s->leader[i] == i; k++)
+			if (pare_model_layer(model, k)->group == pare_model_layer(model, i)->group)
+				s->leader[i] = k;
 	}
 	*out = s;
 	return PARE_OK;
@@ -65,6 +74,7 @@ void pare_study_free(struct pare_study *s)
 	}
 	pare_baseline_free(s->base);
 	free(s->cell);
+	free(s->leader);
 	free(s->plan);
 	free(s->surprise);
 	free(s);
@@ -119,6 +129,8 @@ enum pare_status pare_study_next(const struct pare_study *s, const struct pare_p
 			int layer = order ? order[i / PARE_N_DIALS] : i / PARE_N_DIALS, first, n;
 
 			pare_dial_options(i % PARE_N_DIALS, &first, &n);
+			if (i % PARE_N_DIALS == PARE_DIAL_CHANNELS && s->leader[layer] >= 0)
+				layer = s->leader[layer];
 			if (!s->cell[layer * s->n_options + first + 1].known) {
 				t.kind = PARE_TASK_CELLS;
 				t.layer = layer;
@@ -146,10 +158,19 @@ static void add_cells(struct pare_study *s, struct pare_result *r)
 	int first, n;
 
 	pare_dial_options(r->dial, &first, &n);
+	for (int l = 0; l < s->n_layers; l++) /* a group's other layers show the first one's */
+		for (int o = 0; o < n - 1; o++) {
+			struct study_cell *c = &s->cell[l * s->n_options + first + 1 + o];
+
+			if (l == r->layer ||
+				(r->dial == PARE_DIAL_CHANNELS && s->leader[l] == r->layer)) {
+				s->n_known += !c->known;
+				c->known = true;
+			}
+		}
 	for (int o = 0; o < n - 1; o++) {
 		struct study_cell *c = &s->cell[r->layer * s->n_options + first + 1 + o];
 
-		s->n_known += !c->known;
 		free(c->move);
 		*c = (struct study_cell){ true, r->part[o].slots,
 			move_size(r->part[o].slots, r->n * r->k), r->part[o].fixed,
@@ -226,7 +247,8 @@ add_baseline(struct pare_study *s, struct pare_result *r, struct pare_err *err)
 	r->base = NULL;
 	for (int l = 0; l < s->n_layers; l++) /* "off" moves nothing */
 		for (int o = 0; o < s->n_options; o++)
-			if (!o || pare_options[o].dial != pare_options[o - 1].dial) {
+			if (!o || pare_options[o].dial != pare_options[o - 1].dial ||
+				(pare_options[o].dial == PARE_DIAL_CHANNELS && s->leader[l] < 0)) {
 				s->cell[l * s->n_options + o].known = true;
 				s->n_known++;
 			}
@@ -287,8 +309,15 @@ struct pare_value pare_study_float(const struct pare_study *s)
 
 struct pare_value pare_study_cell(const struct pare_study *s, int layer, int option)
 {
-	const struct study_cell *c = &s->cell[layer * s->n_options + option];
+	const struct pare_option *o = &pare_options[option];
+	const struct study_cell *c;
 
+	if (o->dial == PARE_DIAL_CHANNELS && o->share > 0) {
+		if (s->leader[layer] < 0)
+			return unknown(); /* cannot be had */
+		layer = s->leader[layer];
+	}
+	c = &s->cell[layer * s->n_options + option];
 	return c->known && s->n ? pare_measured_drop(c->fixed, c->broken, s->n) : unknown();
 }
 

@@ -46,6 +46,7 @@ struct pare_study {
 	const struct pare_dataset *dataset; /* may be NULL */
 	int64_t n;
 	int n_layers, n_options;
+	int *leader;                 /* [n_layers] first layer of the group; -1: none */
 	struct study_baseline *base; /* NULL until added */
 	struct study_cell *cell;     /* [n_layers][n_options] */
 	int n_known;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MADE_COLUMNS = 20 };
+enum { MADE_COLUMNS = 27 };
 
 struct made {
 	struct scene scene;
@@ -42,7 +42,8 @@ static inline bool made_command(struct made *m, const char *line)
 					struct scene_row *r = &m->scene.row[i];
 
 					r->at[m->column[c].dial] = c;
-					r->changed = r->at[0] > 0 || r->at[1] > 8 || r->at[2] > 10;
+					r->changed = r->at[0] > 0 || r->at[1] > 8 ||
+						     r->at[2] > 10 || r->at[3] > 17;
 					r->drop = m->scene.cell[i * MADE_COLUMNS + r->at[0]];
 					r->bytes[1] = r->weights * (32 - 4 * r->at[0]) / 8;
 				}
@@ -72,6 +73,13 @@ static inline void made_columns(struct made *m)
 	for (int i = 0; i < 2; i++)
 		made_column(c++, PARE_DIAL_ACTIVATIONS, i ? "8" : "f", "set", "activations",
 			i ? "int8" : "float");
+	for (int i = 0; i < 7; i++) {
+		char label[8], name[8];
+
+		snprintf(label, sizeof label, "%d", 10 * i % 100);
+		snprintf(name, sizeof name, "%d%%", 10 * i % 100);
+		made_column(c++, PARE_DIAL_CHANNELS, label, "prune", "channels", name);
+	}
 	for (int i = 0; i < 10; i++) {
 		char label[8], name[8];
 
@@ -129,13 +137,16 @@ static inline struct made *made_scene(int n, int known)
 			.macs = 2359296,
 			.group = i % 3 == 1 ? -1 : i / 3 % 2,
 			.stuck = "feeds an output",
-			.at = { 0, 8, 10 },
+			.at = { 0, 8, 10, 17 },
 			.bytes = { 36 * wide * wide, 36 * wide * wide } };
 		snprintf(r->label, sizeof r->label, "%s", r->name);
 		snprintf(r->output, sizeof r->output, "%d×32×32", wide);
 		snprintf(r->weight, sizeof r->weight, "%d×%d×3×3", wide, wide);
 		for (int c = 0; c < MADE_COLUMNS; c++) {
-			double hurt = c < 8 ? c - 3 : c < 10 ? c - 9.5 : 0.6 * (c - 12);
+			double hurt = c < 8    ? c - 3
+				      : c < 10 ? c - 9.5
+				      : c < 17 ? c - 12
+					       : 0.6 * (c - 19);
 
 			sc->cell[i * MADE_COLUMNS + c] =
 				i < known ? made_value(i % 2 ? PARE_MEASURED : PARE_ESTIMATED,

@@ -151,7 +151,7 @@ static void the_map_is_the_editor(void)
 	key(m, &s, K_TAB);
 	key(m, &s, K_TAB);
 	key(m, &s, K_RIGHT);
-	ok(!strcmp(fx.command, "prune conv_4 weights 10%"), "pruning: '%s'", fx.command);
+	ok(!strcmp(fx.command, "prune conv_4 channels 10%"), "pruning: '%s'", fx.command);
 	golden(&s, "map-80x24");
 	golden_styles(&s, "map-80x24-styles");
 	event(&s, (struct tui_event){ .kind = EV_RESIZE, .y = 40, .x = 120 });

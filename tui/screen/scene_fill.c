@@ -12,13 +12,14 @@ static const struct pare_value unknown = { PARE_UNKNOWN, NAN, NAN, NAN, 0 };
 static void fill_column(struct scene_column *c, const struct pare_option *o)
 {
 	const struct pare_format *f = &pare_formats[o->format];
-	int percent = (int)lrint(100 * (double)o->sparsity);
+	int percent = (int)lrint(100 * (double)o->share);
 
 	c->dial = o->dial;
-	if (o->dial == PARE_DIAL_SPARSITY) {
+	if (o->dial == PARE_DIAL_SPARSITY || o->dial == PARE_DIAL_CHANNELS) {
 		snprintf(c->label, sizeof c->label, "%d", percent);
 		snprintf(c->name, sizeof c->name, "%d%%", percent);
-		snprintf(c->choose, sizeof c->choose, "prune %%s weights %d%%", percent);
+		snprintf(c->choose, sizeof c->choose, "prune %%s %s %d%%",
+			o->dial == PARE_DIAL_CHANNELS ? "channels" : "weights", percent);
 		return;
 	}
 	if (o->format)

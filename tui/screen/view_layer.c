@@ -35,9 +35,11 @@ static void about(const struct tui_state *s, struct grid *g, int row)
 	if (!r->changed)
 		grid_put(g, 5, 10, s->w - 11, ST_DIM, "as it is");
 	else
-		grid_put(g, 5, 10, s->w - 11, ST_TEXT, "%s, activations %s, pruned %s",
+		grid_put(g, 5, 10, s->w - 11, ST_TEXT,
+			"%s, activations %s, channels pruned %s, weights pruned %s",
 			sc->column[r->at[PARE_DIAL_WEIGHTS]].name,
 			sc->column[r->at[PARE_DIAL_ACTIVATIONS]].name,
+			sc->column[r->at[PARE_DIAL_CHANNELS]].name,
 			sc->column[r->at[PARE_DIAL_SPARSITY]].name);
 }
 
@@ -110,7 +112,8 @@ static void summary(const struct tui_state *s, struct grid *g)
  * scrolls so that the dial's place is seen. */
 void view_layer_render(const struct tui_state *s, struct grid *g)
 {
-	static const char *const title[] = { "weights", "activations", "pruned weights" };
+	static const char *const title[] = { "weights", "activations", "pruned channels",
+		"pruned weights" };
 	const struct scene *sc = s->scene;
 	int row = tui_row(s), half = s->w / 2, y[2] = { 7, 7 }, bottom = s->h - 3;
 	double worst = 1;
@@ -123,7 +126,7 @@ void view_layer_render(const struct tui_state *s, struct grid *g)
 		if (tui_cell(s, row, c)->kind != PARE_UNKNOWN)
 			worst = fmax(worst, tui_cell(s, row, c)->value);
 	for (int d = 0; d < PARE_N_DIALS; d++) {
-		int side = d == PARE_DIAL_SPARSITY, from, to, first, room;
+		int side = d >= PARE_DIAL_CHANNELS, from, to, first, room;
 
 		tui_dial_span(sc, (enum pare_dial)d, &from, &to);
 		if (from == to || y[side] >= bottom)

@@ -13,6 +13,7 @@ enum map_field { F_NAME, F_MACS, F_PARAMS, F_OUTPUT, F_OP, N_FIELDS };
 struct layout {
 	int field_x[N_FIELDS], field_w[N_FIELDS]; /* w 0 = left out */
 	int column_x[64];                         /* where the glyph stands; 0 = left out */
+	int hidden;                               /* a dial without room; -1 = none */
 	int bar_x[PARE_N_DIALS + 1];              /* the lines between; the last before the drop */
 	int drop_x;                               /* 0 = left out */
 	bool tens;                                /* pruning in tens: one digit */
@@ -33,17 +34,20 @@ int view_map_lines(const struct tui_state *s)
 
 static int label_width(const struct scene_column *c, bool tens)
 {
-	return tens && c->dial == PARE_DIAL_SPARSITY ? 1 : text_width(c->label);
+	bool share = c->dial == PARE_DIAL_SPARSITY || c->dial == PARE_DIAL_CHANNELS;
+
+	return tens && share ? 1 : text_width(c->label);
 }
 
 /* Columns that the dials take; `roomy` = spaces on both sides. */
-static int dials_width(const struct scene *sc, int wide)
+static int dials_width(const struct scene *sc, int wide, int hidden)
 {
 	int w = 0;
 
 	for (int i = 0; i < sc->n_columns; i++)
-		w += wide ? wide : 1 + label_width(&sc->column[i], true);
-	return w + 2 * PARE_N_DIALS + 1;
+		if ((int)sc->column[i].dial != hidden)
+			w += wide ? wide : 1 + label_width(&sc->column[i], true);
+	return w + 2 * (PARE_N_DIALS - (hidden >= 0)) + 1;
 }
 
 static int widest_name(const struct scene *sc)
@@ -66,8 +70,10 @@ static void place_dials(const struct scene *sc, struct layout *l, int x, int wid
 		if ((int)c->dial != d) {
 			d = (int)c->dial;
 			l->bar_x[d] = x + 1;
-			x += 2;
+			x += d == l->hidden ? 0 : 2;
 		}
+		if (d == l->hidden)
+			continue;
 		l->column_x[i] = wide ? x + 1 : x + label_width(c, true);
 		x += wide ? wide : 1 + label_width(c, true);
 	}
@@ -82,15 +88,19 @@ static struct layout lay_out(const struct tui_state *s)
 		[F_MACS] = 7, [F_PARAMS] = 7, [F_OUTPUT] = 11, [F_OP] = 9
 	};
 	static const enum map_field order[] = { F_NAME, F_OP, F_OUTPUT, F_PARAMS, F_MACS };
-	struct layout l = { 0 };
+	struct layout l = { .hidden = -1 };
 	int wide, left, name = widest_name(s->scene), x = GUTTER;
 
 	for (wide = 4; wide > 2; wide--)
-		if (s->w - dials_width(s->scene, wide) - DROP - GUTTER >= 14 + 15 * (wide - 2))
+		if (s->w - dials_width(s->scene, wide, -1) - DROP - GUTTER >= 14 + 15 * (wide - 2))
 			break;
 	wide = wide == 2 ? 0 : wide;
 	l.tens = !wide;
-	left = s->w - dials_width(s->scene, wide) - DROP - GUTTER;
+	left = s->w - dials_width(s->scene, wide, -1) - DROP - GUTTER;
+	if (left < 14) { /* weights that go have no room beside channels that go */
+		l.hidden = s->dial == PARE_DIAL_SPARSITY ? PARE_DIAL_CHANNELS : PARE_DIAL_SPARSITY;
+		left = s->w - dials_width(s->scene, wide, l.hidden) - DROP - GUTTER;
+	}
 	if (left < 8)
 		left = 8;
 	l.field_w[F_NAME] = name;
@@ -133,7 +143,8 @@ bool view_map_hit(const struct tui_state *s, int y, int x, int *shown, int *colu
 	if (y < l.list_y || y >= l.list_y + l.lines || *shown >= s->n_shown)
 		return false;
 	for (int i = 0; i < s->scene->n_columns && i < 64; i++)
-		if (x == l.column_x[i] || (x == l.column_x[i] - 1 && *column < 0))
+		if (l.column_x[i] &&
+			(x == l.column_x[i] || (x == l.column_x[i] - 1 && *column < 0)))
 			*column = i;
 	return true;
 }
@@ -142,7 +153,7 @@ bool view_map_hit(const struct tui_state *s, int y, int x, int *shown, int *colu
 
 static void heads(const struct tui_state *s, struct grid *g, const struct layout *l)
 {
-	static const char *const title[] = { "weights, bits", "act", "pruned, %" };
+	static const char *const title[] = { "weights, bits", "act", "channels, %", "pruned, %" };
 	static const char *const sorted[] = { "layer", "layer ↓params", "layer ↓MACs",
 		"layer ↓drop" };
 	static const char *const field[] = { NULL, "MACs", "params", "output", "op" };
@@ -159,16 +170,20 @@ static void heads(const struct tui_state *s, struct grid *g, const struct layout
 		int from, to;
 
 		tui_dial_span(sc, (enum pare_dial)d, &from, &to);
-		if (from == to)
+		if (from == to || d == l->hidden)
 			continue;
 		grid_put(g, 1, l->bar_x[d] + 2, l->bar_x[d + 1] - l->bar_x[d] - 2,
 			d == (int)s->dial ? ST_FOCUS : ST_HEAD, "%s",
-			d == PARE_DIAL_SPARSITY && l->tens ? "pruned, ×10 %" : title[d]);
+			d == PARE_DIAL_SPARSITY && l->tens   ? "pruned, ×10 %"
+			: d == PARE_DIAL_CHANNELS && l->tens ? "channels ×10"
+							     : title[d]);
 	}
 	for (int i = 0; i < sc->n_columns && i < 64; i++) {
 		const struct scene_column *c = &sc->column[i];
 		int n = label_width(c, l->tens);
 
+		if (!l->column_x[i])
+			continue;
 		grid_put(g, 2, l->column_x[i] - n + 1, n, c->dial == s->dial ? ST_TEXT : ST_HEAD,
 			"%.*s", n, c->label);
 	}
@@ -264,7 +279,9 @@ static void draw_row(const struct tui_state *s, struct grid *g, const struct lay
 		grid_set(g, y, 1, bracket(s, i), ST_RULE);
 	row_fields(g, l, y, r, on);
 	for (int c = 0; c < s->scene->n_columns && c < 64; c++)
-		frame_cell(s, g, y, l->column_x[c], row, c);
+		if (l->column_x[c] &&
+			!(r->group < 0 && s->scene->column[c].dial == PARE_DIAL_CHANNELS))
+			frame_cell(s, g, y, l->column_x[c], row, c);
 	row_drop(g, y, l->drop_x, r);
 	if (on) {
 		/* the left part alone is lit: over a slow line a step costs a few hundred bytes */
@@ -302,7 +319,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct sentence *s, const 
 
 static void explain(const struct tui_state *s, struct sentence *out)
 {
-	static const char *const dial[] = { "weights", "activations", "pruned" };
+	static const char *const dial[] = { "weights", "activations", "channels pruned", "pruned" };
 	const struct scene *sc = s->scene;
 	int row = tui_row(s), from, to, at;
 	const struct scene_row *r;
