@@ -17,8 +17,9 @@ struct lines {
 	const struct pare_model *m;
 	const struct pare_dials *dials; /* without what has no effect */
 	int n;
-	bool *done;
-	int *same; /* layers of one line */
+	int *first; /* [n]: the first layer with the same values in the part at hand; -1 = no part
+		       in it */
+	int *same;  /* layers of one line */
 	int n_same;
 	struct pare_text *out;
 };
@@ -64,11 +65,12 @@ static uint8_t dial_at(const struct pare_dials *d, const struct pare_dial_word *
 static bool
 same_part(const struct part *part, const struct pare_dials *a, const struct pare_dials *b)
 {
-	bool same = share_at(part, a) == share_at(part, b);
-
+	if (share_at(part, a) != share_at(part, b))
+		return false;
 	for (const struct pare_dial_word *w = pare_dial_words; w->family != PARE_N_METHODS; w++)
-		same &= !is_of(part, w) || dial_at(a, w) == dial_at(b, w);
-	return same;
+		if (dial_at(a, w) != dial_at(b, w) && is_of(part, w))
+			return false;
+	return true;
 }
 
 /* Dials that change nothing go back to their first row, so that equal plans have one text. */
@@ -84,29 +86,37 @@ static void without_effect(struct pare_dials *d)
 	}
 }
 
-static int commonest(const struct lines *l, const struct part *part)
+/* Fill in l->first; returns the first of the layers whose values are the commonest. */
+static int sort_out(struct lines *l, const struct part *part)
 {
-	int best = 0, most = 0;
+	int *firsts = l->same, n_firsts = 0, best = 0;
+	int *count = calloc((size_t)l->n + 1, sizeof *count);
 
+	l->out->failed |= !count;
 	for (int i = 0; i < l->n; i++) {
-		int n = 0;
+		int k = 0;
 
-		for (int j = 0; j < l->n && concerns(l, part, i); j++)
-			n += concerns(l, part, j) && same_part(part, &l->dials[i], &l->dials[j]);
-		if (n > most) {
-			most = n;
-			best = i;
-		}
+		l->first[i] = -1;
+		if (!concerns(l, part, i))
+			continue;
+		while (k < n_firsts && !same_part(part, &l->dials[firsts[k]], &l->dials[i]))
+			k++;
+		if (k == n_firsts)
+			firsts[n_firsts++] = i;
+		l->first[i] = firsts[k];
+		if (count)
+			count[firsts[k]]++;
 	}
+	for (int k = 0; k < n_firsts && count; k++)
+		if (count[firsts[k]] > count[best])
+			best = firsts[k];
+	free(count);
 	return best;
 }
 
 static bool in_same(const struct lines *l, int layer)
 {
-	for (int i = 0; i < l->n_same; i++)
-		if (l->same[i] == layer)
-			return true;
-	return false;
+	return l->first[layer] == l->first[l->same[0]];
 }
 
 static bool plain(const char *s)
@@ -218,21 +228,20 @@ static void add_same(struct lines *l, const struct part *part, const struct pare
 
 static void add_lines(struct lines *l, const struct part *part)
 {
-	struct pare_dials zero = { 0 }, base = l->n ? l->dials[commonest(l, part)] : zero;
+	struct pare_dials zero = { 0 }, base = zero;
+	int commonest = sort_out(l, part);
 
+	if (l->n)
+		base = l->dials[commonest];
 	if (!same_part(part, &base, &zero))
 		add_line(l, part, "*", &base, &zero);
-	for (int i = 0; i < l->n; i++)
-		l->done[i] = false;
 	for (int i = 0; i < l->n; i++) {
-		if (l->done[i] || !concerns(l, part, i) || same_part(part, &l->dials[i], &base))
+		if (l->first[i] != i || i == commonest)
 			continue;
 		l->n_same = 0;
 		for (int j = i; j < l->n; j++)
-			if (concerns(l, part, j) && same_part(part, &l->dials[i], &l->dials[j])) {
+			if (l->first[j] == i)
 				l->same[l->n_same++] = j;
-				l->done[j] = true;
-			}
 		add_same(l, part, &base);
 	}
 }
@@ -244,11 +253,11 @@ static enum pare_status add_plan(struct pare_text *out, const struct pare_model 
 	size_t room = (size_t)p->n + 1;
 	struct lines l = { .m = m,
 		.n = p->n,
-		.done = calloc(room, sizeof *l.done),
+		.first = calloc(room, sizeof *l.first),
 		.same = calloc(room, sizeof *l.same),
 		.out = out };
 
-	if (less && l.done && l.same) {
+	if (less && l.first && l.same) {
 		for (int i = 0; i < p->n; i++)
 			without_effect(&less->dials[i]);
 		l.dials = less->dials;
@@ -257,7 +266,7 @@ static enum pare_status add_plan(struct pare_text *out, const struct pare_model 
 	} else
 		out->failed = true;
 	pare_plan_free(less);
-	free(l.done);
+	free(l.first);
 	free(l.same);
 	return out->failed ? pare_nomem(err, "the text of a plan") : PARE_OK;
 }
