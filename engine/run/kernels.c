@@ -257,12 +257,8 @@ static void lanes_out(const float *in, size_t n, int count, float *samples)
 
 		UNROLL for (int l = 0; l < LANES; l++) r[l] = load(in + (i + l) * LANES);
 		transpose(r);
-		UNROLL for (int l = 0; l < LANES; l++)
-		{ /* constant l: r stays in registers */
-			if (l >= count)
-				break;
-			memcpy(samples + l * n + i, &r[l], sizeof(vec));
-		}
+		UNROLL for (int l = 0; l < LANES; l++) /* constant l: r stays in registers */
+			if (l < count) memcpy(samples + l * n + i, &r[l], sizeof(vec));
 	}
 	for (; i < n; i++)
 		for (int l = 0; l < count; l++)

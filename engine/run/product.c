@@ -72,7 +72,7 @@ static void product_block(int vectors, int terms, const float *w, const float *x
 		UNROLL for (int o = 0; o < LANES; o++)
 		{ /* constant o: r stays in registers */
 			if (o >= left)
-				break;
+				continue;
 			r[o] += splat(bias[n * LANES + o]);
 			if (add)
 				r[o] += load(add + (n * LANES + o) * LANES);
