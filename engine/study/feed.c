@@ -1,6 +1,14 @@
 #include "feed.h"
 #include "../base/err.h"
 #include <stdlib.h>
+#include <string.h>
+
+/* Inputs that a dataset can fill: what it reads are numbers. */
+static bool feedable(enum pare_dtype t)
+{
+	return t == PARE_F32 || t == PARE_F64 || t == PARE_I64 || t == PARE_I32 || t == PARE_I8 ||
+	       t == PARE_U8 || t == PARE_BOOL;
+}
 
 enum pare_status pare_feed_program(const struct pare_model *m, const struct pare_act_quant *acts,
 	const struct pare_program *like, struct pare_program **out, struct pare_err *err)
@@ -18,6 +26,11 @@ enum pare_status pare_feed_program(const struct pare_model *m, const struct pare
 		return pare_fail(err, PARE_E_UNSUPPORTED,
 			"%s is fixed at a batch of %lld; export it with batch 1 or a dynamic batch",
 			info->path, (long long)pare_model_input(m, 0)->shape.d[0]);
+	if (!feedable(pare_model_input(m, 0)->dtype))
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"%s: its input '%s' is %s, which a dataset cannot feed", info->path,
+			pare_model_input(m, 0)->name,
+			pare_dtype_name(pare_model_input(m, 0)->dtype));
 	st = pare_program_new(m, &spec, out, &batched);
 	if (!st)
 		return PARE_OK;
@@ -32,8 +45,32 @@ struct feeding {
 	int lanes;
 	int64_t elems;             /* of a sample */
 	struct pare_frame **frame; /* [threads], made when first needed */
-	float **samples;           /* [threads] [lanes][elems] */
+	float **samples;           /* [threads] [2][lanes][elems]: as read, and in lanes */
 };
+
+static void fill(const struct pare_tensor *to, const float *x, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		switch (to->dtype) {
+		case PARE_F64:
+			to->f64[i] = (double)x[i];
+			break;
+		case PARE_I64:
+			to->i64[i] = (int64_t)x[i];
+			break;
+		case PARE_I32:
+			to->i32[i] = (int32_t)x[i];
+			break;
+		case PARE_I8:
+			to->i8[i] = (int8_t)x[i];
+			break;
+		case PARE_U8:
+			to->u8[i] = (uint8_t)x[i];
+			break;
+		default: /* BOOL */
+			to->u8[i] = x[i] != 0;
+		}
+}
 
 static enum pare_status feed_block(void *ctx, int chunk, int worker, struct pare_err *err)
 {
@@ -45,14 +82,22 @@ static enum pare_status feed_block(void *ctx, int chunk, int worker, struct pare
 
 	if (!g->frame[worker]) {
 		g->frame[worker] = pare_frame_new(f->program);
-		g->samples[worker] = malloc((size_t)g->lanes * (size_t)g->elems * sizeof(float));
+		g->samples[worker] =
+			malloc(2 * (size_t)g->lanes * (size_t)g->elems * sizeof(float));
 	}
 	if (!g->frame[worker] || !g->samples[worker])
 		return pare_nomem(err, "the activations of a block of samples");
 	b.frame = g->frame[worker];
 	in = pare_frame_input(b.frame, 0);
 	pare_dataset_read(f->dataset, f->split, first, b.count, g->samples[worker]);
-	pare_lanes_in(g->samples[worker], g->elems, b.count, g->lanes, in->f32);
+	if (in->dtype == PARE_F32)
+		pare_lanes_in(g->samples[worker], g->elems, b.count, g->lanes, in->f32);
+	else {
+		float *x = g->samples[worker] + g->lanes * g->elems;
+
+		pare_lanes_in(g->samples[worker], g->elems, b.count, g->lanes, x);
+		fill(in, x, g->lanes * g->elems);
+	}
 	return f->fn(f->user, &b, err);
 }
 
@@ -88,6 +133,15 @@ pare_feed_run(const struct pare_feed *f, struct pare_ctl *ctl, struct pare_err *
 	free(g.frame);
 	free(g.samples);
 	return st;
+}
+
+void pare_block_again(const struct pare_block *b, struct pare_frame *f)
+{
+	const struct pare_tensor *x = pare_frame_input(b->frame, 0);
+	size_t bytes;
+
+	if (pare_dtype_bytes(x->dtype, pare_shape_elems(&x->shape) * x->lanes, &bytes))
+		memcpy(pare_frame_input(f, 0)->data, x->data, bytes);
 }
 
 void pare_block_answers(const struct pare_block *b, const struct pare_frame *f,

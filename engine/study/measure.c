@@ -261,13 +261,8 @@ static enum pare_status trial_block(void *user, const struct pare_block *b, stru
 			return pare_fail(err, PARE_E_CANCELED, "stopped");
 		if (t->step)
 			pare_cut_load(w->cut, p, w->frame[v]);
-		else {
-			const struct pare_tensor *in = pare_frame_input(b->frame, 0);
-
-			memcpy(pare_frame_input(w->frame[v], 0)->data, in->data,
-				(size_t)pare_shape_elems(&in->shape) * (size_t)in->lanes *
-					sizeof(float));
-		}
+		else
+			pare_block_again(b, w->frame[v]);
 		pare_program_run(p, w->frame[v], t->step, pare_program_steps(p));
 		pare_block_answers(b, w->frame[v], p, w->answers);
 		take_answers(t, v, b, w);
