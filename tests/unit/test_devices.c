@@ -524,35 +524,6 @@ static void a_model_costs_what_its_list_of_layers_does(void)
 	pare_model_free(m);
 }
 
-static void predicting_is_quick(void)
-{
-	struct pare_model *m = shared_model("resnet56/model.onnx");
-	struct pare_devices *ds = NULL;
-	struct pare_err err = { 0 };
-	struct timespec a, b;
-	double ms;
-	int n = 0;
-
-	if (!m) {
-		tap_skip("time of a prediction", "no ../shared/models (set PARE_SHARED)");
-		return;
-	}
-	ok_status(pare_devices_load(&ds, &err), err, "devices are loaded");
-	clock_gettime(CLOCK_MONOTONIC, &a);
-	for (int turn = 0; turn < 100; turn++)
-		for (int i = 0; pare_devices_get(ds, i); i++, n++) {
-			struct pare_device_figures f;
-
-			if (pare_device_predict(pare_devices_get(ds, i), m, NULL, &f, &err))
-				ok(0, "%s", err.text);
-		}
-	clock_gettime(CLOCK_MONOTONIC, &b);
-	ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) * 1e-6;
-	ok(ms / n < 1, "a prediction for resnet56 takes %.3f ms", ms / n);
-	pare_devices_free(ds);
-	pare_model_free(m);
-}
-
 static void the_host_measures(void)
 {
 	struct pare_model *m = shared_model("resnet8/model.onnx");
@@ -607,7 +578,6 @@ int main(void)
 	the_registry_holds_what_pare_brings();
 	plugins_are_loaded_or_told();
 	a_model_costs_what_its_list_of_layers_does();
-	predicting_is_quick();
 	the_host_measures();
 	pare_published_free(&published);
 	pare_layer_table_free(&layers);

@@ -6,7 +6,6 @@
 #include "tui/screen/grid.h"
 #include "tui/screen/keys.h"
 #include "tui/screen/state.h"
-#include <time.h>
 
 static char *slurp(const char *path)
 {
@@ -418,29 +417,6 @@ static void the_mouse_turns_a_dial(void)
 	made_free(m);
 }
 
-static void a_frame_is_quick(void)
-{
-	struct made *m = made_scene(500, 500);
-	struct tui_state s;
-	struct grid *g = grid_new(60, 200);
-	struct timespec a, b;
-	double ms;
-
-	tui_init(&s, &m->scene, 60, 200);
-	press(m, &s, "G");
-	clock_gettime(CLOCK_MONOTONIC, &a);
-	for (int i = 0; i < 20; i++) {
-		key(m, &s, i % 2 ? K_LEFT : K_RIGHT);
-		tui_render(&s, g);
-	}
-	clock_gettime(CLOCK_MONOTONIC, &b);
-	ms = (1e3 * (double)(b.tv_sec - a.tv_sec) + 1e-6 * (double)(b.tv_nsec - a.tv_nsec)) / 20;
-	ok(ms < 16, "500 layers at 200×60: %.2f ms from a key to the grid", ms);
-	grid_free(g);
-	tui_free(&s);
-	made_free(m);
-}
-
 int main(void)
 {
 	text_is_measured_in_columns();
@@ -457,6 +433,5 @@ int main(void)
 	what_is_remembered_comes_back();
 	keys_are_told_once();
 	the_mouse_turns_a_dial();
-	a_frame_is_quick();
 	return tap_done();
 }
