@@ -194,6 +194,8 @@ enum pare_status data_fit_labels(const struct data_set *set, int limit, int n_na
 	}
 	if (limit < 1)
 		limit = LABEL_MAX;
+	if (!map && limit < raw_limit)
+		raw_limit = limit;
 	for (int64_t i = 0; i < n; i++) {
 		const void *at = y->data + (size_t)i * y->stride;
 		float v = 0;

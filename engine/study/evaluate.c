@@ -69,10 +69,8 @@ static enum pare_status evaluate(const struct pare_model *m, const struct pare_a
 	double start;
 	enum pare_status st;
 
-	if (s.k < 1)
-		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"%s: the first output is no float32 vector of known size",
-			pare_model_info(m)->path);
+	if ((st = pare_answer_check(m, err)))
+		return st;
 	st = pare_feed_program(m, acts, NULL, &program, err);
 	if (!st && !info->labelled)
 		st = pare_feed_program(reference ? reference : m, NULL, NULL, &ref, err);

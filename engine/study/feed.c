@@ -159,6 +159,22 @@ int64_t pare_answer_len(const struct pare_model *m)
 	return y->dtype == PARE_F32 ? pare_shape_elems(&y->shape) : -1;
 }
 
+enum pare_status pare_answer_check(const struct pare_model *m, struct pare_err *err)
+{
+	if (pare_model_info(m)->n_unsupported) { /* also why a shape behind it is not known */
+		const struct pare_unsupported *bad = pare_model_unsupported(m, 0);
+
+		return pare_fail(err, PARE_E_UNSUPPORTED, "%s cannot be run: node '%s' (%s): %s",
+			pare_model_info(m)->path, bad->node, bad->op, bad->why);
+	}
+	if (pare_answer_len(m) < 1)
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"%s: its first output '%s' is no float32 vector of known size, so there "
+			"is no answer to count",
+			pare_model_info(m)->path, pare_model_output(m, 0)->name);
+	return PARE_OK;
+}
+
 int64_t pare_argmax(const float *v, int64_t k)
 {
 	int64_t best = 0;

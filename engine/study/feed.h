@@ -40,8 +40,11 @@ void pare_block_again(const struct pare_block *b, struct pare_frame *f);
 /* The first output of the block's frame, sample after sample: out[count][k]. */
 void pare_block_answers(const struct pare_block *b, const struct pare_frame *f,
 	const struct pare_program *p, float *out);
-/* Elements of the first output of one sample. */
+/* Elements of the first output of one sample; -1 when it is no vector of numbers. */
 int64_t pare_answer_len(const struct pare_model *m);
+/* PARE_E_UNSUPPORTED: there are no answers to count; the text names the node that is why. */
+PARE_MUST_CHECK enum pare_status
+pare_answer_check(const struct pare_model *m, struct pare_err *err);
 /* Index of the largest, the first among equals; NaN is never the largest. */
 int64_t pare_argmax(const float *v, int64_t k);
 

@@ -161,13 +161,11 @@ static enum pare_status run_baseline(const struct pare_study *s, struct pare_ctl
 {
 	struct study_baseline *b = r->base = calloc(1, sizeof *b);
 	int64_t k = pare_answer_len(s->model);
-	enum pare_status st;
+	enum pare_status st = pare_answer_check(s->model, err);
 	size_t slots;
 
-	if (k < 1)
-		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"%s: the first output is no float32 vector of known size",
-			pare_model_info(s->model)->path);
+	if (st)
+		return st;
 	if (!b)
 		return pare_nomem(err, "the float model's answers");
 	b->n = s->n;

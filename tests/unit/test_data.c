@@ -179,7 +179,7 @@ static void labels_are_checked(void)
 		const char *word;
 	} bad[] = {
 		{ "<i8", "(20,)", 3, "the label of sample 7 is 3, but there are 3 classes" },
-		{ "<i8", "(20,)", -1, "sample 7 is -1" },
+		{ "<i8", "(20,)", -1, "the label of sample 7 is -1, but there are 3 classes" },
 		{ "<i8", "(20,)", INT64_MAX, "sample 7" },
 		{ "<i8", "(19,)", 0, "19 labels for 20 samples" },
 		{ "<f8", "(20,)", 0x3fe0000000000000, "sample 7 is 0.5" },

@@ -105,6 +105,27 @@ static void what_cannot_be_fed_is_named(void)
 	pare_model_free(m);
 }
 
+/* Behind it the shapes are not known, which is not what the person has to hear. */
+static void an_operator_that_is_not_there_is_named(void)
+{
+	struct pare_err err = { 0 };
+	struct build *b = build_new(13);
+	struct pare_model *m;
+	struct pare_dataset *d;
+	struct pare_score score = { 0 };
+
+	build_input(b, "x", 2, -1, 1);
+	build_node(b, "Frobnicate", "odd", "x", "y");
+	build_output(b, "y");
+	m = build_model(b);
+	d = tokens(m, true);
+	ok(pare_evaluate(m, d, 0, NULL, &score, &err) == PARE_E_UNSUPPORTED &&
+			strstr(err.text, "'odd' (Frobnicate)"),
+		"%s", err.text);
+	pare_dataset_free(d);
+	pare_model_free(m);
+}
+
 int main(void)
 {
 	if (!tiny_home()) {
@@ -117,5 +138,6 @@ int main(void)
 	whole_numbers_arrive_whole(11); /* float64 */
 	a_plan_gets_the_same_tokens();
 	what_cannot_be_fed_is_named();
+	an_operator_that_is_not_there_is_named();
 	return tap_done();
 }

@@ -11,6 +11,18 @@ static json_t *shape_json(const struct pare_shape *s)
 	return a;
 }
 
+/* What hangs on a shape that is not known is not known either. */
+static json_t *macs_json(int64_t macs, bool known)
+{
+	return known && macs >= 0 ? json_integer(macs) : json_null();
+}
+
+static const char *macs_text(int64_t macs, bool known, char buf[24])
+{
+	snprintf(buf, 24, "%" PRId64, macs);
+	return known && macs >= 0 ? buf : "unknown";
+}
+
 static json_t *io_json(const struct pare_io *io)
 {
 	return json_pack("{s:s s:s s:o}", "name", io->name, "type", pare_dtype_name(io->dtype),
@@ -19,8 +31,8 @@ static json_t *io_json(const struct pare_io *io)
 
 static json_t *layer_json(const struct pare_layer *l)
 {
-	json_t *o = json_pack("{s:s s:s s:I s:I s:o s:o}", "name", l->name, "op", l->op, "params",
-		(json_int_t)l->params, "macs", (json_int_t)l->macs, "weight_shape",
+	json_t *o = json_pack("{s:s s:s s:I s:o s:o s:o}", "name", l->name, "op", l->op, "params",
+		(json_int_t)l->params, "macs", macs_json(l->macs, l->output.n > 0), "weight_shape",
 		shape_json(&l->weight), "output_shape", shape_json(&l->output));
 
 	json_object_set_new(o, "group", l->group < 0 ? json_null() : json_integer(l->group));
@@ -46,9 +58,9 @@ static json_t *model_json(const struct pare_model *m)
 		json_array_append_new(in, io_json(pare_model_input(m, i)));
 	for (int i = 0; i < info->n_outputs; i++)
 		json_array_append_new(out, io_json(pare_model_output(m, i)));
-	return json_pack("{s:s s:s s:i s:I s:I s:I s:i s:o s:o s:o s:o}", "model", info->path,
+	return json_pack("{s:s s:s s:i s:I s:o s:I s:i s:o s:o s:o s:o}", "model", info->path,
 		"sha256", info->sha256, "opset", info->opset, "params", (json_int_t)info->params,
-		"macs", (json_int_t)info->macs, "bytes", (json_int_t)info->bytes, "nodes",
+		"macs", macs_json(info->macs, true), "bytes", (json_int_t)info->bytes, "nodes",
 		info->n_nodes, "inputs", in, "outputs", out, "layers", layers, "unsupported", bad);
 }
 
@@ -62,17 +74,17 @@ static void print_io(const char *what, const struct pare_io *io)
 
 static void print_layers(const struct pare_model *m)
 {
-	char weight[64], output[64];
+	char weight[64], output[64], macs[24];
 
 	printf("\n%4s  %-24s %-8s %-14s %-14s %10s %12s  %s\n", "", "layer", "op", "weight",
 		"output", "params", "MACs", "group");
 	for (int i = 0; i < pare_model_info(m)->n_layers; i++) {
 		const struct pare_layer *l = pare_model_layer(m, i);
 
-		printf("%4d  %-24s %-8s %-14s %-14s %10" PRId64 " %12" PRId64 "  ", i + 1, l->name,
-			l->op, pare_shape_text(&l->weight, "x", weight, sizeof weight),
+		printf("%4d  %-24s %-8s %-14s %-14s %10" PRId64 " %12s  ", i + 1, l->name, l->op,
+			pare_shape_text(&l->weight, "x", weight, sizeof weight),
 			pare_shape_text(&l->output, "x", output, sizeof output), l->params,
-			l->macs);
+			macs_text(l->macs, l->output.n > 0, macs));
 		if (l->group < 0)
 			printf("- (%s)\n", l->stuck ? l->stuck : "fixed");
 		else
@@ -85,6 +97,7 @@ static int run_info(const struct cli_args *a)
 	const struct pare_model_info *info;
 	struct pare_model *m;
 	struct pare_err err;
+	char macs[24];
 
 	if (pare_model_open(a->word[0], &m, &err))
 		return cli_bad(&err);
@@ -96,9 +109,9 @@ static int run_info(const struct cli_args *a)
 		return code;
 	}
 	printf("model     %s\nsha256    %s\nopset     %d\nnodes     %d\nparams    %" PRId64
-	       "\nMACs      %" PRId64 "\nbytes     %" PRId64 "\n",
-		info->path, info->sha256, info->opset, info->n_nodes, info->params, info->macs,
-		info->bytes);
+	       "\nMACs      %s\nbytes     %" PRId64 "\n",
+		info->path, info->sha256, info->opset, info->n_nodes, info->params,
+		macs_text(info->macs, true, macs), info->bytes);
 	for (int i = 0; i < info->n_inputs; i++)
 		print_io("input", pare_model_input(m, i));
 	for (int i = 0; i < info->n_outputs; i++)

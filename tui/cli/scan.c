@@ -2,6 +2,7 @@
 #include "cli.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static const char *data, *limit_text, *session;
@@ -40,6 +41,19 @@ static json_t *map_json(const struct pare_workspace *w, double seconds)
 		cli_value_json(&base), "layers", layers, "seconds", seconds);
 }
 
+/* Columns are the options other than "off"; as wide as their names. */
+static bool is_column(int option)
+{
+	return option && pare_options[option].dial == pare_options[option - 1].dial;
+}
+
+static int column_width(int option)
+{
+	int n = (int)strlen(pare_options[option].name);
+
+	return n > 8 ? n : 8;
+}
+
 static void print_map(const struct pare_workspace *w, double seconds)
 {
 	const struct pare_model *m = pare_workspace_model(w);
@@ -49,17 +63,18 @@ static void print_map(const struct pare_workspace *w, double seconds)
 	printf("float %.2f %% on %" PRId64 " samples; points lost, layer by layer:\n\n%-20s",
 		base.value, base.samples, "layer");
 	for (int o = 0; pare_options[o].name; o++)
-		if (o && pare_options[o].dial == pare_options[o - 1].dial)
-			printf(" %8s", pare_options[o].name);
+		if (is_column(o))
+			printf(" %*s", column_width(o), pare_options[o].name);
 	puts("");
 	for (int i = 0; i < pare_model_info(m)->n_layers; i++) {
 		printf("%-20.20s", pare_model_layer(m, i)->name);
 		for (int o = 0; pare_options[o].name; o++) {
 			struct pare_value v = pare_study_cell(s, i, o);
 
-			if (o && pare_options[o].dial == pare_options[o - 1].dial)
-				v.kind == PARE_UNKNOWN ? printf(" %8s", "?")
-						       : printf(" %8.2f", v.value);
+			if (!is_column(o))
+				continue;
+			v.kind == PARE_UNKNOWN ? printf(" %*s", column_width(o), "?")
+					       : printf(" %*.2f", column_width(o), v.value);
 		}
 		puts("");
 	}
