@@ -2,7 +2,7 @@
  */
 #include "../base/err.h"
 #include "../quantize/quantize.h"
-#include "feed.h"
+#include "../run/feed.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

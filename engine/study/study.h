@@ -9,7 +9,7 @@
 #define PARE_STUDY_H
 #include "../pare.h"
 #include "../quantize/quantize.h"
-#include "feed.h"
+#include "../run/feed.h"
 
 enum { PARE_SLOTS = 16 };
 

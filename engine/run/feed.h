@@ -2,7 +2,7 @@
 #ifndef PARE_FEED_H
 #define PARE_FEED_H
 #include "../base/pool.h"
-#include "../run/run.h"
+#include "run.h"
 
 /* A program for evaluation: batched when the graph allows it, sample by sample when it does not.
  * PARE_E_UNSUPPORTED when the model cannot run on a dataset: several inputs, a fixed batch, an
