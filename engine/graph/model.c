@@ -110,10 +110,10 @@ const void *pare_node_attr(const struct pare_node *n, const char *name, enum par
 
 /* ---- edits ----------------------------------------------------------------------------------- */
 
-static bool layer_shares_weight(const struct pare_model *m, int layer)
+static bool is_shared(const struct pare_model *m, int var)
 {
 	const struct pare_graph *g = &m->graph;
-	int var = weight_var(m, layer), uses = 0;
+	int uses = 0;
 
 	for (int i = 0; i < g->n_nodes; i++)
 		for (int k = 0; k < g->nodes[i].n_in; k++)
@@ -121,22 +121,27 @@ static bool layer_shares_weight(const struct pare_model *m, int layer)
 	return uses > 1;
 }
 
-/* Layer i's weight becomes a value of its own; its inputs are copied, for the graph is shared. */
-static bool split_weight(struct pare_model *m, int layer)
+/* Input `at` of a layer's node becomes a value of its own, like `var` but for its blob; inputs are
+ * copied, for the graph is shared. */
+static bool own_input(struct pare_model *m, int layer, int at, const struct pare_var *var,
+	const struct pare_known *known)
 {
 	struct pare_graph *g = &m->graph;
 	struct pare_node *n = &g->nodes[m->layers[layer].node];
-	int var = weight_var(m, layer),
-	    *in = pare_memdup(m->arena, n->in, (size_t)n->n_in * sizeof *in);
+	int n_in = n->n_in > at ? n->n_in : at + 1;
+	int *in = pare_alloc_n(m->arena, (size_t)n_in, sizeof *in);
 
 	if (!in)
 		return false;
-	g->vars[g->n_vars] = g->vars[var];
-	g->vars[g->n_vars].name = pare_sprintf(m->arena, "%s.%s", g->vars[var].name, n->name);
+	for (int i = 0; i < n_in; i++)
+		in[i] = i < n->n_in ? n->in[i] : -1;
+	g->vars[g->n_vars] = *var;
+	g->vars[g->n_vars].name = pare_sprintf(m->arena, "%s.%s", var->name, n->name);
 	g->vars[g->n_vars].blob = NULL;
-	in[m->weight_at[layer].input] = g->n_vars;
+	in[at] = g->n_vars;
 	n->in = in;
-	m->known[g->n_vars] = m->known[var];
+	n->n_in = n_in;
+	m->known[g->n_vars] = *known;
 	return g->vars[g->n_vars++].name != NULL;
 }
 
@@ -145,7 +150,7 @@ static bool split_weight(struct pare_model *m, int layer)
 static struct pare_model *edit_of(const struct pare_model *m)
 {
 	struct pare_model *e = pare_model_new();
-	size_t room = (size_t)m->graph.n_vars + (size_t)m->info.n_layers;
+	size_t room = (size_t)m->graph.n_vars + 2 * (size_t)m->info.n_layers;
 	struct pare_var *vars;
 	struct pare_known *known;
 
@@ -191,39 +196,92 @@ static struct pare_model *edit_of(const struct pare_model *m)
 	return e;
 }
 
+/* Input `at` of a layer's node gets other data. */
 static enum pare_status
-replace_weight(struct pare_model *e, int layer, struct pare_blob *b, struct pare_err *err)
+replace_input(struct pare_model *e, int layer, int at, struct pare_blob *b, struct pare_err *err)
 {
+	struct pare_node *n = &e->graph.nodes[e->layers[layer].node];
 	struct pare_tensor *t;
 	struct pare_var *v;
 
-	if (b->len != (size_t)e->layers[layer].weights * sizeof(float))
-		return pare_fail(err, PARE_E_MISMATCH, "layer '%s': %zu bytes of weights, not %lld",
-			e->layers[layer].name, b->len,
-			(long long)e->layers[layer].weights * (long long)sizeof(float));
-	if (layer_shares_weight(e, layer) && !split_weight(e, layer))
+	if (is_shared(e, n->in[at]) &&
+		!own_input(e, layer, at, &e->graph.vars[n->in[at]], &e->known[n->in[at]]))
 		return pare_nomem(err, "a changed model");
-	v = &e->graph.vars[weight_var(e, layer)];
+	v = &e->graph.vars[n->in[at]];
 	if (!(t = pare_memdup(e->arena, v->declared.value, sizeof *t)))
 		return pare_nomem(err, "a changed model");
+	if (b->len != (size_t)pare_shape_elems(&t->shape) * sizeof(float))
+		return pare_fail(err, PARE_E_MISMATCH, "layer '%s': %zu bytes for %lld values",
+			e->layers[layer].name, b->len, (long long)pare_shape_elems(&t->shape));
 	pare_blob_free(v->blob);
 	v->blob = pare_blob_ref(b);
 	t->data = b->data;
 	v->declared.value = t;
-	e->known[weight_var(e, layer)].value = t;
+	e->known[n->in[at]].value = t;
 	return PARE_OK;
 }
 
+bool pare_model_can_shift(const struct pare_model *m, int i)
+{
+	const struct pare_weight_at *w = &m->weight_at[i];
+	const struct pare_node *n = &m->graph.nodes[m->layers[i].node];
+	const struct pare_tensor *t;
+
+	if (w->bias_at <= 0)
+		return false;
+	if (n->n_in <= w->bias_at || n->in[w->bias_at] < 0)
+		return true;
+	t = m->graph.vars[n->in[w->bias_at]].declared.value;
+	return t && t->dtype == PARE_F32 && t->shape.n &&
+	       t->shape.d[t->shape.n - 1] == m->layers[i].weight.d[m->layers[i].out_axis] &&
+	       pare_shape_elems(&t->shape) == t->shape.d[t->shape.n - 1];
+}
+
+const float *pare_model_bias(const struct pare_model *m, int i)
+{
+	const struct pare_node *n = &m->graph.nodes[m->layers[i].node];
+	int at = m->weight_at[i].bias_at;
+
+	if (!pare_model_can_shift(m, i) || n->n_in <= at || n->in[at] < 0)
+		return NULL;
+	return m->graph.vars[n->in[at]].declared.value->f32;
+}
+
+static enum pare_status
+replace_bias(struct pare_model *e, int layer, struct pare_blob *b, struct pare_err *err)
+{
+	static const char name[] = "bias";
+	struct pare_shape shape = { 1, { e->layers[layer].weight.d[e->layers[layer].out_axis] } };
+	int at = e->weight_at[layer].bias_at;
+	struct pare_tensor *t;
+
+	if (pare_model_bias(e, layer))
+		return replace_input(e, layer, at, b, err);
+	if (!(t = pare_alloc(e->arena, sizeof *t)))
+		return pare_nomem(err, "a changed model");
+	*t = (struct pare_tensor){ .dtype = PARE_F32, .lanes = 1, .shape = shape, .data = b->data };
+	struct pare_known k = { PARE_F32, shape, t };
+	struct pare_var v = { .name = name, .declared = k, .producer = -1 };
+
+	if (!own_input(e, layer, at, &v, &k))
+		return pare_nomem(err, "a changed model");
+	return replace_input(e, layer, at, b, err);
+}
+
 enum pare_status pare_model_with_weights(const struct pare_model *m, struct pare_blob **weights,
-	struct pare_model **out, struct pare_err *err)
+	struct pare_blob **bias, struct pare_model **out, struct pare_err *err)
 {
 	struct pare_model *e = edit_of(m);
 	enum pare_status st = e ? PARE_OK : pare_nomem(err, "a changed model");
 
 	for (int i = 0; i < m->info.n_layers; i++) {
 		if (!st && weights[i])
-			st = replace_weight(e, i, weights[i], err);
+			st = replace_input(e, i, m->weight_at[i].input, weights[i], err);
+		if (!st && bias && bias[i])
+			st = replace_bias(e, i, bias[i], err);
 		pare_blob_free(weights[i]);
+		if (bias)
+			pare_blob_free(bias[i]);
 	}
 	if (st)
 		pare_model_free(e);

@@ -108,10 +108,16 @@ PARE_MUST_CHECK enum pare_status pare_model_index(struct pare_model *m, struct p
 PARE_MUST_CHECK enum pare_status pare_groups_find(struct pare_model *m, struct pare_err *err);
 
 /* An edit: the same graph with other float32 data for some layers' weights and biases.
- * weights[i], bias[i]: new blobs ([n_layers], NULL entries = unchanged), references are taken over;
- * on failure too. */
-PARE_MUST_CHECK enum pare_status pare_model_with_weights(const struct pare_model *m,
-	struct pare_blob **weights, struct pare_model **out, struct pare_err *err);
+ * weights[i], bias[i]: new blobs ([n_layers], NULL entries = unchanged; bias NULL = none is new),
+ * references are taken over; on failure too.  A layer that has no bias but a place for one gets it.
+ */
+PARE_MUST_CHECK enum pare_status
+pare_model_with_weights(const struct pare_model *m, struct pare_blob **weights,
+	struct pare_blob **bias, struct pare_model **out, struct pare_err *err);
+/* Layer i has a bias of one constant an output channel, or a place for one. */
+bool pare_model_can_shift(const struct pare_model *m, int i);
+/* It, [output channels], borrowed; NULL = it has none. */
+const float *pare_model_bias(const struct pare_model *m, int i);
 
 /* An edit: the same nodes without the channels of some units.  keep: [n_units]; of each group at
  * least one stays.  Weights, biases, constants that lie along channels, counts of groups and sizes

@@ -2,6 +2,7 @@
 #include "conv.h"
 #include "../graph/model.h"
 #include <cblas.h>
+#include <string.h>
 
 static const struct pare_attr conv_attrs[] = {
 	{ "auto_pad", PARE_ATTR_STRING, offsetof(struct op_conv, auto_pad), 0, 0 },
@@ -189,6 +190,63 @@ size_t op_conv_plain_scratch(const struct pare_conv *v)
 	return is_plain_product(v) ? 0 : (size_t)m.k * m.p * sizeof(float);
 }
 
+/* ---- windows: what each output is a sum over ----------------------------------------------------
+ */
+
+static bool conv_windows(const struct pare_call *c, struct pare_windows *w)
+{
+	struct pare_conv v;
+	int64_t pixels;
+
+	if (fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL) || c->in[0]->shape.d[0] != 1)
+		return false;
+	pixels = (int64_t)v.out[0] * v.out[1] * v.out[2];
+	*w = (struct pare_windows){ v.groups, v.o, columns_of(&v).k, pixels, pixels, 1 };
+	return true;
+}
+
+/* Row (channel, at) of the windows: to[n][lanes]. */
+static void unfold_row(const struct pare_conv *v, const float *x, const int at[3], int64_t from,
+	int64_t n, int lanes, float *to)
+{
+	size_t bytes = (size_t)lanes * sizeof(float);
+
+	for (int64_t p = from; p < from + n;) {
+		int row = (int)(p / v->out[2]), ox = (int)(p % v->out[2]);
+		int y = row % v->out[1] * v->stride[1] - v->pad[1] + at[1] * v->dilation[1];
+		int z = row / v->out[1] * v->stride[0] - v->pad[0] + at[0] * v->dilation[0];
+		bool there = z >= 0 && z < v->in[0] && y >= 0 && y < v->in[1];
+		const float *line = x + ((int64_t)z * v->in[1] + y) * v->in[2] * lanes;
+
+		for (; ox < v->out[2] && p < from + n; ox++, p++, to += lanes) {
+			int i = ox * v->stride[2] - v->pad[2] + at[2] * v->dilation[2];
+
+			if (there && i >= 0 && i < v->in[2])
+				memcpy(to, line + (int64_t)i * lanes, bytes);
+			else
+				memset(to, 0, bytes);
+		}
+	}
+}
+
+static void conv_unfold(const struct pare_call *c, int group, int64_t from, int64_t n, float *to)
+{
+	struct pare_conv v;
+	int at[3];
+	size_t area;
+	const float *x;
+
+	if (fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
+		return; /* shapes were checked: does not happen */
+	area = (size_t)v.in[0] * v.in[1] * v.in[2] * c->lanes;
+	x = c->in[0]->f32 + (size_t)group * v.c * area;
+	for (int i = 0; i < v.c; i++, x += area)
+		for (at[0] = 0; at[0] < v.kernel[0]; at[0]++)
+			for (at[1] = 0; at[1] < v.kernel[1]; at[1]++)
+				for (at[2] = 0; at[2] < v.kernel[2]; at[2]++, to += n * c->lanes)
+					unfold_row(&v, x, at, from, n, c->lanes, to);
+}
+
 /* ---- Conv --------------------------------------------------------------------------------------
  */
 
@@ -280,6 +338,8 @@ const struct pare_op pare_ops_conv[] = {
 		.plain = 1 << 1 | 1 << 2,
 		.macs = conv_macs,
 		.weight = conv_weight,
+		.windows = conv_windows,
+		.unfold = conv_unfold,
 		.flow = PARE_FLOW_PRODUCE,
 		.sample = "f32[1,4,6,5] f32[6,2,3,3]! f32[6]! group=2 pads=1,0,1,2 strides=1,2"
 			  "|f32[1,9,12,11] f32[8,9,3,3]! f32[8]! pads=1,1,1,1"

@@ -1,6 +1,7 @@
 /* Gemm: alpha A' B' + beta C.  A' [M, K], B' [K, N], C broadcasts to [M, N]. */
 #include "../graph/model.h"
 #include "../run/kernels.h"
+#include "kit.h"
 #include <cblas.h>
 #include <string.h>
 
@@ -198,6 +199,15 @@ static struct pare_weight_at gemm_weight(const struct pare_node *n, const void *
 		.bias_at = g->beta == 1 ? 2 : 0 };
 }
 
+static bool gemm_windows(const struct pare_call *c, struct pare_windows *w)
+{
+	const struct gemm *g = c->attr;
+	struct sizes s = sizes_of(g, &c->in[0]->shape, &c->in[1]->shape);
+
+	*w = (struct pare_windows){ 1, (int)s.n, (int)s.k, s.m, 1, s.n };
+	return !g->trans_a && g->alpha == 1;
+}
+
 const struct pare_op pare_ops_gemm[] = {
 	{ .name = "Gemm",
 		.since = 7,
@@ -213,6 +223,8 @@ const struct pare_op pare_ops_gemm[] = {
 		.mixed = true,
 		.macs = gemm_macs,
 		.weight = gemm_weight,
+		.windows = gemm_windows,
+		.unfold = op_unfold_rows,
 		.flow = PARE_FLOW_PRODUCE,
 		.sample = "f32[1,5] f32[7,5]! f32[7]! transB=1"
 			  "|f32[1,130] f32[130,61]! f32[1,61]! alpha=0.5 beta=2"

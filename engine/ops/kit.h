@@ -77,6 +77,9 @@ op_axes(const int64_t *axes, int n, int rank, unsigned *set, struct pare_err *er
 /* flow_at of rows that work on the axes behind the channel's, when they left that one alone. */
 enum pare_flow op_flow_spatial(const struct pare_shape_call *c);
 
+/* unfold of rows whose layer is one on every row of in[0], [rows][k]. */
+void op_unfold_rows(const struct pare_call *c, int group, int64_t from, int64_t n, float *to);
+
 /* Windows that slide over 1 to 3 spatial axes: pooling and convolution.  Empty lists mean all ones
  * or zeros.  Missing leading axes have size 1. */
 struct op_window {

@@ -1,7 +1,9 @@
 /* MatMul, as numpy's: A […, M, K], B […, K, N], leading axes broadcast; one axis = a vector. */
 #include "../graph/model.h"
 #include "../run/kernels.h"
+#include "kit.h"
 #include <cblas.h>
+#include <string.h>
 
 /* Shapes with the missing axis of a vector put in. */
 struct sides {
@@ -212,6 +214,30 @@ static struct pare_weight_at matmul_weight(const struct pare_node *n, const void
 	};
 }
 
+static bool matmul_windows(const struct pare_call *c, struct pare_windows *w)
+{
+	struct sides s;
+
+	if (c->in[1]->shape.n != 2 || sides_of(&c->in[0]->shape, &c->in[1]->shape, &s, NULL))
+		return false;
+	*w = (struct pare_windows){ 1, (int)s.n, (int)s.k,
+		pare_shape_span(&s.lead, 0, s.lead.n) * s.m, 1, s.n };
+	return true;
+}
+
+void op_unfold_rows(const struct pare_call *c, int group, int64_t from, int64_t n, float *to)
+{
+	const struct pare_shape *x = &c->in[0]->shape;
+	int64_t k = x->d[x->n - 1];
+	size_t lanes = (size_t)c->lanes;
+
+	(void)group;
+	for (int64_t i = 0; i < k; i++)
+		for (int64_t p = from; p < from + n; p++, to += lanes)
+			memcpy(to, c->in[0]->f32 + (size_t)(p * k + i) * lanes,
+				lanes * sizeof(float));
+}
+
 const struct pare_op pare_ops_matmul[] = {
 	{ .name = "MatMul",
 		.since = 1,
@@ -225,6 +251,8 @@ const struct pare_op pare_ops_matmul[] = {
 		.mixed = true,
 		.macs = matmul_macs,
 		.weight = matmul_weight,
+		.windows = matmul_windows,
+		.unfold = op_unfold_rows,
 		.flow = PARE_FLOW_PRODUCE,
 		.sample = "f32[1,3,5] f32[5,7]!|f32[4,5]! f32[1,2,5,9]|f32[1,2,3,5] f32[2,5,4]"
 			  "|f32[2,3,4] f32[2,4,5]!|f32[6] f32[6,3]!|f32[1,4,6] f32[6]!|f32[5] "

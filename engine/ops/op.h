@@ -97,6 +97,15 @@ struct pare_weight_at {
 	int bias_at;
 };
 
+/* A layer as a matrix product, group by group: output (o, column) is the sum over k of
+ * weight[o][k] * window[k][column].  Element (o, column) of the output, lanes not counted, lies at
+ * o * from_channel + column * from_column, o counted through all groups. */
+struct pare_windows {
+	int groups, o, k; /* o, k: of one group */
+	int64_t columns;  /* of a run of one sample */
+	int64_t from_channel, from_column;
+};
+
 /* How channel c of an input maps to channels of the output; groups.c knows only these. */
 enum pare_flow {
 	PARE_FLOW_BLOCK = 0, /* not known: channels reaching it cannot be removed */
@@ -157,6 +166,11 @@ struct pare_op {
 	int64_t (*macs)(const struct pare_shape_call *c); /* out is filled; NULL = 0 */
 	struct pare_weight_at (*weight)(
 		const struct pare_node *n, const void *attr); /* NULL: no layer */
+	/* Layers whose output is a matrix product: its sizes, from a call with shapes alone; false
+	 * = not this node.  NULL = no such layer. */
+	bool (*windows)(const struct pare_call *c, struct pare_windows *w);
+	/* Columns from <= i < from + n of a group's windows: to[k][n][lanes].  in[0] has data. */
+	void (*unfold)(const struct pare_call *c, int group, int64_t from, int64_t n, float *to);
 	enum pare_flow flow;
 	/* Rows whose flow hangs on axes and shapes (Concat, Pad, ReduceMean): what it is here; out
 	 * is filled.  NULL = always `flow`. */

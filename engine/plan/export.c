@@ -66,6 +66,38 @@ static int64_t weight_bytes(const struct pare_layer *l, const struct pare_dials 
 	return bytes;
 }
 
+/* The network with the biases that the plan brings in, as zeros; NULL in *out when there are none.
+ */
+static enum pare_status with_biases(const struct pare_model *m, const struct pare_plan *p,
+	struct pare_model **out, struct pare_err *err)
+{
+	struct pare_blob **both = NULL;
+	bool any = false;
+	enum pare_status st = PARE_OK;
+
+	for (int i = 0; i < p->n && !any; i++)
+		any = pare_plan_adds_bias(m, p, i);
+	if (!any)
+		return PARE_OK;
+	if (!(both = calloc(2 * (size_t)p->n, sizeof *both)))
+		return pare_nomem(err, "the cost of a plan");
+	for (int i = 0; i < p->n && !st; i++) {
+		const struct pare_layer *l = pare_model_layer(m, i);
+
+		if (pare_plan_adds_bias(m, p, i) &&
+			!(both[p->n + i] = pare_blob_new(
+				  (size_t)l->weight.d[l->out_axis] * sizeof(float))))
+			st = pare_nomem(err, "the cost of a plan");
+	}
+	if (!st)
+		st = pare_model_with_weights(m, both, both + p->n, out, err);
+	else
+		for (int i = 0; i < p->n; i++)
+			pare_blob_free(both[p->n + i]);
+	free(both);
+	return st;
+}
+
 enum pare_status pare_plan_cost(const struct pare_model *whole, const struct pare_plan *p,
 	struct pare_cost *out, struct pare_err *err)
 {
@@ -74,6 +106,7 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 	struct pare_cost c;
 	struct pare_weight_store *store;
 	struct pare_act_quant *acts;
+	struct pare_model *biased = NULL;
 	enum pare_status st = pare_plan_shapes(whole, p, &m, err);
 
 	if (st)
@@ -87,6 +120,8 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 		const struct pare_format *f = &pare_formats[d->weights];
 
 		c.bytes += weight_bytes(l, d) - l->weights * (int64_t)sizeof(float);
+		if (pare_plan_adds_bias(m, p, i))
+			c.bytes += l->weight.d[l->out_axis] * (int64_t)sizeof(float);
 		store[i].dtype = pare_format_store(f);
 		store[i].axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
 		store[i].n_scales = pare_channels_of(&l->weight, store[i].axis).channels;
@@ -104,11 +139,14 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 			"0000000000000000000000000000000000000000000000000000000000000000";
 		struct pare_write_spec spec = { store, acts, some_sha };
 
-		st = pare_onnx_size(m, &spec, &c.file_bytes, err);
+		st = with_biases(m, p, &biased, err);
+		if (!st)
+			st = pare_onnx_size(biased ? biased : m, &spec, &c.file_bytes, err);
 	} else
 		st = pare_nomem(err, "the cost of a plan");
 	free(store);
 	free(acts);
+	pare_model_free(biased);
 	pare_model_free(m);
 	if (!st)
 		*out = c;

@@ -1,7 +1,7 @@
 #include "variant.h"
 #include "../base/err.h"
 #include "../prune/prune.h"
-#include "../quantize/quantize.h"
+#include "../quantize/fit.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,31 +50,115 @@ static enum pare_status quantize_layer(struct pare_variant *v, const struct pare
 	return pare_quantize_weights(w, c, f->bits, &pare_roundings[d->rounding], scale, q, w, err);
 }
 
-/* New weights for a layer; *out stays NULL when the plan leaves them alone. */
-static enum pare_status carry_out(struct pare_variant *v, const struct pare_model *m, int i,
-	const struct pare_dials *d, struct pare_blob **out, struct pare_err *err)
-{
-	const struct pare_layer *l = pare_model_layer(m, i);
-	const float *was = pare_model_weights(m, i);
-	struct pare_blob *b;
-	enum pare_status st;
+/* While a plan is carried out. */
+struct making {
+	struct pare_variant *v;
+	const struct pare_model *m;
+	const struct pare_plan *p;
+	const struct pare_calibration *calibration;
+	struct pare_ctl *ctl;
+	struct pare_blob **weights, **bias; /* [n_layers] */
+	struct pare_blob **pruned;          /* [n_layers] of layers whose rounding looks */
+	struct pare_fit_layer *fit;         /* [n_layers] */
+};
 
+static bool rounding_looks(const struct pare_dials *d)
+{
+	return pare_formats[d->weights].kind == PARE_KIND_INT && pare_roundings[d->rounding].look;
+}
+
+bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, int i)
+{
+	return rounding_looks(&p->dials[i]) && pare_roundings[p->dials[i].rounding].makes_up &&
+	       m->weight_at[i].bias < 0 && pare_model_can_shift(m, i);
+}
+
+static enum pare_status
+check_dials(const struct making *k, const struct pare_dials *d, struct pare_err *err)
+{
+	if (d->activations && !k->calibration)
+		return pare_fail(err, PARE_E_ARG,
+			"activations can be quantized only with calibration data: name some with "
+			"--data");
+	if (rounding_looks(d) && (!k->calibration || !k->calibration->dataset))
+		return pare_fail(err, PARE_E_ARG,
+			"round %s looks at calibration data: name some with --data",
+			pare_roundings[d->rounding].name);
+	return PARE_OK;
+}
+
+/* New weights for a layer; weights[i] stays NULL when the plan leaves them alone. */
+static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
+{
+	const struct pare_dials *d = &k->p->dials[i];
+	const struct pare_layer *l = pare_model_layer(k->m, i);
+	const float *was = pare_model_weights(k->m, i);
+	struct pare_blob *b;
+	enum pare_status st = check_dials(k, d, err);
+
+	if (st)
+		return st;
+	if (d->activations)
+		k->v->acts[i] = pare_act_quant_of(&k->calibration->range[i],
+			&pare_calibrators[d->calibrator], pare_formats[d->activations].bits);
 	if (!d->weights && !(d->sparsity > 0))
 		return PARE_OK;
-	b = pare_blob_new((size_t)l->weights * sizeof *was);
+	b = k->weights[i] = pare_blob_new((size_t)l->weights * sizeof *was);
 	if (!b)
 		return pare_nomem(err, "the weights of a layer");
 	memcpy(b->data, was, (size_t)l->weights * sizeof *was);
 	st = pare_prune_unstructured(
 		b->data, l->weights, i, d->sparsity, &pare_criteria[d->criterion], err);
-	if (!st)
-		st = quantize_layer(v, l, i, d, b->data, err);
-	if (st) {
-		pare_blob_free(b);
-		return pare_wrap(err, st, "layer '%s'", l->name);
+	if (!st && rounding_looks(d)) {
+		if (!(k->pruned[i] = pare_blob_new(b->len)))
+			return pare_nomem(err, "the weights of a layer");
+		memcpy(k->pruned[i]->data, b->data, b->len);
 	}
-	v->snr[i] = snr_db(was, b->data, l->weights);
-	*out = b;
+	if (!st)
+		st = quantize_layer(k->v, l, i, d, b->data, err);
+	return st;
+}
+
+/* Layers whose rounding looks: again, from their weights as they were before. */
+static enum pare_status look(struct making *k, struct pare_err *err)
+{
+	int n = pare_model_info(k->m)->n_layers;
+
+	for (int i = 0; i < n; i++) {
+		const struct pare_dials *d = &k->p->dials[i];
+		const struct pare_weight_store *s = &k->v->store[i];
+		const struct pare_layer *l = pare_model_layer(k->m, i);
+
+		if (!k->pruned[i])
+			continue;
+		k->fit[i] = (struct pare_fit_layer){ &pare_roundings[d->rounding],
+			pare_formats[d->weights].bits, pare_channels_of(&l->weight, s->axis),
+			d->sparsity > 0, (float *)(uintptr_t)s->scale, (int8_t *)(uintptr_t)s->q,
+			k->pruned[i]->data };
+	}
+	return pare_fit(k->m, k->calibration, k->v->acts, k->fit, k->weights, k->bias, k->ctl, err);
+}
+
+static enum pare_status make(struct making *k, struct pare_err *err)
+{
+	int n = pare_model_info(k->m)->n_layers;
+	enum pare_status st;
+	bool looks = false;
+
+	for (int i = 0; i < n; i++) {
+		if (k->ctl && atomic_load(&k->ctl->cancel))
+			return pare_fail(err, PARE_E_CANCELED, "stopped");
+		if ((st = carry_out(k, i, err)))
+			return pare_wrap(err, st, "layer '%s'", pare_model_layer(k->m, i)->name);
+		looks |= k->pruned[i] != NULL;
+	}
+	if (looks && (st = look(k, err)))
+		return st;
+	for (int i = 0; i < n; i++)
+		k->v->snr[i] = k->weights[i]
+				       ? snr_db(pare_model_weights(k->m, i), k->weights[i]->data,
+						 pare_model_layer(k->m, i)->weights)
+				       : INFINITY;
 	return PARE_OK;
 }
 
@@ -83,56 +167,47 @@ enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_
 	struct pare_err *err)
 {
 	struct pare_model *narrow = NULL;
-	int n = pare_model_info(m)->n_layers;
+	size_t n = (size_t)pare_model_info(m)->n_layers;
 	struct pare_arena *a = pare_arena_new();
-	struct pare_blob **weights;
-	struct pare_variant *v;
+	struct making k = { .p = p, .calibration = calibration, .ctl = ctl };
 	enum pare_status st = PARE_OK;
 
 	if (!a)
 		return pare_nomem(err, "a variant");
-	v = pare_alloc(a, sizeof *v);
-	weights = pare_alloc_n(a, (size_t)n, sizeof *weights);
-	if (!v || !weights || !(v->store = pare_alloc_n(a, (size_t)n, sizeof *v->store)) ||
-		!(v->acts = pare_alloc_n(a, (size_t)n, sizeof *v->acts)) ||
-		!(v->snr = pare_alloc_n(a, (size_t)n, sizeof *v->snr))) {
+	if (!(k.v = pare_alloc(a, sizeof *k.v)) ||
+		!(k.weights = pare_alloc_n(a, n, sizeof *k.weights)) ||
+		!(k.bias = pare_alloc_n(a, n, sizeof *k.bias)) ||
+		!(k.pruned = pare_alloc_n(a, n, sizeof *k.pruned)) ||
+		!(k.fit = pare_alloc_n(a, n, sizeof *k.fit)) ||
+		!(k.v->store = pare_alloc_n(a, n, sizeof *k.v->store)) ||
+		!(k.v->acts = pare_alloc_n(a, n, sizeof *k.v->acts)) ||
+		!(k.v->snr = pare_alloc_n(a, n, sizeof *k.v->snr))) {
 		pare_arena_free(a);
 		return pare_nomem(err, "a variant");
 	}
-	v->arena = a;
-	if (p->n != n)
+	k.v->arena = a;
+	if (p->n != (int)n)
 		st = pare_fail(err, PARE_E_MISMATCH, "the plan is for %d layers, the model has %d",
-			p->n, n);
+			p->n, (int)n);
 	else if (pare_plan_cuts(m, p))
 		st = pare_prune_channels(m, p, calibration, ctl, &narrow, err);
-	m = narrow ? narrow : m;
-	for (int i = 0; i < n && !st; i++) {
-		const struct pare_dials *d = &p->dials[i];
-
-		v->snr[i] = INFINITY;
-		if (ctl && atomic_load(&ctl->cancel))
-			st = pare_fail(err, PARE_E_CANCELED, "stopped");
-		else if (d->activations && !calibration)
-			st = pare_fail(err, PARE_E_ARG,
-				"activations can be quantized only with calibration data: name "
-				"some with --data");
-		else if (d->activations)
-			v->acts[i] = pare_act_quant_of(&calibration->range[i],
-				&pare_calibrators[d->calibrator],
-				pare_formats[d->activations].bits);
-		if (!st)
-			st = carry_out(v, m, i, d, &weights[i], err);
+	k.m = narrow ? narrow : m;
+	if (!st)
+		st = make(&k, err);
+	for (size_t i = 0; i < n; i++) {
+		pare_blob_free(k.pruned[i]);
+		if (st) {
+			pare_blob_free(k.weights[i]);
+			pare_blob_free(k.bias[i]);
+		}
 	}
-	if (st)
-		for (int i = 0; i < n; i++)
-			pare_blob_free(weights[i]);
-	else
-		st = pare_model_with_weights(m, weights, &v->model, err);
+	if (!st)
+		st = pare_model_with_weights(k.m, k.weights, k.bias, &k.v->model, err);
 	pare_model_free(narrow);
 	if (st)
 		pare_arena_free(a);
 	else
-		*out = v;
+		*out = k.v;
 	return st;
 }
 

@@ -17,5 +17,7 @@ enum pare_dtype pare_format_store(const struct pare_format *f);
 
 /* Does any channel go? */
 bool pare_plan_cuts(const struct pare_model *m, const struct pare_plan *p);
+/* Layer i gets a bias that it has not in the model. */
+bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, int i);
 
 #endif

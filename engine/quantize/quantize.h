@@ -15,13 +15,26 @@ struct pare_channels {
 struct pare_channels
 pare_channels_of(const struct pare_shape *s, int axis); /* axis -1: one channel */
 
+/* Where element i of channel o lies, i counting [outer][inner]. */
+static inline int64_t pare_channel_at(const struct pare_channels *c, int64_t o, int64_t i)
+{
+	return (i / c->inner * c->channels + o) * c->inner + i % c->inner;
+}
+
 /* q range of a width: int8 is -127…127, below that the full range. */
 void pare_int_range(int bits, int *lo, int *hi);
 
+struct pare_row;
 struct pare_rounding {
 	const char *name, *help;
-	/* Round the n weights w of one channel at `scale` to integers q in lo…hi. */
+	/* Round the n weights w of one channel at `scale` to integers q in lo…hi.  Methods that
+	 * look do so where there is nothing to look at. */
 	void (*round)(const float *w, int64_t n, float scale, int lo, int hi, int8_t *q);
+	/* Round a row by what the calibration samples tell of it (lattice.h); `scale` > 0: at that
+	 * one.  Returns the scale.  NULL = a method that does not look. */
+	double (*look)(const struct pare_row *r, double scale, int8_t *q);
+	bool makes_up; /* asked for the float network's output, by weights and bias; else for its
+			  weights at the compressed network's inputs */
 };
 extern const struct pare_rounding pare_roundings[];
 

@@ -1,4 +1,5 @@
 #include "../base/err.h"
+#include "lattice.h"
 #include "quantize.h"
 #include <math.h>
 #include <stdlib.h>
@@ -14,11 +15,22 @@ static void round_nearest(const float *w, int64_t n, float scale, int lo, int hi
 	}
 }
 
+static double look_gptq(const struct pare_row *r, double scale, int8_t *q)
+{
+	if (!(scale > 0))
+		scale = pare_row_nearest_scale(r);
+	pare_row_plane(r, scale, q);
+	return scale;
+}
+
+/* clang-format off */
 const struct pare_rounding pare_roundings[] = {
-	{ "nearest", "each weight to the nearest value, scale by least squared error",
-		round_nearest },
+	{ "nearest", "each weight to the nearest value, scale by least squared error", round_nearest, NULL, false },
+	{ "gptq", "weight after weight, the rest making up for what was lost (Frantar 2022)", round_nearest, look_gptq, false },
+	{ "descent", "least error of each layer's output: weights, scales and biases searched", round_nearest, pare_row_search, true },
 	{ 0 },
 };
+/* clang-format on */
 
 const struct pare_granularity pare_granularities[] = {
 	{ "per-channel", "a scale for each output channel", true },

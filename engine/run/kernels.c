@@ -279,6 +279,7 @@ const struct pare_kernels VECTOR_NAME(kernels) = {
 	.depthwise = VECTOR_NAME(depthwise),
 	.product = VECTOR_NAME(product),
 	.winograd = VECTOR_NAME(winograd),
+	.gram = VECTOR_NAME(gram),
 	.finish = finish,
 	.quantize = quantize,
 	.lanes_in = lanes_in,

@@ -7,6 +7,7 @@
 #define PARE_KERNELS_H
 #include "../base/arena.h"
 #include "../base/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -75,6 +76,9 @@ struct pare_kernels {
 	 * the tile], transformed */
 	void (*winograd)(const struct pare_conv *v, const float *x, float *out,
 		const struct pare_finish *f, float *scratch);
+	/* c[m][k] += a[m][n] b[k][n]', n a multiple of `lanes`; upper: at least where row <=
+	 * column. All but c aligned to 64 */
+	void (*gram)(const float *a, int m, const float *b, int k, size_t n, bool upper, float *c);
 	/* n floats, any lanes; y may be x */
 	void (*finish)(const float *x, float *y, size_t n, const struct pare_finish *f);
 	/* y = (clamp(round_half_even(x / scale) + zero, lo, hi) - zero) * scale */

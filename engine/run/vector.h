@@ -119,6 +119,8 @@ void VECTOR_NAME(depthwise)(const struct pare_conv *v, const float *x, float *ou
 	const struct pare_finish *f, float *scratch);
 void VECTOR_NAME(product)(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch);
+void VECTOR_NAME(gram)(
+	const float *a, int m, const float *b, int k, size_t n, bool upper, float *c);
 void VECTOR_NAME(winograd)(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch);
 

@@ -73,7 +73,7 @@ static struct pare_model *masked(const struct pare_model *m, const bool *keep)
 				v[i] = 0;
 		}
 	}
-	if (pare_model_with_weights(m, w, &out, NULL))
+	if (pare_model_with_weights(m, w, NULL, &out, NULL))
 		abort();
 	free(w);
 	return out;

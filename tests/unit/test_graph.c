@@ -328,8 +328,8 @@ static void an_edit_leaves_the_original_alone(void)
 	build_output(b, "y");
 	m = build_model(b);
 	weights[1] = filled(16, 7);
-	ok_status(
-		pare_model_with_weights(m, weights, &e, &err), err, "an edit of the second layer");
+	ok_status(pare_model_with_weights(m, weights, NULL, &e, &err), err,
+		"an edit of the second layer");
 	ok(pare_model_weights(m, 1)[0] == 1 && pare_model_weights(e, 1)[15] == 7, "is there alone");
 	ok(pare_model_weights(e, 0) == pare_model_weights(m, 0),
 		"the first layer, which had the same weight, keeps it");
@@ -340,7 +340,7 @@ static void an_edit_leaves_the_original_alone(void)
 	weights[0] = filled(3, 1);
 	weights[1] = NULL;
 	m = NULL;
-	ok(pare_model_with_weights(e, weights, &m, &err) == PARE_E_MISMATCH && !m,
+	ok(pare_model_with_weights(e, weights, NULL, &m, &err) == PARE_E_MISMATCH && !m,
 		"weights of another size are refused: %s", err.text);
 	pare_model_free(e);
 }

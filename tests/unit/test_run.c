@@ -331,7 +331,7 @@ static void packed_weights_are_shared(void)
 	blobs[3] = pare_blob_new((size_t)pare_model_layer(m, 3)->weights * sizeof(float));
 	for (int64_t i = 0; i < pare_model_layer(m, 3)->weights; i++)
 		((float *)blobs[3]->data)[i] = 2 * pare_model_weights(m, 3)[i];
-	ok_status(pare_model_with_weights(m, blobs, &edit, &err), err, "an edit of layer 3");
+	ok_status(pare_model_with_weights(m, blobs, NULL, &edit, &err), err, "an edit of layer 3");
 	ok_status(pare_program_new(edit, &spec, &like, &err), err, "its program, like the other");
 	for (int i = 0; i < n; i++) {
 		int step = pare_program_step_of_layer(p, i);

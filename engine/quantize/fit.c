@@ -1,0 +1,298 @@
+#include "fit.h"
+#include "../base/err.h"
+#include "lattice.h"
+#include "moments.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* The share of the mean curvature that pulls weights to where they were: calibration samples are
+ * few, and what they do not show should stay. */
+static const double damp = 0.01;
+
+struct fit {
+	const struct pare_model *m;
+	struct pare_walk *walk;
+	const struct pare_act_quant *acts;
+	const struct pare_fit_layer *layers;
+	struct pare_blob **weights, **bias;
+	struct pare_ctl *ctl;
+	/* the compressed network, anew after each layer; each shares with the one before */
+	int n_chain;
+	struct pare_model **models;
+	struct pare_program **programs;
+};
+
+/* ---- one layer ---------------------------------------------------------------------------------
+ */
+
+struct fitting {
+	const struct fit *f;
+	const struct pare_fit_layer *l;
+	struct pare_moments *s;
+	int layer;
+	bool shifts;            /* the bias is free */
+	struct pare_gram *gram; /* [groups] */
+	const float *was;       /* the weights in float */
+	float *now;             /* as they are given, then as they become */
+	float *shift;           /* [channels] what is added to the bias; NULL = nothing */
+	double scale;           /* of all channels; 0 = each its own */
+};
+
+/* Mean products; with a free bias about the means, since it takes up the rest. */
+static void center(const struct fitting *t, size_t g)
+{
+	struct pare_moments *s = t->s;
+	size_t k = (size_t)s->win.k, o = (size_t)s->win.o;
+	double *h = s->h + g * k * k, *c = s->c + g * o * k, *x = s->x + g * k, *y = s->t + g * o;
+
+	for (size_t i = 0; i < k; i++)
+		x[i] /= s->n;
+	for (size_t i = 0; i < o; i++)
+		y[i] /= s->n;
+	for (size_t i = 0; i < k; i++)
+		for (size_t j = 0; j < k; j++)
+			h[i * k + j] = h[i * k + j] / s->n - (t->shifts ? x[i] * x[j] : 0);
+	for (size_t i = 0; i < o; i++)
+		for (size_t j = 0; j < k; j++)
+			c[i * k + j] = c[i * k + j] / s->n - (t->shifts ? y[i] * x[j] : 0);
+}
+
+static enum pare_status make_gram(void *ctx, int g, int worker, struct pare_err *err)
+{
+	struct fitting *t = ctx;
+	struct pare_moments *s = t->s;
+	const struct pare_channels *ch = &t->l->channels;
+	size_t k = (size_t)s->win.k, o = (size_t)s->win.o;
+	double *h = malloc(k * k * sizeof *h), ridge;
+	enum pare_status st;
+
+	(void)worker;
+	if (!h)
+		return pare_nomem(err, "the products of a layer's inputs");
+	center(t, (size_t)g);
+	memcpy(h, s->h + (size_t)g * k * k, k * k * sizeof *h);
+	if ((st = pare_gram_new(h, (int)k, damp, &t->gram[g], &ridge, err)))
+		return st;
+	for (size_t i = 0; i < o; i++) {
+		double *c = s->c + ((size_t)g * o + i) * k;
+
+		for (size_t j = 0; j < k; j++) {
+			double w = (double)t->was[pare_channel_at(
+				ch, (int64_t)((size_t)g * o + i), (int64_t)j)];
+
+			if (t->l->rounding->makes_up)
+				c[j] += ridge * w;
+			else if (!j)
+				memset(c, 0, k * sizeof *c);
+			for (size_t m = 0; m < k && !t->l->rounding->makes_up; m++)
+				c[m] += w * h[j * k + m];
+		}
+	}
+	return PARE_OK;
+}
+
+static enum pare_status fit_row(void *ctx, int row, int worker, struct pare_err *err)
+{
+	struct fitting *t = ctx;
+	struct pare_moments *s = t->s;
+	const struct pare_channels *ch = &t->l->channels;
+	int k = s->win.k, g = row / s->win.o;
+	double *room = malloc((size_t)k * (2 * sizeof(double) + sizeof(float) + 4)), scale, shift;
+	const double *x = s->x + (size_t)g * (size_t)k;
+	int8_t *q;
+	bool *zero;
+	struct pare_row r = { .gram = &t->gram[g], .c = s->c + (size_t)row * k, .room = room };
+
+	(void)worker;
+	if (!room)
+		return pare_nomem(err, "the weights of a channel");
+	r.w = room + k;
+	r.floats = (float *)(room + 2 * k);
+	r.spare = (int8_t *)(r.floats + k);
+	q = r.spare + 2 * k;
+	zero = (bool *)(q + k);
+	pare_int_range(t->l->bits, &r.lo, &r.hi);
+	memcpy(room + k, r.c, (size_t)k * sizeof *room);
+	pare_gram_solve(r.gram, room + k, 1, room);
+	for (int i = 0; i < k; i++)
+		zero[i] = t->l->keep_zeros && t->now[pare_channel_at(ch, row, i)] == 0;
+	r.zero = t->l->keep_zeros ? zero : NULL;
+	scale = t->l->rounding->look(&r, t->scale, q);
+	shift = s->t[row];
+	for (int i = 0; i < k; i++) {
+		int64_t at = pare_channel_at(ch, row, i);
+
+		t->l->q[at] = q[i];
+		t->now[at] = (float)q[i] * (float)scale;
+		shift -= (double)t->now[at] * x[i];
+	}
+	if (!(t->scale > 0))
+		t->l->scale[row] = (float)scale;
+	if (t->shift)
+		t->shift[row] = (float)shift;
+	free(room);
+	return PARE_OK;
+}
+
+/* The bias that the layer has, or zeros, and the shift. */
+static enum pare_status shift_bias(struct fitting *t, struct pare_err *err)
+{
+	const struct fit *f = t->f;
+	int64_t n = t->l->channels.channels;
+	const float *was = pare_model_bias(f->m, t->layer);
+	struct pare_blob *b = pare_blob_new((size_t)n * sizeof(float));
+
+	if (!b)
+		return pare_nomem(err, "a bias");
+	for (int64_t i = 0; i < n; i++)
+		((float *)b->data)[i] = (was ? was[i] : 0) + t->shift[i];
+	pare_blob_free(f->bias[t->layer]);
+	f->bias[t->layer] = b;
+	return PARE_OK;
+}
+
+static enum pare_status
+fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_err *err)
+{
+	const struct pare_fit_layer *l = &f->layers[layer];
+	struct pare_progress_span quiet = { 0 };
+	bool each = l->channels.channels > 1;
+	struct fitting t = { .f = f,
+		.l = l,
+		.s = s,
+		.layer = layer,
+		.shifts = l->rounding->makes_up && pare_model_can_shift(f->m, layer),
+		.was = pare_model_weights(f->m, layer) };
+	int n = s->win.groups * s->win.o;
+	struct pare_fit_layer rows = *l;
+	/* a new one: programs know weights that they share by where they lie */
+	struct pare_blob *b = pare_blob_new(f->weights[layer]->len);
+	enum pare_status st = PARE_OK;
+
+	if (!b)
+		return pare_nomem(err, "the weights of a layer");
+	memcpy(b->data, l->w, b->len);
+	pare_blob_free(f->weights[layer]);
+	f->weights[layer] = b;
+	t.now = b->data;
+	if (!each) {
+		int lo, hi;
+
+		pare_int_range(l->bits, &lo, &hi);
+		*l->scale = pare_scale_mse(t.now, l->channels.inner * l->channels.outer, lo, hi);
+		t.scale = (double)*l->scale;
+		rows.channels = pare_channels_of(&pare_model_layer(f->m, layer)->weight,
+			pare_model_layer(f->m, layer)->out_axis);
+		t.l = &rows;
+	}
+	t.gram = calloc((size_t)s->win.groups, sizeof *t.gram);
+	t.shift = t.shifts ? calloc((size_t)n, sizeof *t.shift) : NULL;
+	if (!t.gram || (t.shifts && !t.shift))
+		st = pare_nomem(err, "a layer's rounding");
+	if (!st)
+		st = pare_parallel(s->win.groups, make_gram, &t, f->ctl, quiet, err);
+	if (!st)
+		st = pare_parallel(n, fit_row, &t, f->ctl, quiet, err);
+	if (!st && t.shifts)
+		st = shift_bias(&t, err);
+	for (int g = 0; g < s->win.groups && t.gram; g++)
+		pare_gram_free(&t.gram[g]);
+	free(t.gram);
+	free(t.shift);
+	return st;
+}
+
+/* ---- all of them -------------------------------------------------------------------------------
+ */
+
+/* The network as compressed so far. */
+static enum pare_status chain(struct fit *f, struct pare_err *err)
+{
+	int n = f->m->info.n_layers, k = f->n_chain;
+	struct pare_blob **both = calloc(2 * (size_t)n + 1, sizeof *both);
+	enum pare_status st;
+
+	if (!both)
+		return pare_nomem(err, "a changed model");
+	for (int i = 0; i < n; i++) {
+		both[i] = f->weights[i] ? pare_blob_ref(f->weights[i]) : NULL;
+		both[n + i] = f->bias[i] ? pare_blob_ref(f->bias[i]) : NULL;
+	}
+	st = pare_model_with_weights(f->m, both, both + n, &f->models[k], err);
+	if (!st) {
+		st = pare_feed_program(f->models[k], f->acts,
+			k ? f->programs[k - 1] : pare_walk_program(f->walk), &f->programs[k], err);
+		if (st)
+			pare_model_free(f->models[k]);
+		else
+			f->n_chain++;
+	}
+	free(both);
+	return st;
+}
+
+static enum pare_status next(struct fit *f, int layer, int done, int total, struct pare_err *err)
+{
+	struct pare_moments s = { 0 };
+	/* the walk tells of itself alone; what it leads to comes with it */
+	struct pare_progress_span span = { 16.0 * done, 16.0 * total };
+	enum pare_status st = chain(f, err);
+
+	if (!st)
+		st = pare_walk_to(
+			f->walk, layer, f->programs[f->n_chain - 1], span, f->ctl, &s, err);
+	if (!st && s.win.k)
+		st = fit_layer(f, layer, &s, err);
+	pare_moments_free(&s);
+	return st ? pare_wrap(err, st, "layer '%s'", pare_model_layer(f->m, layer)->name) : st;
+}
+
+/* Layers that look, as they run; returns how many. */
+static int sort_layers(const struct fit *f, int *order)
+{
+	const struct pare_program *p = pare_walk_program(f->walk);
+	int n = 0;
+
+	for (int i = 0; i < f->m->info.n_layers; i++) {
+		int step = pare_program_step_of_layer(p, i), j = n;
+
+		if (!f->layers[i].rounding || step < 0)
+			continue;
+		for (; j > 0 && pare_program_step_of_layer(p, order[j - 1]) > step; j--)
+			order[j] = order[j - 1];
+		order[j] = i;
+		n++;
+	}
+	return n;
+}
+
+enum pare_status pare_fit(const struct pare_model *m, const struct pare_calibration *calibration,
+	const struct pare_act_quant *acts, const struct pare_fit_layer *layers,
+	struct pare_blob **weights, struct pare_blob **bias, struct pare_ctl *ctl,
+	struct pare_err *err)
+{
+	size_t room = (size_t)m->info.n_layers + 1;
+	struct fit f = {
+		.m = m, .acts = acts, .layers = layers, .weights = weights, .bias = bias, .ctl = ctl
+	};
+	int *order = calloc(room, sizeof *order), n = 0;
+	enum pare_status st = pare_walk_new(m, calibration, &f.walk, err);
+
+	f.models = calloc(room, sizeof *f.models);
+	f.programs = calloc(room, sizeof *f.programs);
+	if (!st && (!order || !f.models || !f.programs))
+		st = pare_nomem(err, "a calibration run");
+	if (!st)
+		n = sort_layers(&f, order);
+	for (int i = 0; i < n && !st; i++)
+		st = next(&f, order[i], i, n, err);
+	for (int i = f.n_chain - 1; i >= 0; i--) {
+		pare_program_free(f.programs[i]);
+		pare_model_free(f.models[i]);
+	}
+	pare_walk_free(f.walk);
+	free(f.models);
+	free(f.programs);
+	free(order);
+	return st;
+}

@@ -1,0 +1,28 @@
+/* Rounding that looks at what enters a layer: layer after layer, in the order in which they run.
+ * Each sees the inputs that the network as compressed so far gives it, and is asked for the output
+ * that the float network gives, so that it also makes up for what was lost before it.  Where the
+ * layer's result is added to another, that sum is what is asked for. */
+#ifndef PARE_FIT_H
+#define PARE_FIT_H
+#include "quantize.h"
+
+struct pare_fit_layer {
+	const struct pare_rounding *rounding; /* NULL = its weights stay as they are given */
+	int bits;
+	struct pare_channels channels;
+	bool keep_zeros; /* weights that are 0 stay so */
+	float *scale;    /* [channels.channels], filled */
+	int8_t *q;       /* [elements], filled */
+	const float *w;  /* [elements], before rounding; pruned */
+};
+
+/* weights[i]: what layer i's are to be, NULL = the model's own; those of layers with a rounding
+ * give way to new ones.  bias[i]: filled for layers whose bias changes; both stay the caller's.  A
+ * layer that is no matrix product, or that does not run, is left as it is given.  Time: about that
+ * of evaluating the samples twice, and k² a column of windows. */
+PARE_MUST_CHECK enum pare_status pare_fit(const struct pare_model *m,
+	const struct pare_calibration *calibration, const struct pare_act_quant *acts,
+	const struct pare_fit_layer *layers, struct pare_blob **weights, struct pare_blob **bias,
+	struct pare_ctl *ctl, struct pare_err *err);
+
+#endif

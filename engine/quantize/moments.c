@@ -1,0 +1,458 @@
+#include "moments.h"
+#include "../base/err.h"
+#include "../run/program.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	TILE_FLOATS = 1 << 18,  /* of windows at a time */
+	SLOTS = 16,             /* sums that are taken apart, whatever the threads */
+	SLOT_FLOATS = 64 << 20, /* of all slots */
+	KEPT_BYTES = 768 << 20, /* activations held between layers */
+};
+
+struct slot {
+	float *h, *c; /* [groups][k][k], [groups][o][k] */
+	double *x, *t;
+};
+
+struct worker {
+	struct pare_frame *plain, *quantized;
+	float *samples; /* [lanes][elems] */
+	float *entry;   /* the layer's input, quantized */
+	float *want;    /* what it should give */
+	float *x, *t; /* a tile of its windows [k][columns], and of what it should give [o][columns]
+		       */
+};
+
+struct pare_walk {
+	const struct pare_model *m;
+	const struct pare_dataset *dataset;
+	int64_t n;
+	struct pare_program *plain;
+	const struct pare_program *quantized;
+	int lanes, n_blocks, threads;
+	int step, from; /* of the layer at hand; where the blocks were kept */
+	bool keeps;
+	struct pare_cut **cut[2]; /* [n_blocks] of the float and of the compressed network */
+	struct worker *worker;    /* [threads] */
+	/* of the layer at hand */
+	int layer, n_slots, tile;
+	struct pare_windows win;
+	struct slot slot[SLOTS];
+	struct pare_ctl *ctl;
+};
+
+/* ---- one block ---------------------------------------------------------------------------------
+ */
+
+static struct pare_tensor *var_of(struct pare_frame *f, int var)
+{
+	return &f->vars[var];
+}
+
+/* Bring both frames to the layer. */
+static enum pare_status
+advance(struct pare_walk *w, int block, struct worker *k, struct pare_err *err)
+{
+	struct pare_frame *frame[2] = { k->plain, k->quantized };
+	const struct pare_program *p[2] = { w->plain, w->quantized };
+	int64_t first = (int64_t)block * w->lanes, left = w->n - first;
+	int from = w->cut[0][block] ? w->from : 0;
+	enum pare_status st = PARE_OK;
+
+	if (!w->cut[0][block]) {
+		int count = left < w->lanes ? (int)left : w->lanes;
+		int64_t elems = pare_shape_elems(&pare_dataset_info(w->dataset)->sample);
+
+		pare_dataset_read(w->dataset, PARE_CALIBRATE, first, count, k->samples);
+		for (int i = 0; i < 2; i++)
+			pare_lanes_in(k->samples, elems, count, w->lanes,
+				pare_frame_input(frame[i], 0)->f32);
+	}
+	for (int i = 0; i < 2 && !st; i++) {
+		if (w->cut[i][block])
+			pare_cut_load(w->cut[i][block], p[i], frame[i]);
+		pare_program_run(p[i], frame[i], from, w->step);
+		pare_cut_free(w->cut[i][block]);
+		w->cut[i][block] = NULL;
+		if (!w->keeps)
+			continue;
+		st = pare_cut_new(p[i], w->step, &w->cut[i][block], err);
+		if (!st)
+			pare_cut_save(w->cut[i][block], p[i], frame[i]);
+	}
+	return st;
+}
+
+/* Lanes without a sample of their own count for nothing. */
+static void hush(float *v, int64_t n, int count, int lanes)
+{
+	for (int64_t i = 0; i < n && count < lanes; i++)
+		memset(v + i * lanes + count, 0, (size_t)(lanes - count) * sizeof *v);
+}
+
+/* What the layer gives in float, by the frame, plus what the float network adds to it and the
+ * compressed one does not, less the bias. */
+static void find_wanted(const struct pare_walk *w, struct worker *k)
+{
+	const struct pare_after none = { NULL, -INFINITY, INFINITY };
+	const struct pare_step *s = &w->plain->steps[w->step];
+	const float *bias = pare_model_bias(w->m, w->layer);
+	struct pare_call call = k->plain->steps[w->step].call;
+	struct pare_tensor want = *call.out[0], *out = &want;
+	const float *f = NULL, *q = NULL;
+
+	want.f32 = k->want;
+	call.out = &out;
+	call.after = call.after ? &none : NULL;
+	s->n->op->forward(&call);
+	if (s->add >= 0) {
+		f = var_of(k->plain, s->add)->f32;
+		q = var_of(k->quantized, s->add)->f32;
+	}
+	for (int64_t o = 0; o < w->win.groups * w->win.o && (bias || f); o++)
+		for (int64_t i = 0; i < w->win.columns; i++) {
+			int64_t at = (o * w->win.from_channel + i * w->win.from_column) * w->lanes;
+
+			for (int l = 0; l < w->lanes; l++, at++)
+				k->want[at] += (f ? f[at] - q[at] : 0) - (bias ? bias[o] : 0);
+		}
+}
+
+/* A tile of it: to [o][n][lanes]. */
+static void
+take_wanted(const struct pare_walk *w, const struct worker *k, int group, int64_t from, int64_t n)
+{
+	size_t lanes = (size_t)w->lanes;
+
+	for (int64_t o = 0; o < w->win.o; o++)
+		for (int64_t i = 0; i < n; i++)
+			memcpy(k->t + (size_t)(o * n + i) * lanes,
+				k->want + (size_t)((group * w->win.o + o) * w->win.from_channel +
+						   (from + i) * w->win.from_column) *
+						  lanes,
+				lanes * sizeof(float));
+}
+
+static void sum_rows(const float *v, int rows, int64_t n, double *to)
+{
+	for (int i = 0; i < rows; i++) {
+		double s = 0;
+
+		for (int64_t j = 0; j < n; j++)
+			s += (double)v[i * n + j];
+		to[i] += s;
+	}
+}
+
+/* Rows of n floats to rows of `wide`, zeros behind: kernels take whole vectors. */
+static void widen(float *v, int rows, size_t n, size_t wide)
+{
+	for (int i = rows - 1; i >= 0 && wide > n; i--) {
+		memmove(v + (size_t)i * wide, v + (size_t)i * n, n * sizeof *v);
+		memset(v + (size_t)i * wide + n, 0, (wide - n) * sizeof *v);
+	}
+}
+
+/* Columns from … from + n of a group. */
+static void collect(const struct pare_walk *w, struct worker *wk, const struct pare_call *call,
+	int group, int64_t from, int64_t n, int count, struct slot *s)
+{
+	int k = w->win.k, o = w->win.o;
+	size_t run = (size_t)n * (size_t)w->lanes, vector = (size_t)call->k->lanes;
+	size_t wide = (run + vector - 1) / vector * vector;
+
+	call->node->op->unfold(call, group, from, n, wk->x);
+	take_wanted(w, wk, group, from, n);
+	hush(wk->x, k * n, count, w->lanes);
+	hush(wk->t, o * n, count, w->lanes);
+	widen(wk->x, k, run, wide);
+	widen(wk->t, o, run, wide);
+	call->k->gram(wk->x, k, wk->x, k, wide, true, s->h + (size_t)group * k * k);
+	call->k->gram(wk->t, o, wk->x, k, wide, false, s->c + (size_t)group * o * k);
+	sum_rows(wk->x, k, (int64_t)wide, s->x + (size_t)group * k);
+	sum_rows(wk->t, o, (int64_t)wide, s->t + (size_t)group * o);
+}
+
+static enum pare_status
+take_block(struct pare_walk *w, int block, struct worker *k, struct slot *s, struct pare_err *err)
+{
+	const struct pare_step *step = &w->quantized->steps[w->step];
+	int64_t left = w->n - (int64_t)block * w->lanes;
+	int count = left < w->lanes ? (int)left : w->lanes;
+	const struct pare_tensor *in[2];
+	struct pare_call call;
+	struct pare_tensor x;
+	enum pare_status st = advance(w, block, k, err);
+
+	if (st)
+		return st;
+	x = *var_of(k->quantized, step->n->in[0]);
+	if (step->act.on) {
+		w->quantized->k->quantize(x.f32, k->entry,
+			(size_t)pare_shape_elems(&x.shape) * x.lanes, step->act.scale,
+			step->act.zero, step->act.lo, step->act.hi);
+		x.f32 = k->entry;
+	}
+	find_wanted(w, k);
+	call = k->quantized->steps[w->step].call;
+	in[0] = &x;
+	in[1] = call.in[1];
+	call.in = in;
+	for (int g = 0; g < w->win.groups; g++)
+		for (int64_t from = 0; from < w->win.columns; from += w->tile) {
+			int64_t rest = w->win.columns - from;
+
+			collect(w, k, &call, g, from, rest < w->tile ? rest : w->tile, count, s);
+		}
+	return PARE_OK;
+}
+
+/* Aligned for vectors. */
+static float *room_for(size_t floats)
+{
+	return aligned_alloc(64, (floats * sizeof(float) / 64 + 1) * 64);
+}
+
+static enum pare_status worker_start(const struct pare_walk *w, struct worker *k)
+{
+	size_t columns = (size_t)w->tile * (size_t)w->lanes + (size_t)w->plain->k->lanes;
+	size_t elems = (size_t)pare_shape_elems(&pare_dataset_info(w->dataset)->sample);
+	const struct pare_node *n = w->plain->steps[w->step].n;
+
+	if (!k->plain) {
+		k->plain = pare_frame_new(w->plain);
+		k->samples = malloc(elems * (size_t)w->lanes * sizeof(float));
+	}
+	k->quantized = pare_frame_new(w->quantized);
+	k->entry = room_for(w->plain->places[n->in[0]].bytes / sizeof(float));
+	k->want = room_for(
+		(size_t)pare_shape_elems(&w->m->known[n->out[0]].shape) * (size_t)w->lanes);
+	k->x = room_for(columns * (size_t)w->win.k);
+	k->t = room_for(columns * (size_t)w->win.o);
+	return k->plain && k->samples && k->quantized && k->entry && k->want && k->x && k->t
+		       ? PARE_OK
+		       : PARE_E_NOMEM;
+}
+
+static void worker_end(struct worker *k)
+{
+	pare_frame_free(k->quantized);
+	free(k->entry);
+	free(k->want);
+	free(k->x);
+	free(k->t);
+	k->quantized = NULL;
+	k->entry = k->want = k->x = k->t = NULL;
+}
+
+static enum pare_status take_slot(void *ctx, int i, int worker, struct pare_err *err)
+{
+	struct pare_walk *w = ctx;
+	struct worker *k = &w->worker[worker];
+	int from = (int)((int64_t)w->n_blocks * i / w->n_slots);
+	int to = (int)((int64_t)w->n_blocks * (i + 1) / w->n_slots);
+	enum pare_status st = PARE_OK;
+
+	if (!k->quantized && worker_start(w, k))
+		return pare_nomem(err, "the windows of a layer");
+	for (int b = from; b < to && !st; b++) {
+		if (w->ctl && atomic_load(&w->ctl->cancel))
+			return pare_fail(err, PARE_E_CANCELED, "stopped");
+		st = take_block(w, b, k, &w->slot[i], err);
+	}
+	return st;
+}
+
+/* ---- the layer ---------------------------------------------------------------------------------
+ */
+
+/* What the layer is; win.k 0 = no matrix product that can be looked at. */
+static void look_at(struct pare_walk *w)
+{
+	const struct pare_step *s = &w->plain->steps[w->step];
+	const struct pare_layer *l = pare_model_layer(w->m, w->layer);
+	struct pare_channels c = pare_channels_of(&l->weight, l->out_axis);
+	const struct pare_tensor *in[2];
+	struct pare_call call = { .node = s->n, .attr = s->n->attr, .lanes = w->lanes, .in = in };
+
+	w->win = (struct pare_windows){ 0 };
+	if (s->entry != 0 || w->m->weight_at[w->layer].input != 1 || !s->n->op->windows ||
+		(w->m->weight_at[w->layer].bias >= 0 && !pare_model_bias(w->m, w->layer)))
+		return;
+	for (int i = 0; i < 2; i++)
+		in[i] = &w->plain->places[s->n->in[i]].t;
+	if (!s->n->op->windows(&call, &w->win) || w->win.k != c.outer * c.inner ||
+		(int64_t)w->win.o * w->win.groups != c.channels)
+		w->win = (struct pare_windows){ 0 };
+}
+
+static enum pare_status slots_new(struct pare_walk *w, struct pare_err *err)
+{
+	size_t g = (size_t)w->win.groups, k = (size_t)w->win.k, o = (size_t)w->win.o;
+	size_t floats = g * k * (k + o) + 1;
+
+	w->n_slots = w->n_blocks < SLOTS ? w->n_blocks : SLOTS;
+	if ((size_t)w->n_slots > SLOT_FLOATS / floats)
+		w->n_slots = floats < SLOT_FLOATS ? (int)(SLOT_FLOATS / floats) : 1;
+	w->tile = w->win.k ? TILE_FLOATS / (w->win.k * w->lanes) : 1;
+	w->tile = w->tile < 16 ? 16 : w->tile;
+	w->tile |= w->lanes > 1; /* rows an odd number of cache lines apart */
+	if (w->tile > w->win.columns)
+		w->tile = (int)w->win.columns;
+	for (int i = 0; i < w->n_slots; i++) {
+		struct slot *s = &w->slot[i];
+
+		s->h = calloc(floats, sizeof *s->h);
+		s->x = calloc(g * (k + o) + 1, sizeof *s->x);
+		if (!s->h || !s->x)
+			return pare_nomem(err, "the products of a layer's inputs");
+		s->c = s->h + g * k * k;
+		s->t = s->x + g * k;
+	}
+	return PARE_OK;
+}
+
+static void slots_free(struct pare_walk *w)
+{
+	for (int i = 0; i < SLOTS; i++) {
+		free(w->slot[i].h);
+		free(w->slot[i].x);
+		w->slot[i] = (struct slot){ 0 };
+	}
+	for (int t = 0; t < w->threads; t++)
+		worker_end(&w->worker[t]);
+}
+
+/* Slots in their order, so that sums do not depend on who took them. */
+static enum pare_status
+merge(const struct pare_walk *w, struct pare_moments *out, struct pare_err *err)
+{
+	size_t g = (size_t)w->win.groups, k = (size_t)w->win.k, o = (size_t)w->win.o;
+	struct pare_moments m = { .win = w->win, .n = (double)w->n * (double)w->win.columns };
+
+	m.h = calloc(g * k * (k + o) + g * (k + o) + 1, sizeof *m.h);
+	if (!m.h)
+		return pare_nomem(err, "the products of a layer's inputs");
+	m.c = m.h + g * k * k;
+	m.x = m.c + g * k * o;
+	m.t = m.x + g * k;
+	for (int i = 0; i < w->n_slots; i++) {
+		const struct slot *s = &w->slot[i];
+
+		for (size_t j = 0; j < g * k * (k + o); j++)
+			m.h[j] += (double)s->h[j];
+		for (size_t j = 0; j < g * (k + o); j++)
+			m.x[j] += s->x[j];
+	}
+	for (size_t a = 0; a < g; a++)
+		for (size_t i = 0; i < k; i++)
+			for (size_t j = 0; j < i; j++)
+				m.h[(a * k + i) * k + j] = m.h[(a * k + j) * k + i];
+	*out = m;
+	return PARE_OK;
+}
+
+void pare_moments_free(struct pare_moments *s)
+{
+	free(s->h);
+	*s = (struct pare_moments){ 0 };
+}
+
+enum pare_status pare_walk_to(struct pare_walk *w, int layer, const struct pare_program *quantized,
+	struct pare_progress_span span, struct pare_ctl *ctl, struct pare_moments *out,
+	struct pare_err *err)
+{
+	enum pare_status st;
+
+	w->step = pare_program_step_of_layer(w->plain, layer);
+	w->layer = layer;
+	w->quantized = quantized;
+	w->ctl = ctl;
+	look_at(w);
+	st = slots_new(w, err);
+	if (!st && w->win.k) {
+		st = pare_parallel(w->n_slots, take_slot, w, ctl, span, err);
+		w->from = w->step;
+	}
+	if (!st)
+		st = merge(w, out, err);
+	slots_free(w);
+	return st;
+}
+
+/* ---- the walk ----------------------------------------------------------------------------------
+ */
+
+const struct pare_program *pare_walk_program(const struct pare_walk *w)
+{
+	return w->plain;
+}
+
+/* Most bytes that are alive between two steps. */
+static size_t widest(const struct pare_program *p)
+{
+	size_t most = 0;
+
+	for (int s = 0; s < p->n_steps; s++) {
+		size_t sum = 0;
+
+		for (int i = 0; i < p->m->graph.n_vars; i++)
+			if (p->places[i].first != PARE_NEVER && p->places[i].first < s &&
+				p->places[i].last >= s)
+				sum += p->places[i].bytes;
+		most = sum > most ? sum : most;
+	}
+	return most;
+}
+
+enum pare_status pare_walk_new(const struct pare_model *m,
+	const struct pare_calibration *calibration, struct pare_walk **out, struct pare_err *err)
+{
+	struct pare_walk *w = calloc(1, sizeof *w);
+	enum pare_status st;
+
+	if (!w)
+		return pare_nomem(err, "a calibration run");
+	w->m = m;
+	w->dataset = calibration->dataset;
+	w->n = calibration->n_samples;
+	w->threads = pare_threads();
+	st = pare_feed_program(m, NULL, NULL, &w->plain, err);
+	if (!st) {
+		w->lanes = pare_program_lanes(w->plain);
+		w->n_blocks = pare_feed_blocks(w->plain, w->n);
+		w->keeps = widest(w->plain) <= KEPT_BYTES / 2 / (size_t)(w->n_blocks + 1);
+		w->cut[0] = calloc((size_t)w->n_blocks + 1, sizeof *w->cut[0]);
+		w->cut[1] = calloc((size_t)w->n_blocks + 1, sizeof *w->cut[1]);
+		w->worker = calloc((size_t)w->threads, sizeof *w->worker);
+		if (!w->cut[0] || !w->cut[1] || !w->worker)
+			st = pare_nomem(err, "a calibration run");
+	}
+	if (st)
+		pare_walk_free(w);
+	else
+		*out = w;
+	return st;
+}
+
+void pare_walk_free(struct pare_walk *w)
+{
+	if (!w)
+		return;
+	for (int i = 0; i < 2; i++) {
+		for (int b = 0; w->cut[i] && b < w->n_blocks; b++)
+			pare_cut_free(w->cut[i][b]);
+		free(w->cut[i]);
+	}
+	for (int t = 0; t < w->threads && w->worker; t++) {
+		worker_end(&w->worker[t]);
+		pare_frame_free(w->worker[t].plain);
+		free(w->worker[t].samples);
+	}
+	free(w->worker);
+	pare_program_free(w->plain);
+	free(w);
+}

@@ -1,0 +1,34 @@
+/* Products of what enters a layer, over the calibration samples. */
+#ifndef PARE_MOMENTS_H
+#define PARE_MOMENTS_H
+#include "../run/feed.h"
+#include "quantize.h"
+
+/* Sums over columns of windows; x: entering the compressed layer, t: what it should give (without
+ * the bias). */
+struct pare_moments {
+	struct pare_windows win;
+	double n;  /* columns */
+	double *h; /* [groups][k][k]  x x' */
+	double *c; /* [groups][o][k]  t x' */
+	double *x; /* [groups][k] */
+	double *t; /* [groups][o] */
+};
+void pare_moments_free(struct pare_moments *s);
+
+/* A walk through two networks of one graph side by side, layer by layer, block by block. */
+struct pare_walk;
+PARE_MUST_CHECK enum pare_status pare_walk_new(const struct pare_model *m,
+	const struct pare_calibration *calibration, struct pare_walk **out, struct pare_err *err);
+void pare_walk_free(struct pare_walk *w);
+/* The float network's program. */
+const struct pare_program *pare_walk_program(const struct pare_walk *w);
+/* Go on to `layer`, which runs no earlier than the one before, in the compressed network
+ * `quantized` (borrowed; the one before must still be there), and collect.  win.k 0: the layer is
+ * no matrix product and nothing was collected.  span: of ctl's progress, in slots; see
+ * pare_walk_slots. */
+PARE_MUST_CHECK enum pare_status pare_walk_to(struct pare_walk *w, int layer,
+	const struct pare_program *quantized, struct pare_progress_span span, struct pare_ctl *ctl,
+	struct pare_moments *out, struct pare_err *err);
+
+#endif

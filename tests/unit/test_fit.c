@@ -1,0 +1,408 @@
+/* Rounding that looks: against brute force, against GPTQ as its paper writes it, and on a network.
+ */
+#include "engine/quantize/lattice.h"
+#include "engine/quantize/quantize.h"
+#include "engine/run/kernels.h"
+#include "tests/tap.h"
+#include "tests/tiny.h"
+#include <math.h>
+
+enum { K = 3, LO = -4, HI = 3, CASES = 200 };
+
+struct problem {
+	struct pare_gram gram;
+	double c[K], w[K], room[K];
+	float floats[K];
+	int8_t spare[2 * K];
+	struct pare_row row;
+};
+
+/* Inputs that go together, as pixels do, so that coordinates matter to each other. */
+static void draw(struct problem *p, struct pare_rng *r)
+{
+	double *h = calloc(K * K, sizeof *h), ridge;
+	struct pare_err err = { 0 };
+
+	for (int n = 0; n < 8; n++) {
+		double common = pare_rng_normal(r), x[K];
+
+		for (int i = 0; i < K; i++)
+			x[i] = common + 0.5 * pare_rng_normal(r);
+		for (int i = 0; i < K * K; i++)
+			h[i] += x[i / K] * x[i % K] / 8;
+	}
+	for (int i = 0; i < K; i++)
+		p->w[i] = pare_rng_normal(r);
+	ok_status(pare_gram_new(h, K, 0.01, &p->gram, &ridge, &err), err, "a factor");
+	for (int i = 0; i < K; i++) {
+		p->c[i] = 0;
+		for (int j = 0; j < K; j++)
+			p->c[i] += p->gram.h[i * K + j] * p->w[j];
+	}
+	p->row = (struct pare_row){ &p->gram, p->c, p->w, NULL, LO, HI, p->room, p->spare,
+		p->floats };
+}
+
+static double error_of(const struct problem *p, double scale, const int8_t *q)
+{
+	double f = 0;
+
+	for (int i = 0; i < K; i++) {
+		for (int j = 0; j < K; j++)
+			f += scale * q[i] * p->gram.h[i * K + j] * scale * q[j] / 2;
+		f -= p->c[i] * scale * q[i];
+	}
+	return f;
+}
+
+static double brute_force(const struct problem *p, double scale)
+{
+	double best = INFINITY;
+	int8_t q[K];
+
+	for (int n = 0; n < 512; n++) {
+		for (int i = 0; i < K; i++)
+			q[i] = (int8_t)((n >> 3 * i & 7) + LO);
+		best = fmin(best, error_of(p, scale, q));
+	}
+	return best;
+}
+
+/* GPTQ by the formulas of its paper: round the coordinate, spread its error over those that are
+ * left by the inverse of their part of H; here the inverse is made anew each time. */
+static void paper(const struct problem *p, double scale, int8_t *q)
+{
+	bool left[K] = { true, true, true };
+	double w[K];
+
+	memcpy(w, p->w, sizeof w);
+	for (int step = 0; step < K; step++) {
+		double m[K][2 * K] = { { 0 } };
+		int at[K], n = 0, i = -1, a = 0;
+
+		for (int j = 0; j < K; j++)
+			if (left[j] && (i < 0 || p->gram.h[j * K + j] >= p->gram.h[i * K + i]))
+				i = j;
+		for (int j = 0; j < K; j++)
+			if (left[j]) {
+				a = j == i ? n : a;
+				at[n++] = j;
+			}
+		for (int r = 0; r < n; r++) {
+			for (int s = 0; s < n; s++)
+				m[r][s] = p->gram.h[at[r] * K + at[s]];
+			m[r][n + r] = 1;
+		}
+		for (int r = 0; r < n; r++) /* Gauss and Jordan */
+			for (int s = 0; s < n; s++) {
+				double by = m[s][r] / m[r][r];
+
+				for (int t = 0; t < 2 * n && s != r; t++)
+					m[s][t] -= by * m[r][t];
+			}
+		for (int r = 0; r < n; r++)
+			for (int t = 2 * n - 1; t >= 0; t--)
+				m[r][t] /= m[r][r];
+		q[i] = (int8_t)fmin(fmax(rint(w[i] / scale), LO), HI);
+		for (int r = 0; r < n; r++)
+			w[at[r]] -=
+				(r == a ? 0 : m[r][n + a] / m[a][n + a] * (w[i] - scale * q[i]));
+		left[i] = false;
+	}
+}
+
+static void the_plane_is_gptq(void)
+{
+	struct pare_rng r = pare_rng_seed(5, 1);
+	int same = 0;
+
+	for (int n = 0; n < CASES; n++) {
+		struct problem p;
+		int8_t q[K], theirs[K];
+
+		draw(&p, &r);
+		pare_row_plane(&p.row, 0.4, q);
+		paper(&p, 0.4, theirs);
+		same += !memcmp(q, theirs, K);
+		pare_gram_free(&p.gram);
+	}
+	ok(same == CASES, "the nearest plane is GPTQ: %d of %d", same, CASES);
+}
+
+static void descent_goes_down(void)
+{
+	struct pare_rng r = pare_rng_seed(6, 1);
+	int found = 0, rises = 0, right = 0, better = 0;
+
+	for (int n = 0; n < CASES; n++) {
+		struct problem p;
+		int8_t q[K], plane[K];
+		double f[3], least, s;
+
+		draw(&p, &r);
+		least = brute_force(&p, 0.4);
+		pare_row_plane(&p.row, 0.4, q);
+		memcpy(plane, q, K);
+		f[0] = error_of(&p, 0.4, q);
+		pare_row_descend(&p.row, 0.4, false, q);
+		f[1] = error_of(&p, 0.4, q);
+		pare_row_descend(&p.row, 0.4, true, q);
+		f[2] = error_of(&p, 0.4, q);
+		rises += f[1] > f[0] + 1e-12 || f[2] > f[1] + 1e-12 || f[2] < least - 1e-12;
+		found += f[2] < least + 1e-9;
+		right += fabs(pare_row_error(&p.row, 0.4, q) - f[2]) < 1e-9;
+		s = pare_row_search(&p.row, 0, q);
+		better += error_of(&p, s, q) <= f[2] + 1e-9;
+		pare_gram_free(&p.gram);
+	}
+	ok(!rises, "descent never rises, nor falls below what brute force finds");
+	ok(found > CASES * 95 / 100, "it ends at the best of all 512 in %d of %d", found, CASES);
+	ok(right == CASES, "the error is what it says");
+	ok(better > CASES * 95 / 100, "a searched scale is no worse than a given one: %d of %d",
+		better, CASES);
+}
+
+static void the_scale_is_least_squares(void)
+{
+	struct pare_rng r = pare_rng_seed(7, 1);
+	static const int8_t q[K] = { 3, -2, 1 };
+	struct problem p;
+	double s, f;
+
+	draw(&p, &r);
+	for (int i = 0; i < K; i++) /* wanted: exactly 0.7 q */
+		p.w[i] = 0.7 * q[i];
+	for (int i = 0; i < K; i++) {
+		p.c[i] = 0;
+		for (int j = 0; j < K; j++)
+			p.c[i] += p.gram.h[i * K + j] * p.w[j];
+	}
+	s = pare_row_scale(&p.row, 1, q);
+	f = error_of(&p, 0.7, q);
+	ok(fabs(s - 0.7) < 1e-6, "the best scale for what lies on a lattice is its own: %g", s);
+	ok(f <= error_of(&p, 0.71, q) && f <= error_of(&p, 0.69, q), "and its error the least");
+	pare_gram_free(&p.gram);
+}
+
+static void zeros_stay(void)
+{
+	struct pare_rng r = pare_rng_seed(8, 1);
+	static const bool zero[K] = { false, true, false };
+	struct problem p;
+	int8_t q[K];
+
+	draw(&p, &r);
+	p.row.zero = zero;
+	pare_row_search(&p.row, 0, q);
+	ok(!q[1], "a pruned weight stays 0");
+	pare_gram_free(&p.gram);
+}
+
+static void dead_inputs_do_no_harm(void)
+{
+	double *h = calloc(4, sizeof *h), ridge, v[2] = { 0 }, room[2];
+	struct pare_gram g;
+	struct pare_err err = { 0 };
+
+	ok_status(pare_gram_new(h, 2, 0.01, &g, &ridge, &err), err, "inputs that are always 0");
+	v[0] = ridge * 3;
+	pare_gram_solve(&g, v, 1, room);
+	ok(fabs(v[0] - 3) < 1e-12 && v[1] == 0, "weights stay where they were");
+	pare_gram_free(&g);
+	h = calloc(1, sizeof *h);
+	h[0] = NAN;
+	ok(pare_gram_new(h, 1, 0.01, &g, &ridge, &err) == PARE_E_ARG,
+		"what is not finite is refused");
+}
+
+static void grams_of_every_kernel(void)
+{
+	enum { M = 7, N = 5, LONG = 96 };
+	float *a = aligned_alloc(64, M * LONG * sizeof *a),
+	      *b = aligned_alloc(64, N * LONG * sizeof *b);
+	struct pare_rng r = pare_rng_seed(9, 1);
+
+	for (int i = 0; i < M * LONG; i++)
+		a[i] = (float)pare_rng_normal(&r);
+	for (int i = 0; i < N * LONG; i++)
+		b[i] = (float)pare_rng_normal(&r);
+	for (int k = 0; pare_kernels_row(k); k++) {
+		float c[M * N] = { 0 }, h[M * M] = { 0 };
+		double worst = 0;
+
+		pare_kernels_row(k)->gram(a, M, b, N, LONG, false, c);
+		pare_kernels_row(k)->gram(a, M, a, M, LONG, true, h);
+		for (int i = 0; i < M; i++)
+			for (int j = 0; j < M; j++) {
+				double x = 0, y = 0;
+
+				for (int p = 0; p < LONG; p++) {
+					x += (double)a[i * LONG + p] * (double)a[j * LONG + p];
+					y += j < N ? (double)a[i * LONG + p] *
+							     (double)b[j * LONG + p]
+						   : 0;
+				}
+				if (j >= i)
+					worst = fmax(worst, fabs((double)h[i * M + j] - x));
+				if (j < N)
+					worst = fmax(worst, fabs((double)c[i * N + j] - y));
+			}
+		ok(worst < 1e-4, "%s: products of rows: %g", pare_kernels_row(k)->isa, worst);
+	}
+	free(a);
+	free(b);
+}
+
+/* ---- on a network ------------------------------------------------------------------------------
+ */
+
+struct network {
+	struct pare_model *m;
+	struct pare_dataset *d;
+	struct pare_calibration *c;
+};
+
+static struct pare_variant *
+variant_of(const struct network *t, const char *method, int bits, struct pare_ctl *ctl)
+{
+	struct pare_plan *p = pare_plan_new(TINY_LAYERS);
+	struct pare_variant *v = NULL;
+	struct pare_err err = { 0 };
+	char name[16];
+
+	snprintf(name, sizeof name, "int%d", bits);
+	for (int i = 0; i < TINY_LAYERS; i++) {
+		p->dials[i].weights = (uint8_t)pare_format_find(name);
+		p->dials[i].activations = (uint8_t)pare_format_find("int8");
+		p->dials[i].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, method);
+	}
+	ok_status(pare_variant_new(t->m, p, t->c, ctl, &v, &err), err, "int%d, round %s", bits,
+		method);
+	pare_plan_free(p);
+	return v;
+}
+
+/* Mean squared distance of the answers from those in float, on samples that nothing was fitted to;
+ * weights alone. */
+static double distance(const struct network *t, const struct pare_variant *v)
+{
+	enum { N = 64, ELEMS = TINY_EDGE * TINY_EDGE };
+	float x[N * ELEMS];
+	struct pare_array in = { PARE_F32, { 4, { N, 1, TINY_EDGE, TINY_EDGE } }, x }, out[2];
+	struct pare_err err = { 0 };
+	double e = 0;
+
+	pare_dataset_read(t->d, PARE_EVALUATE, 0, N, x);
+	ok_status(pare_model_run(t->m, &in, &out[0], &err), err, "float runs");
+	ok_status(
+		pare_model_run(pare_variant_model(v), &in, &out[1], &err), err, "the variant runs");
+	for (int i = 0; i < N * TINY_CLASSES; i++) {
+		double d = (double)((float *)out[0].data)[i] - (double)((float *)out[1].data)[i];
+
+		e += d * d / N;
+	}
+	pare_array_free(&out[0]);
+	pare_array_free(&out[1]);
+	return e;
+}
+
+static void looking_pays(const struct network *t)
+{
+	static const char *const method[] = { "nearest", "gptq", "descent" };
+	double e[3];
+
+	for (int i = 0; i < 3; i++) {
+		struct pare_variant *v = variant_of(t, method[i], 3, NULL);
+
+		e[i] = distance(t, v);
+		pare_variant_free(v);
+	}
+	/* inputs of white noise leave GPTQ little to make up with */
+	ok(e[1] < 1.2 * e[0] && e[2] < e[0] / 2, "3 bits: nearest %.4g, gptq %.4g, descent %.4g",
+		e[0], e[1], e[2]);
+}
+
+static void threads_change_nothing(const struct network *t)
+{
+	char sha[2][PARE_SHA_HEX];
+	struct pare_err err = { 0 };
+	int64_t bytes;
+
+	for (int i = 0; i < 2; i++) {
+		struct pare_variant *v;
+
+		pare_set_threads(i ? 3 : 1);
+		v = variant_of(t, "descent", 4, NULL);
+		ok_status(pare_variant_hash(v, NULL, sha[i], &bytes, &err), err, "hashes");
+		pare_variant_free(v);
+	}
+	pare_set_threads(0);
+	ok(!strcmp(sha[0], sha[1]), "one thread and three make the same bytes");
+}
+
+static void sizes_are_known(const struct network *t)
+{
+	struct pare_plan *p = pare_plan_new(TINY_LAYERS);
+	struct pare_variant *v = variant_of(t, "descent", 4, NULL);
+	char sha[PARE_SHA_HEX], recipe[PARE_SHA_HEX];
+	struct pare_err err = { 0 };
+	struct pare_cost cost;
+	int64_t bytes;
+
+	for (int i = 0; i < TINY_LAYERS; i++) {
+		p->dials[i].weights = (uint8_t)pare_format_find("int4");
+		p->dials[i].activations = (uint8_t)pare_format_find("int8");
+		p->dials[i].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, "descent");
+	}
+	pare_sha256("x", 1, recipe);
+	ok_status(pare_variant_hash(v, recipe, sha, &bytes, &err), err, "hashes");
+	ok_status(pare_plan_cost(t->m, p, &cost, &err), err, "costs");
+	ok(cost.file_bytes == bytes, "biases that come in are counted: %lld, said %lld",
+		(long long)bytes, (long long)cost.file_bytes);
+	pare_plan_free(p);
+	pare_variant_free(v);
+}
+
+static void a_stop_is_a_stop(const struct network *t)
+{
+	struct pare_plan *p = pare_plan_new(TINY_LAYERS);
+	struct pare_ctl ctl = { 0 };
+	struct pare_variant *v = NULL;
+	struct pare_err err = { 0 };
+
+	p->dials[0].weights = (uint8_t)pare_format_find("int4");
+	p->dials[0].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, "gptq");
+	atomic_store(&ctl.cancel, true);
+	ok(pare_variant_new(t->m, p, t->c, &ctl, &v, &err) == PARE_E_CANCELED && !v, "canceled");
+	ok(pare_variant_new(t->m, p, NULL, NULL, &v, &err) == PARE_E_ARG &&
+			strstr(err.text, "--data"),
+		"without data it says what to do: %s", err.text);
+	pare_plan_free(p);
+}
+
+int main(void)
+{
+	struct network t = { 0 };
+	struct pare_err err = { 0 };
+
+	the_plane_is_gptq();
+	descent_goes_down();
+	the_scale_is_least_squares();
+	zeros_stay();
+	dead_inputs_do_no_harm();
+	grams_of_every_kernel();
+	if (!tiny_home() || !tiny_model(tiny_path("m.onnx"), 1) ||
+		!tiny_data(tiny_path("d"), 500, 1, 1))
+		return 1;
+	ok_status(pare_model_open(tiny_path("m.onnx"), &t.m, &err), err, "a network");
+	ok_status(pare_dataset_open(tiny_path("d"), t.m, &t.d, &err), err, "its samples");
+	ok_status(pare_calibration_new(t.m, t.d, 0, NULL, &t.c, &err), err, "calibrates");
+	looking_pays(&t);
+	threads_change_nothing(&t);
+	sizes_are_known(&t);
+	a_stop_is_a_stop(&t);
+	pare_calibration_free(t.c);
+	pare_dataset_free(t.d);
+	pare_model_free(t.m);
+	return tap_done();
+}
