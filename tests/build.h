@@ -30,6 +30,7 @@ struct build {
 	Onnx__ValueInfoProto *inputs[BUILD_MOST], *outputs[BUILD_MOST];
 	void *data;
 	size_t len;
+	struct build *inner, *beside; /* graphs of its nodes; the next of those */
 };
 
 static inline struct build *build_new(int opset)
@@ -171,6 +172,19 @@ static inline void build_ints(struct build *b, const char *name, int n, ...)
 	va_end(ap);
 }
 
+/* A graph of another build as an attribute of the node added last; that build is freed with this
+ * one. */
+static inline void build_graph(struct build *b, const char *name, struct build *inside)
+{
+	Onnx__AttributeProto *p = build_int(b, name, 0);
+
+	p->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH;
+	p->has_i = false;
+	p->g = &inside->graph;
+	inside->beside = b->inner;
+	b->inner = inside;
+}
+
 static inline void build_pack(struct build *b)
 {
 	free(b->data);
@@ -181,6 +195,12 @@ static inline void build_pack(struct build *b)
 
 static inline void build_free(struct build *b)
 {
+	while (b->inner) {
+		struct build *inside = b->inner;
+
+		b->inner = inside->beside;
+		build_free(inside);
+	}
 	free(b->data);
 	pare_arena_free(b->a);
 	free(b);

@@ -251,24 +251,36 @@ static enum pare_status index_io(struct pare_model *m, struct pare_err *err)
 	return PARE_OK;
 }
 
-static enum pare_status index_unsupported(struct pare_model *m, struct pare_err *err)
+/* How many nodes cannot run, in graphs inside nodes too; `list` may be NULL. */
+static int list_unsupported(const struct pare_graph *g, struct pare_unsupported *list)
 {
-	const struct pare_graph *g = &m->graph;
+	const struct pare_graph *inside;
 	int n = 0;
 
-	for (int i = 0; i < g->n_nodes; i++)
-		n += !g->nodes[i].op || !g->nodes[i].op->forward;
-	m->info.n_unsupported = n;
-	if (!(m->unsupported = pare_alloc_n(m->arena, (size_t)n, sizeof *m->unsupported)))
-		return pare_nomem(err, "nodes");
-	n = 0;
 	for (int i = 0; i < g->n_nodes; i++) {
 		const struct pare_node *x = &g->nodes[i];
 
-		if (!x->op || !x->op->forward)
-			m->unsupported[n++] = (struct pare_unsupported){ x->name, x->op_type,
-				x->op ? "pare cannot run this operator" : x->why };
+		if (!x->op || (!x->op->forward && !x->op->control)) {
+			if (list)
+				list[n] = (struct pare_unsupported){ x->name, x->op_type,
+					x->op ? "pare cannot run this operator" : x->why };
+			n++;
+		}
+		for (int k = 0; (inside = pare_node_graph(x, k)); k++)
+			n += list_unsupported(inside, list ? list + n : NULL);
 	}
+	return n;
+}
+
+static enum pare_status index_unsupported(struct pare_model *m, struct pare_err *err)
+{
+	const struct pare_graph *g = &m->graph;
+	int n = list_unsupported(g, NULL);
+
+	m->info.n_unsupported = n;
+	if (!(m->unsupported = pare_alloc_n(m->arena, (size_t)n, sizeof *m->unsupported)))
+		return pare_nomem(err, "nodes");
+	list_unsupported(g, m->unsupported);
 	return PARE_OK;
 }
 

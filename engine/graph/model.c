@@ -29,8 +29,9 @@ void pare_model_free(struct pare_model *m)
 {
 	if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
 		return;
-	for (int i = 0; i < m->graph.n_vars; i++)
-		pare_blob_free(m->graph.vars[i].blob);
+	for (const struct pare_graph *g = &m->graph; g; g = g->next)
+		for (int i = 0; i < g->n_vars; i++)
+			pare_blob_free(g->vars[i].blob);
 	pare_model_free(m->base);
 	pare_arena_free(m->arena);
 }
@@ -105,6 +106,14 @@ const void *pare_node_attr(const struct pare_node *n, const char *name, enum par
 	for (const struct pare_attr *t = n->op ? n->op->attrs : NULL; t && t->name; t++)
 		if (t->type == type && t->as_input <= 0 && !strcmp(t->name, name))
 			return (const char *)n->attr + t->offset;
+	return NULL;
+}
+
+struct pare_graph *pare_node_graph(const struct pare_node *n, int k)
+{
+	for (const struct pare_attr *t = n->op ? n->op->attrs : NULL; t && t->name; t++)
+		if (t->type == PARE_ATTR_GRAPH && k-- == 0)
+			return *(struct pare_graph *const *)((const char *)n->attr + t->offset);
 	return NULL;
 }
 

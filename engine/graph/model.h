@@ -30,6 +30,12 @@ struct pare_graph {
 	struct pare_node *nodes; /* topologically sorted */
 	struct pare_var *vars;
 	int *in, *out; /* vars; constants are no inputs */
+	/* A graph inside a node stands alone: what it reads of the graph around it, its last
+	 * n_captured inputs, are the node's inputs from first_captured on. */
+	int n_captured, first_captured;
+	/* The next of all graphs that the model's nodes hold, at any depth; the outermost graph
+	 * begins the list, and an edit leaves it to its base. */
+	struct pare_graph *next;
 };
 
 /* The channels of a value: what stands at each place of `axis`. */
@@ -88,11 +94,15 @@ pare_node_compute(const struct pare_shape_call *c, struct pare_tensor *out, stru
 /* An attribute of a node by its name: NULL when its row has none of that name and type. */
 const void *pare_node_attr(const struct pare_node *n, const char *name, enum pare_attr_type type);
 
+/* The graphs inside a node, k = 0, 1 …; NULL after the last. */
+struct pare_graph *pare_node_graph(const struct pare_node *n, int k);
+
 /* Input shapes of one sample: unknown dims of axis 0 become 1; false if others are unknown. */
 bool pare_model_sample_shapes(const struct pare_model *m, struct pare_shape *inputs);
 
 /* After the reader: drop what no output needs, fold constants, Identity, Dropout and
- * BatchNormalization, sort, name. In place; only for a graph not yet published. */
+ * BatchNormalization, put the branch that is known to be taken in the place of an If, sort, name;
+ * in graphs inside nodes too. In place; only for a graph not yet published. */
 PARE_MUST_CHECK enum pare_status
 pare_graph_simplify(struct pare_graph *g, struct pare_arena *a, struct pare_err *err);
 

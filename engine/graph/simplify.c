@@ -141,9 +141,9 @@ static bool worth_folding(struct pare_simplifier *s, const struct pare_shape_cal
 			return false;
 		out += bytes;
 	}
-	if (out > FOLD_GROWTH * in + FOLD_EXTRA || out > s->fold_room)
+	if (out > FOLD_GROWTH * in + FOLD_EXTRA || out > *s->fold_room)
 		return false;
-	s->fold_room -= out;
+	*s->fold_room -= out;
 	return true;
 }
 
@@ -243,6 +243,8 @@ static enum pare_status fold_and_bypass(struct pare_simplifier *s)
 
 		for (int k = 0; k < n->n_in; k++)
 			n->in[k] = find(s, n->in[k]);
+		if ((st = pare_simplify_inside(s, n)))
+			return st;
 		s->gone[i] = remove_alias(s, n);
 		if (!s->gone[i] && (st = fold_node(s, i, &s->gone[i])))
 			return st;
@@ -357,22 +359,44 @@ static enum pare_status prepare(struct pare_simplifier *s)
 	g->vars = vars;
 	for (int i = 0; i < s->room; i++)
 		s->same_as[i] = i;
-	s->fold_room = FOLD_TOTAL;
-	for (int i = 0; i < g->n_vars; i++)
-		s->fold_room += vars[i].blob ? FOLD_GROWTH * vars[i].blob->len : 0;
 	return PARE_OK;
 }
 
-enum pare_status
-pare_graph_simplify(struct pare_graph *g, struct pare_arena *a, struct pare_err *err)
+static void tear_down(struct pare_simplifier *s)
 {
-	struct pare_simplifier s = { .g = g, .a = a, .err = err };
+	free(s->gone);
+	free(s->same_as);
+	free(s->uses);
+	free(s->is_out);
+	s->gone = s->is_out = NULL;
+	s->same_as = s->uses = NULL;
+}
+
+/* Again when a branch has taken the place of its If: more may be constant then. */
+static enum pare_status fold_all(struct pare_simplifier *s)
+{
+	bool changed = true;
+
+	while (changed) {
+		enum pare_status st;
+
+		tear_down(s);
+		if ((st = sort_nodes(s)) || (st = prepare(s)))
+			return st;
+		count_uses(s);
+		if ((st = fold_and_bypass(s)) || (st = pare_simplify_choose(s, &changed)))
+			return st;
+	}
+	return PARE_OK;
+}
+
+enum pare_status pare_simplify_graph(
+	struct pare_graph *g, struct pare_arena *a, size_t *fold_room, struct pare_err *err)
+{
+	struct pare_simplifier s = { .g = g, .a = a, .fold_room = fold_room, .err = err };
 	enum pare_status st;
 
-	if ((st = sort_nodes(&s)) || (st = prepare(&s)))
-		goto out;
-	count_uses(&s);
-	if ((st = fold_and_bypass(&s)))
+	if ((st = fold_all(&s)))
 		goto out;
 	count_uses(&s);
 	if ((st = pare_simplify_weights(&s)))
@@ -382,9 +406,17 @@ pare_graph_simplify(struct pare_graph *g, struct pare_arena *a, struct pare_err 
 		goto out;
 	st = pare_graph_name_nodes(g, a, err);
 out:
-	free(s.gone);
-	free(s.same_as);
-	free(s.uses);
-	free(s.is_out);
+	tear_down(&s);
 	return st;
+}
+
+enum pare_status
+pare_graph_simplify(struct pare_graph *g, struct pare_arena *a, struct pare_err *err)
+{
+	size_t fold_room = FOLD_TOTAL;
+
+	for (const struct pare_graph *x = g; x; x = x->next)
+		for (int i = 0; i < x->n_vars; i++)
+			fold_room += x->vars[i].blob ? FOLD_GROWTH * x->vars[i].blob->len : 0;
+	return pare_simplify_graph(g, a, &fold_room, err);
 }

@@ -6,12 +6,12 @@
 struct pare_simplifier {
 	struct pare_graph *g;
 	struct pare_arena *a;
-	int room;         /* of g->vars, grown at the start */
-	bool *gone;       /* [nodes] */
-	int *same_as;     /* [room] the var that stands for this one */
-	int *uses;        /* [room] how many inputs and graph outputs read it */
-	bool *is_out;     /* [room] */
-	size_t fold_room; /* bytes that folding may still add */
+	int room;          /* of g->vars, grown at the start */
+	bool *gone;        /* [nodes] */
+	int *same_as;      /* [room] the var that stands for this one */
+	int *uses;         /* [room] how many inputs and graph outputs read it */
+	bool *is_out;      /* [room] */
+	size_t *fold_room; /* bytes that folding may still add, in this and all other graphs */
 	struct pare_err *err;
 };
 
@@ -20,6 +20,17 @@ PARE_MUST_CHECK enum pare_status pare_simplify_constant(
 	struct pare_simplifier *s, int var, const struct pare_tensor *t, struct pare_blob *b);
 /* A new value "owner.what"; -1: no memory. */
 int pare_simplify_add(struct pare_simplifier *s, const char *owner, const char *what);
+
+/* The same, for a graph inside a node. */
+PARE_MUST_CHECK enum pare_status pare_simplify_graph(
+	struct pare_graph *g, struct pare_arena *a, size_t *fold_room, struct pare_err *err);
+
+/* branches.c: graphs inside a node, whose inputs are final. */
+PARE_MUST_CHECK enum pare_status
+pare_simplify_inside(struct pare_simplifier *s, struct pare_node *n);
+/* The graphs that known conditions choose take the place of their nodes; then *changed, the nodes
+ * are no longer sorted, and `gone` is of no use any more. */
+PARE_MUST_CHECK enum pare_status pare_simplify_choose(struct pare_simplifier *s, bool *changed);
 
 /* Float32 weights for all layers; what scales and shifts behind a layer goes into it. */
 PARE_MUST_CHECK enum pare_status pare_simplify_weights(struct pare_simplifier *s);

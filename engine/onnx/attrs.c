@@ -136,7 +136,7 @@ static enum pare_status set_value(struct pare_source *s, struct pare_arena *a,
 		return set_tensor(s, a, p->t, to, err);
 	case PARE_ATTR_GRAPH:
 	case PARE_ATTR_END:
-		return pare_fail(err, PARE_E_UNSUPPORTED, "graphs inside nodes are not read");
+		return PARE_OK;
 	}
 	return pare_nomem(err, "an attribute");
 }
@@ -165,7 +165,7 @@ enum pare_status pare_attrs_read(struct pare_source *s, struct pare_arena *a,
 		if (!has_type(x, t->type))
 			return pare_fail(err, PARE_E_FORMAT, "attribute '%s' is not %s", name,
 				type_names[t->type]);
-		if (t->as_input > 0)
+		if (t->as_input > 0 || t->type == PARE_ATTR_GRAPH)
 			continue;
 		st = set_value(s, a, x, t, attr + t->offset, &inner);
 		if (st == PARE_E_UNSUPPORTED) {

@@ -4,7 +4,8 @@
 #include "../graph/model.h"
 #include "source.h"
 
-/* Fill n->attr from the table of n->op; attributes with `as_input` are left to the caller.  What
+/* Fill n->attr from the table of n->op; graphs and attributes with `as_input` are left to the
+ * caller.  What
  * the row does not know, or cannot be read, sets *why (in the arena `a`) and is no error.
  * PARE_E_FORMAT: an attribute of the wrong type; the text does not name the node. */
 PARE_MUST_CHECK enum pare_status pare_attrs_read(struct pare_source *s, struct pare_arena *a,

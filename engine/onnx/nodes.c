@@ -22,7 +22,7 @@ static const char *label(const struct pare_reader *r, const struct pare_node *n)
 static enum pare_status node_bad(const struct pare_reader *r, const struct pare_node *n,
 	enum pare_status code, const char *what)
 {
-	return pare_fail(r->err, code, "%s: %s: %s", r->source.path, label(r, n), what);
+	return pare_fail(r->err, code, "%s: %s: %s", r->source->path, label(r, n), what);
 }
 
 static enum pare_status refuse(struct pare_reader *r, struct pare_node *n, const char *why)
@@ -233,10 +233,12 @@ resolve_inputs(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_node
 
 		if (!*name)
 			continue;
-		n->in[i] = pare_names_find(&r->names, name);
+		n->in[i] = pare_reader_find(r, name);
+		if (n->in[i] < -1)
+			return pare_reader_nomem(r);
 		if (n->in[i] < 0)
 			return pare_fail(r->err, PARE_E_FORMAT,
-				"%s: %s reads '%s', which nothing makes", r->source.path,
+				"%s: %s reads '%s', which nothing makes", r->source->path,
 				label(r, n), name);
 		n->n_in = (int)i + 1; /* absent ones at the end are no inputs */
 	}
@@ -275,14 +277,17 @@ pare_reader_node(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_no
 	for (int i = 0; i < n->n_in; i++)
 		if (n->in[i] >= 0 && r->odd[n->in[i]])
 			return refuse(r, n, r->odd[n->in[i]]);
-	if ((st = pare_attrs_read(&r->source, r->a, p, n, &why, &inner)))
+	if ((st = pare_attrs_read(r->source, r->a, p, n, &why, &inner)))
 		return node_bad(r, n, st, inner.text);
 	if (why)
 		return refuse(r, n, why);
 	if (n->n_out < 1 || n->out[0] < 0)
 		return node_bad(r, n, PARE_E_FORMAT, "has no output");
-	if ((st = attributes_to_inputs(r, p, n)) || (st = check_arity(r, n)))
+	if ((st = attributes_to_inputs(r, p, n)) || (st = check_arity(r, n)) ||
+		(st = pare_reader_graphs(r, p, n)))
 		return st;
+	if (!n->op) /* one of its graphs is beyond pare */
+		return PARE_OK;
 	st = n->op->upgrade ? n->op->upgrade(n, r->opset, &inner) : PARE_OK;
 	if (st == PARE_E_UNSUPPORTED)
 		return refuse(r, n, pare_strdup(r->a, inner.text));

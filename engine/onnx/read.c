@@ -9,25 +9,40 @@
 
 enum { OPSET_MIN = 1, OPSET_MAX = 23, IR_MIN = 3, IR_MAX = 14 };
 
+/* An upper bound of the values that graphs inside this one can read of what is around it. */
+static size_t count_reads(const Onnx__GraphProto *p)
+{
+	size_t n = p->n_output;
+
+	for (size_t i = 0; i < p->n_node; i++) {
+		const Onnx__NodeProto *x = p->node[i];
+
+		n += x->n_input;
+		for (size_t k = 0; k < x->n_attribute; k++)
+			n += x->attribute[k]->g ? count_reads(x->attribute[k]->g) : 0;
+	}
+	return n;
+}
+
 /* An upper bound of the values that a graph can have. */
-static size_t count_vars(const Onnx__GraphProto *p)
+static size_t count_vars(const struct pare_reader *r, const Onnx__GraphProto *p)
 {
 	size_t n = p->n_initializer + p->n_sparse_initializer + p->n_input;
 
 	for (size_t i = 0; i < p->n_node; i++)
 		n += p->node[i]->n_output + p->node[i]->n_attribute;
-	return n;
+	return n + (r->around ? count_reads(p) : 0);
 }
 
-static enum pare_status read_graph(struct pare_reader *r, const Onnx__GraphProto *p)
+enum pare_status pare_reader_graph(struct pare_reader *r, const Onnx__GraphProto *p)
 {
-	size_t n_vars = count_vars(p);
+	size_t n_vars = count_vars(r, p);
 	struct pare_graph *g = r->g;
 	enum pare_status st;
 	int *index;
 
 	if (n_vars > INT32_MAX / 2 || p->n_node > INT32_MAX / 2)
-		return pare_fail(r->err, PARE_E_UNSUPPORTED, "%s: too many nodes", r->source.path);
+		return pare_fail(r->err, PARE_E_UNSUPPORTED, "%s: too many nodes", r->source->path);
 	r->room = (int)n_vars;
 	g->name = pare_strdup(r->a, text(p->name));
 	g->vars = pare_alloc_n(r->a, n_vars, sizeof *g->vars);
@@ -65,10 +80,10 @@ static enum pare_status check_versions(struct pare_reader *r, const Onnx__ModelP
 	bool has_opset = false;
 
 	if (!p->graph || !p->has_ir_version)
-		return pare_fail(r->err, PARE_E_FORMAT, "%s: not an ONNX model", r->source.path);
+		return pare_fail(r->err, PARE_E_FORMAT, "%s: not an ONNX model", r->source->path);
 	if (p->ir_version < IR_MIN || p->ir_version > IR_MAX)
 		return pare_fail(r->err, PARE_E_UNSUPPORTED,
-			"%s: its IR version is %lld, pare reads %d to %d", r->source.path,
+			"%s: its IR version is %lld, pare reads %d to %d", r->source->path,
 			(long long)p->ir_version, IR_MIN, IR_MAX);
 	for (size_t i = 0; i < p->n_opset_import; i++) {
 		if (!is_default(text(p->opset_import[i]->domain)))
@@ -83,12 +98,12 @@ static enum pare_status check_versions(struct pare_reader *r, const Onnx__ModelP
 		return PARE_OK;
 	if (!has_opset)
 		return pare_fail(r->err, PARE_E_FORMAT,
-			"%s: it does not say which ONNX opset it is written in", r->source.path);
+			"%s: it does not say which ONNX opset it is written in", r->source->path);
 	if (r->opset < OPSET_MIN || r->opset > OPSET_MAX)
 		return pare_fail(r->err, PARE_E_UNSUPPORTED,
 			"%s: its opset is %d, pare reads %d to %d; convert it with "
 			"onnx.version_converter",
-			r->source.path, r->opset, OPSET_MIN, OPSET_MAX);
+			r->source->path, r->opset, OPSET_MIN, OPSET_MAX);
 	return PARE_OK;
 }
 
@@ -119,7 +134,8 @@ unpack(const struct pare_source *s, Onnx__ModelProto **out, struct pare_err *err
 static enum pare_status
 read_model(struct pare_blob *buf, const char *path, struct pare_model **out, struct pare_err *err)
 {
-	struct pare_reader r = { .source = { .path = path, .buf = buf }, .err = err };
+	struct pare_source source = { .path = path, .buf = buf };
+	struct pare_reader r = { .source = &source, .err = err };
 	Onnx__ModelProto *p = NULL;
 	struct pare_model *m = NULL;
 	enum pare_status st = PARE_OK;
@@ -129,15 +145,15 @@ read_model(struct pare_blob *buf, const char *path, struct pare_model **out, str
 		goto out;
 	}
 	pare_sha256(buf->data, buf->len, m->info.sha256);
-	if ((st = unpack(&r.source, &p, err)) || (st = check_versions(&r, p)))
+	if ((st = unpack(r.source, &p, err)) || (st = check_versions(&r, p)))
 		goto out;
 	r.a = m->arena;
 	r.g = &m->graph;
 	m->ir_version = p->ir_version;
 	m->info.opset = r.opset;
-	if ((st = read_graph(&r, p->graph)))
+	if ((st = pare_reader_graph(&r, p->graph)))
 		goto out;
-	m->info.bytes = (int64_t)buf->len + r.source.external;
+	m->info.bytes = (int64_t)buf->len + r.source->external;
 	if ((st = pare_graph_simplify(&m->graph, m->arena, err)) || (st = pare_model_index(m, err)))
 		st = pare_wrap(err, st, "%s", path);
 out:

@@ -1,4 +1,5 @@
-/* What reads one graph of a file: values.c its values, nodes.c its nodes, read.c the whole. */
+/* What reads one graph of a file: values.c its values, nodes.c its nodes, scope.c graphs inside
+ * nodes, read.c the whole. */
 #ifndef PARE_READER_H
 #define PARE_READER_H
 #include "../base/names.h"
@@ -6,13 +7,20 @@
 #include "source.h"
 
 struct pare_reader {
-	struct pare_source source;
+	struct pare_source *source;
+	struct pare_reader *around; /* of the graph around this one; NULL = it is the outermost */
+	struct pare_capture *captures; /* what it reads of that, the latest first */
 	struct pare_arena *a;
 	struct pare_graph *g;
 	struct pare_names names; /* of vars */
 	const char **odd;        /* [vars]: why a value can be of no use; NULL = it is fine */
 	int opset, room;         /* room for vars */
 	struct pare_err *err;
+};
+
+struct pare_capture {
+	int inside, around; /* vars */
+	struct pare_capture *next;
 };
 
 /* Strings of a message may be absent. */
@@ -33,6 +41,15 @@ PARE_MUST_CHECK enum pare_status pare_reader_constant(
 /* The same from a message; a type that pare does not have leaves r->odd[var]. */
 PARE_MUST_CHECK enum pare_status
 pare_reader_tensor(struct pare_reader *r, const Onnx__TensorProto *t, const char *name, int var);
+/* The value of that name, in this graph or one around it; -1 = nothing makes it, -2: no memory. */
+int pare_reader_find(struct pare_reader *r, const char *name);
+/* The graphs among a node's attributes; what they read of the graph around them becomes inputs of
+ * the node. */
+PARE_MUST_CHECK enum pare_status
+pare_reader_graphs(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_node *n);
+/* A whole graph into r->g. */
+PARE_MUST_CHECK enum pare_status
+pare_reader_graph(struct pare_reader *r, const Onnx__GraphProto *p);
 PARE_MUST_CHECK enum pare_status
 pare_reader_initializers(struct pare_reader *r, const Onnx__GraphProto *p);
 PARE_MUST_CHECK enum pare_status

@@ -5,7 +5,7 @@
 enum pare_status pare_reader_nomem(const struct pare_reader *r)
 {
 	return pare_fail(
-		r->err, PARE_E_NOMEM, "%s: not enough memory for its graph", r->source.path);
+		r->err, PARE_E_NOMEM, "%s: not enough memory for its graph", r->source->path);
 }
 
 /* A new value; `name` is copied.  -1: no memory, or it is there already (then *twice). */
@@ -27,7 +27,7 @@ enum pare_status pare_reader_add_failed(const struct pare_reader *r, const char 
 	if (!twice)
 		return pare_reader_nomem(r);
 	return pare_fail(
-		r->err, PARE_E_FORMAT, "%s: two values are named '%s'", r->source.path, name);
+		r->err, PARE_E_FORMAT, "%s: two values are named '%s'", r->source->path, name);
 }
 
 /* A constant's tensor header lives in the arena, its data in the blob. */
@@ -50,7 +50,7 @@ pare_reader_tensor(struct pare_reader *r, const Onnx__TensorProto *t, const char
 	struct pare_err inner = { 0 };
 	struct pare_tensor x;
 	struct pare_blob *b;
-	enum pare_status st = pare_source_take(&r->source, t, &x, &b, &inner);
+	enum pare_status st = pare_source_take(r->source, t, &x, &b, &inner);
 
 	if (st == PARE_E_UNSUPPORTED) {
 		r->odd[var] = pare_sprintf(r->a, "constant '%.80s': %.160s", name, inner.text);
@@ -58,7 +58,7 @@ pare_reader_tensor(struct pare_reader *r, const Onnx__TensorProto *t, const char
 	}
 	if (st)
 		return pare_fail(
-			r->err, st, "%s: tensor '%s': %s", r->source.path, name, inner.text);
+			r->err, st, "%s: tensor '%s': %s", r->source->path, name, inner.text);
 	return pare_reader_constant(r, var, &x, b);
 }
 
@@ -130,7 +130,7 @@ check_declared(const struct pare_reader *r, const char *name, const struct pare_
 		known.d[i] = known.d[i] < 0 ? 1 : known.d[i];
 	if (known.n > 0 && pare_shape_elems(&known) < 0)
 		return pare_fail(r->err, PARE_E_FORMAT, "%s: the shape of '%s' is absurdly large",
-			r->source.path, name);
+			r->source->path, name);
 	return PARE_OK;
 }
 
@@ -165,16 +165,18 @@ enum pare_status pare_reader_outputs(struct pare_reader *r, const Onnx__GraphPro
 {
 	if (!p->n_output)
 		return pare_fail(
-			r->err, PARE_E_FORMAT, "%s: its graph has no outputs", r->source.path);
+			r->err, PARE_E_FORMAT, "%s: its graph has no outputs", r->source->path);
 	if (!(r->g->out = pare_alloc_n(r->a, p->n_output, sizeof *r->g->out)))
 		return pare_reader_nomem(r);
 	for (size_t i = 0; i < p->n_output; i++) {
 		const char *name = text(p->output[i]->name), *reason = NULL;
-		int var = pare_names_find(&r->names, name);
+		int var = pare_reader_find(r, name);
 
+		if (var < -1)
+			return pare_reader_nomem(r);
 		if (var < 0)
 			return pare_fail(r->err, PARE_E_FORMAT,
-				"%s: nothing makes the graph's output '%s'", r->source.path, name);
+				"%s: nothing makes the graph's output '%s'", r->source->path, name);
 		if (r->g->vars[var].producer >= 0)
 			r->g->vars[var].declared = declared(p->output[i], &reason);
 		r->g->out[r->g->n_out++] = var;

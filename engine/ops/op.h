@@ -83,6 +83,23 @@ struct pare_call {
 };
 typedef void pare_forward_fn(const struct pare_call *c);
 
+/* What a node with graphs inside is given to run them, one at a time. */
+struct pare_control {
+	const struct pare_node *node;
+	const void *attr;
+	int n_in, n_out;
+	const struct pare_tensor *const *in; /* NULL when absent; of the node, with what its graphs
+						read of the graph around them */
+	struct pare_tensor *out;             /* [n_out] to fill; data in `a` */
+	struct pare_arena *a;                /* lives as long as the run */
+	/* Run a graph of the node on its own inputs (those that it reads of the graph around it
+	 * are found in `in`); out: [g->n_out], data in `a` or what was passed in. */
+	enum pare_status (*run)(const struct pare_control *c, const struct pare_graph *g,
+		const struct pare_tensor *in, struct pare_arena *a, struct pare_tensor *out,
+		struct pare_err *err);
+};
+typedef enum pare_status pare_control_fn(const struct pare_control *c, struct pare_err *err);
+
 /* ---- layers and channels -------------------------------------------------------------------- */
 
 /* What makes a node a layer: where its weight is. */
@@ -146,7 +163,14 @@ struct pare_op {
 	 */
 	const char *(*refuse)(const struct pare_node *n, const void *attr);
 	pare_shape_fn *shape;
-	pare_forward_fn *forward; /* NULL = named in `info`, cannot run */
+	pare_forward_fn
+		*forward; /* NULL = named in `info`, cannot run, unless there is `control` */
+	/* Rows with graphs inside: shapes are known when it has run, so such a network runs node by
+	 * node.  `forward` is NULL and `shape` says why. */
+	pare_control_fn *control;
+	/* Which graph of the node stands for it when input 0 is this constant (If); NULL = it is
+	 * nothing of the kind. */
+	const struct pare_graph *(*choose)(const struct pare_node *n, const struct pare_tensor *x);
 	size_t (*scratch)(
 		const struct pare_call *c); /* bytes; in/out have shapes but no data; NULL = 0 */
 	unsigned plain; /* bit i: input i is read without lanes, so must be constant in a batched
@@ -202,6 +226,8 @@ struct pare_op {
  * last. */
 const struct pare_op *pare_op_find(const char *domain, const char *name);
 const struct pare_op *pare_op_row(int i);
+/* The row whose output is its input. */
+const struct pare_op *pare_op_identity(void);
 
 /* Shared by rows. */
 pare_shape_fn pare_shape_same;        /* out[0] is like in[0] */

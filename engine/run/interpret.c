@@ -1,6 +1,6 @@
 /* Plain inference of a network whose shapes hang on its data (NonZero, Reshape to a computed
- * shape): node by node, so that whatever a node reads is known when its shape is asked for.  Every
- * value stays in memory until the end. */
+ * shape, If): node by node, so that whatever a node reads is known when its shape is asked for.
+ * Every value stays in memory until the end of its graph. */
 #include "program.h"
 #include <math.h>
 #include <string.h>
@@ -64,6 +64,49 @@ make_outputs(struct interpreter *t, const struct pare_node *n, struct pare_err *
 	return PARE_OK;
 }
 
+static enum pare_status interpret(const struct pare_graph *g, const struct pare_tensor *in,
+	struct pare_arena *a, const struct pare_tensor **values, struct pare_err *err);
+
+/* A graph inside a node: its own inputs are given, the rest is in the node's. */
+static enum pare_status
+run_inside(const struct pare_control *c, const struct pare_graph *g, const struct pare_tensor *own,
+	struct pare_arena *a, struct pare_tensor *out, struct pare_err *err)
+{
+	int n_own = g->n_in - g->n_captured;
+	struct pare_tensor *in = pare_alloc_n(a, (size_t)g->n_in, sizeof *in);
+	const struct pare_tensor *values;
+	enum pare_status st;
+
+	if (!in)
+		return pare_nomem(err, "a run");
+	for (int i = 0; i < g->n_in; i++)
+		in[i] = i < n_own ? own[i] : *c->in[g->first_captured + i - n_own];
+	if ((st = interpret(g, in, a, &values, err)))
+		return st;
+	for (int i = 0; i < g->n_out; i++)
+		out[i] = values[g->out[i]];
+	return PARE_OK;
+}
+
+static enum pare_status
+run_control(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
+{
+	struct pare_control c = { .node = n,
+		.attr = n->attr,
+		.n_in = n->n_in,
+		.n_out = n->n_out,
+		.in = t->in,
+		.out = t->spare,
+		.a = t->a,
+		.run = run_inside };
+	enum pare_status st = n->op->control(&c, err);
+
+	for (int i = 0; i < n->n_out && !st; i++)
+		if (n->out[i] >= 0)
+			learn(t, n->out[i], t->spare[i]);
+	return st;
+}
+
 static enum pare_status
 run_node(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
 {
@@ -81,13 +124,15 @@ run_node(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
 	enum pare_status st;
 	size_t scratch;
 
-	if (!n->op || !n->op->shape || !n->op->forward)
+	if (!n->op || !n->op->shape || (!n->op->forward && !n->op->control))
 		return pare_fail(err, PARE_E_UNSUPPORTED, "%s",
 			n->why ? n->why : "this operator cannot run");
 	for (int i = 0; i < n->n_in; i++) {
 		t->known_in[i] = n->in[i] < 0 ? NULL : &t->known[n->in[i]];
 		t->in[i] = n->in[i] < 0 ? NULL : &t->values[n->in[i]];
 	}
+	if (n->op->control)
+		return run_control(t, n, err);
 	memset(t->known_out, 0, (size_t)n->n_out * sizeof *t->known_out);
 	if ((st = n->op->shape(&s, err)) || (st = make_outputs(t, n, err)))
 		return st;
@@ -100,22 +145,21 @@ run_node(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
 	return PARE_OK;
 }
 
-enum pare_status pare_interpret(const struct pare_model *m, const struct pare_array *in,
+static enum pare_status interpret(const struct pare_graph *g, const struct pare_tensor *in,
 	struct pare_arena *a, const struct pare_tensor **values, struct pare_err *err)
 {
-	struct interpreter t = { .g = &m->graph, .a = a };
+	struct interpreter t = { .g = g, .a = a };
 	struct pare_err inner = { 0 };
 
 	if (!interpreter_room(&t))
 		return pare_nomem(err, "a run");
-	for (int i = 0; i < t.g->n_vars; i++)
-		if (t.g->vars[i].declared.value)
-			learn(&t, i, *t.g->vars[i].declared.value);
-	for (int i = 0; i < t.g->n_in; i++)
-		learn(&t, t.g->in[i],
-			(struct pare_tensor){ in[i].dtype, 1, in[i].shape, { in[i].data } });
-	for (int i = 0; i < t.g->n_nodes; i++) {
-		const struct pare_node *n = &t.g->nodes[i];
+	for (int i = 0; i < g->n_vars; i++)
+		if (g->vars[i].declared.value)
+			learn(&t, i, *g->vars[i].declared.value);
+	for (int i = 0; i < g->n_in; i++)
+		learn(&t, g->in[i], in[i]);
+	for (int i = 0; i < g->n_nodes; i++) {
+		const struct pare_node *n = &g->nodes[i];
 		enum pare_status st = run_node(&t, n, &inner);
 
 		if (st)
@@ -124,4 +168,16 @@ enum pare_status pare_interpret(const struct pare_model *m, const struct pare_ar
 	}
 	*values = t.values;
 	return PARE_OK;
+}
+
+enum pare_status pare_interpret(const struct pare_model *m, const struct pare_array *in,
+	struct pare_arena *a, const struct pare_tensor **values, struct pare_err *err)
+{
+	struct pare_tensor *x = pare_alloc_n(a, (size_t)m->graph.n_in, sizeof *x);
+
+	if (!x)
+		return pare_nomem(err, "a run");
+	for (int i = 0; i < m->graph.n_in; i++)
+		x[i] = (struct pare_tensor){ in[i].dtype, 1, in[i].shape, { in[i].data } };
+	return interpret(&m->graph, x, a, values, err);
 }
