@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPSET_MIN = 1, OPSET_MAX = 23, IR_MIN = 3, IR_MAX = 14 };
+enum { OPSET_MIN = 1, OPSET_MAX = 28, IR_MIN = 3, IR_MAX = 15 };
 
 /* An upper bound of the values that graphs inside this one can read of what is around it. */
 static size_t count_reads(const Onnx__GraphProto *p)

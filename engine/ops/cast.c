@@ -10,25 +10,9 @@ static const struct pare_attr cast_attrs[] = { { "to", PARE_ATTR_INT, offsetof(s
 						       0 },
 	{ "saturate", PARE_ATTR_INT, offsetof(struct cast, saturate), 1, 0 }, { 0 } };
 
-/* ONNX's TensorProto.DataType to ours. */
-static const enum pare_dtype types[] = { [1] = PARE_F32,
-	[2] = PARE_U8,
-	[3] = PARE_I8,
-	[4] = PARE_U16,
-	[5] = PARE_I16,
-	[6] = PARE_I32,
-	[7] = PARE_I64,
-	[9] = PARE_BOOL,
-	[10] = PARE_F16,
-	[11] = PARE_F64,
-	[12] = PARE_U32,
-	[13] = PARE_U64,
-	[16] = PARE_BF16 };
-
 static enum pare_dtype cast_type(const struct cast *a)
 {
-	return a->to > 0 && a->to < (int64_t)(sizeof types / sizeof types[0]) ? types[a->to]
-									      : PARE_UNDEFINED;
+	return op_onnx_type(a->to);
 }
 
 /* Runtimes round to the nearest, ONNX's own cases cut off: no answer would be right. */

@@ -109,4 +109,34 @@ static inline size_t op_unit(const struct pare_tensor *t)
 /* Byte steps of a dense tensor's axes. */
 void op_steps(const struct pare_tensor *t, ptrdiff_t s[PARE_MAX_DIMS]);
 
+/* ---- rows that know nothing of lanes -------------------------------------------------------- */
+
+/* Run `one`, written for a plain run, on each lane by itself: its inputs and outputs have one lane
+ * and its scratch is what the row asked for beyond op_lanes_scratch. */
+void op_each_lane(const struct pare_call *c, pare_forward_fn *one);
+/* Bytes for a sample's inputs and outputs; 0 in a plain run. */
+size_t op_lanes_scratch(const struct pare_call *c);
+#define OP_BY_LANE(name)                                                                           \
+	static void name##_forward(const struct pare_call *c)                                      \
+	{                                                                                          \
+		op_each_lane(c, name##_one);                                                       \
+	}
+
+/* Element i of a tensor without lanes. */
+double op_get(const struct pare_tensor *t, size_t i);
+int64_t op_get_int(const struct pare_tensor *t, size_t i);
+void op_put(const struct pare_tensor *t, size_t i, double v);
+void op_put_int(const struct pare_tensor *t, size_t i, int64_t v);
+
+/* A value that decides about a shape: PARE_E_UNSUPPORTED while it is not known. */
+PARE_MUST_CHECK enum pare_status
+op_known(const struct pare_shape_call *c, int i, struct pare_err *err);
+/* An axis of input 0. */
+PARE_MUST_CHECK enum pare_status
+op_axis_of(const struct pare_shape_call *c, int64_t axis, int *out, struct pare_err *err);
+/* ONNX's TensorProto.DataType to ours; UNDEFINED for what pare does not have. */
+enum pare_dtype op_onnx_type(int64_t type);
+/* Does an attribute hold this word? */
+bool op_word(const char *value, const char *preset, const char *word);
+
 #endif
