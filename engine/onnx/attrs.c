@@ -26,6 +26,8 @@ bool pare_attr_is_set(const struct pare_attr *t, const void *attr)
 		return ((const struct pare_floats *)p)->v != NULL;
 	case PARE_ATTR_TENSOR:
 		return ((const struct pare_tensor *)p)->data != NULL;
+	case PARE_ATTR_STRINGS:
+		return ((const struct pare_strings *)p)->v != NULL;
 	case PARE_ATTR_GRAPH:
 		return *(struct pare_graph *const *)p != NULL;
 	case PARE_ATTR_END:
@@ -56,6 +58,7 @@ static const char *const type_names[] = {
 	[PARE_ATTR_FLOATS] = "a list of numbers",
 	[PARE_ATTR_TENSOR] = "a tensor",
 	[PARE_ATTR_GRAPH] = "a graph",
+	[PARE_ATTR_STRINGS] = "a list of strings",
 };
 
 /* Files of the first IR versions have no type: what is there decides. */
@@ -69,6 +72,7 @@ static bool has_type(const Onnx__AttributeProto *p, enum pare_attr_type type)
 		[PARE_ATTR_FLOATS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS,
 		[PARE_ATTR_TENSOR] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR,
 		[PARE_ATTR_GRAPH] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH,
+		[PARE_ATTR_STRINGS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS,
 	};
 
 	if (p->has_type && (int)p->type != proto[type])
@@ -106,6 +110,20 @@ static enum pare_status set_tensor(struct pare_source *s, struct pare_arena *a,
 	return st;
 }
 
+static enum pare_status set_strings(struct pare_arena *a, const Onnx__AttributeProto *p,
+	struct pare_strings *to, struct pare_err *err)
+{
+	const char **v = pare_alloc_n(a, p->n_strings + 1, sizeof *v);
+
+	for (size_t i = 0; v && i < p->n_strings; i++)
+		if (!(v[i] = pare_strndup(a, (const char *)p->strings[i].data, p->strings[i].len)))
+			v = NULL;
+	if (!v)
+		return pare_nomem(err, "an attribute");
+	*to = (struct pare_strings){ (int)p->n_strings, v };
+	return PARE_OK;
+}
+
 static enum pare_status set_value(struct pare_source *s, struct pare_arena *a,
 	const Onnx__AttributeProto *p, const struct pare_attr *t, void *to, struct pare_err *err)
 {
@@ -132,6 +150,8 @@ static enum pare_status set_value(struct pare_source *s, struct pare_arena *a,
 		if (((struct pare_floats *)to)->v)
 			return PARE_OK;
 		break;
+	case PARE_ATTR_STRINGS:
+		return set_strings(a, p, to, err);
 	case PARE_ATTR_TENSOR:
 		return set_tensor(s, a, p->t, to, err);
 	case PARE_ATTR_GRAPH:

@@ -262,6 +262,24 @@ static enum pare_status check_arity(const struct pare_reader *r, const struct pa
 	return *what ? node_bad(r, n, PARE_E_FORMAT, what) : PARE_OK;
 }
 
+/* All that follows counts on output 0, which files may leave unnamed where they want another. */
+static enum pare_status name_first_output(struct pare_reader *r, struct pare_node *n)
+{
+	int first = 0;
+
+	while (first < n->n_out && n->out[first] < 0)
+		first++;
+	if (first == n->n_out)
+		return node_bad(r, n, PARE_E_FORMAT, "has no output");
+	if (first == 0)
+		return PARE_OK;
+	n->out[0] = add_named_after(r, r->g->vars[n->out[first]].name, "first");
+	if (n->out[0] < 0)
+		return pare_reader_nomem(r);
+	r->g->vars[n->out[0]].producer = (int)(n - r->g->nodes);
+	return PARE_OK;
+}
+
 enum pare_status
 pare_reader_node(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_node *n)
 {
@@ -281,8 +299,8 @@ pare_reader_node(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_no
 		return node_bad(r, n, st, inner.text);
 	if (why)
 		return refuse(r, n, why);
-	if (n->n_out < 1 || n->out[0] < 0)
-		return node_bad(r, n, PARE_E_FORMAT, "has no output");
+	if ((st = name_first_output(r, n)))
+		return st;
 	if ((st = attributes_to_inputs(r, p, n)) || (st = check_arity(r, n)) ||
 		(st = pare_reader_graphs(r, p, n)))
 		return st;

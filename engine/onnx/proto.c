@@ -141,6 +141,19 @@ attribute(struct pare_arena *a, const struct pare_attr *t, const void *attr)
 		p->t = pare_proto_tensor(a, "", x->dtype, &x->shape, x->data);
 		return p->t ? p : NULL;
 	}
+	case PARE_ATTR_STRINGS: {
+		const struct pare_strings *s = v;
+
+		p->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS;
+		p->n_strings = (size_t)s->n;
+		if (!(p->strings = pare_alloc_n(a, p->n_strings + 1, sizeof *p->strings)))
+			return NULL;
+		for (int i = 0; i < s->n; i++) {
+			p->strings[i].data = (uint8_t *)s->v[i];
+			p->strings[i].len = strlen(s->v[i]);
+		}
+		return p;
+	}
 	case PARE_ATTR_GRAPH:
 	case PARE_ATTR_END:
 		break;

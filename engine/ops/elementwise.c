@@ -185,6 +185,13 @@ static int64_t modulo(int64_t x, int64_t y)
 	return r && (r < 0) != (y < 0) ? r + y : r;
 }
 
+static double modulo_real(double x, double y)
+{
+	double r = fmod(x, y);
+
+	return r == 0 ? copysign(r, y) : (r < 0) != (y < 0) ? r + y : r;
+}
+
 KERNEL(COLD, power_F32, float, float, y == 2 ? x * x : powf(x, y))
 
 ARITH(add, x + y, WRAP(+))
@@ -196,7 +203,7 @@ ARITH(mul, x *y, WRAP(*))
 					 : divide((int64_t)x, (int64_t)y))
 ARITH(quotient, x / y, DIVIDE)
 ARITH(fmod_rest, fmod(x, y), remainder_of((int64_t)x, (int64_t)y))
-ARITH(floor_rest, fmod(x, y), modulo((int64_t)x, (int64_t)y))
+ARITH(floor_rest, modulo_real(x, y), modulo((int64_t)x, (int64_t)y))
 /* NaN goes through from either side */
 ARITH(lesser, x < y || x != x ? x : y, x < y ? x : y)
 ARITH(larger, x > y || x != x ? x : y, x > y ? x : y)

@@ -41,6 +41,11 @@ static inline bool op_given(const struct pare_call *c, int i)
 {
 	return i < c->n_in && c->in[i];
 }
+/* Is output i asked for? */
+static inline bool op_wants(const struct pare_call *c, int i)
+{
+	return i < c->n_out && c->out[i];
+}
 /* Bytes of one element, of the types in OP_BYTES. */
 static inline size_t op_size(enum pare_dtype t)
 {

@@ -21,12 +21,13 @@ size_t op_lanes_scratch(const struct pare_call *c)
 	for (int i = 0; i < c->n_in; i++)
 		bytes += c->in[i] ? plain_bytes(c->in[i]) + aligned(sizeof *c->in[i]) : 64;
 	for (int i = 0; i < c->n_out; i++)
-		bytes += plain_bytes(c->out[i]) + aligned(sizeof *c->out[i]);
+		bytes += c->out[i] ? plain_bytes(c->out[i]) + aligned(sizeof *c->out[i]) : 64;
 	return bytes + aligned((size_t)(c->n_in + c->n_out) * sizeof(void *));
 }
 
 /* One lane out of many, or into many. */
-static void copy_lane(const struct pare_tensor *many, int lane, const struct pare_tensor *one, bool in)
+static void
+copy_lane(const struct pare_tensor *many, int lane, const struct pare_tensor *one, bool in)
 {
 	size_t n = (size_t)pare_shape_elems(&many->shape), size = op_size(many->dtype);
 	size_t lanes = (size_t)many->lanes, at = lanes == 1 ? 0 : (size_t)lane;
@@ -67,7 +68,7 @@ void op_each_lane(const struct pare_call *c, pare_forward_fn *one)
 	for (int i = 0; i < c->n_in; i++)
 		t[i] = c->in[i] ? plain_copy(c->in[i], &room) : NULL;
 	for (int i = 0; i < c->n_out; i++)
-		t[c->n_in + i] = plain_copy(c->out[i], &room);
+		t[c->n_in + i] = c->out[i] ? plain_copy(c->out[i], &room) : NULL;
 	plain.scratch = room;
 	for (int l = 0; l < c->lanes; l++) {
 		for (int i = 0; i < c->n_in; i++)
@@ -75,7 +76,8 @@ void op_each_lane(const struct pare_call *c, pare_forward_fn *one)
 				copy_lane(c->in[i], l, t[i], true);
 		one(&plain);
 		for (int i = 0; i < c->n_out; i++)
-			copy_lane(c->out[i], l, t[c->n_in + i], false);
+			if (c->out[i])
+				copy_lane(c->out[i], l, t[c->n_in + i], false);
 	}
 }
 
@@ -174,7 +176,8 @@ enum pare_status op_known(const struct pare_shape_call *c, int i, struct pare_er
 		return pare_fail(err, PARE_E_FORMAT, "input %d is missing", i);
 	if (!c->in[i]->value)
 		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"input %d is computed while running; the shape of the output hangs on it", i);
+			"input %d is computed while running; the shape of the output hangs on it",
+			i);
 	return PARE_OK;
 }
 
@@ -201,7 +204,7 @@ enum pare_dtype op_onnx_type(int64_t type)
 		[16] = PARE_BF16 };
 
 	return type > 0 && type < (int64_t)(sizeof types / sizeof types[0]) ? types[type]
-									   : PARE_UNDEFINED;
+									    : PARE_UNDEFINED;
 }
 
 bool op_word(const char *value, const char *preset, const char *word)

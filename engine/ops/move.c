@@ -424,22 +424,30 @@ static void to_space_forward(const struct pare_call *c)
 		c->in[0]->data, c->out[0]->data);
 }
 
-/* Output [N][by][bx][C][H][W] of input [N][C][H][by][W][bx]. */
+/* Output [N][by][bx][C][H][W], or [N][C][by][bx]… when mode is CRD, of input [N][C][H][by][W][bx].
+ */
 static void to_depth_forward(const struct pare_call *c)
 {
 	const struct move *a = c->attr;
 	const struct pare_shape *x = &c->in[0]->shape, *y = &c->out[0]->shape;
 	size_t b = (size_t)a->blocksize;
 	ptrdiff_t s[PARE_MAX_DIMS];
+	struct op_move m = { .n = 6, .unit = op_unit(c->in[0]) };
 
 	op_steps(c->in[0], s);
-	op_move_run(
-		&(struct op_move){ .n = 6,
-			.d = { (size_t)y->d[0], b, b, (size_t)x->d[1], (size_t)y->d[2],
-				(size_t)y->d[3] },
-			.s = { s[0], s[2], s[3], s[1], s[2] * (ptrdiff_t)b, s[3] * (ptrdiff_t)b },
-			.unit = op_unit(c->in[0]) },
-		c->in[0]->data, c->out[0]->data);
+	m.d[0] = (size_t)y->d[0];
+	m.d[4] = (size_t)y->d[2];
+	m.d[5] = (size_t)y->d[3];
+	m.s[0] = s[0];
+	m.s[4] = s[2] * (ptrdiff_t)b;
+	m.s[5] = s[3] * (ptrdiff_t)b;
+	for (int i = 1; i < 4; i++) { /* of rows, columns and channels, the last go inward */
+		int k = op_word(a->mode, "DCR", "CRD") ? i % 3 + 1 : i;
+
+		m.d[k] = i < 3 ? b : (size_t)x->d[1];
+		m.s[k] = i < 3 ? s[i + 1] : s[1];
+	}
+	op_move_run(&m, c->in[0]->data, c->out[0]->data);
 }
 
 /* clang-format off */
@@ -467,6 +475,6 @@ const struct pare_op pare_ops_move[] = {
 	      PARE_FLOW_BLOCK, .refuse = refuse_depth,
 	      .sample = "f32[1,8,2,3] blocksize=2 mode=CRD|f32[1,8,2,3] blocksize=2"),
 	MOVED("SpaceToDepth", 1, 1, 1, depth_attrs, shape_to_depth, to_depth_forward,
-	      PARE_FLOW_BLOCK, .refuse = refuse_depth, .sample = "f32[1,2,4,6] blocksize=2"),
+	      PARE_FLOW_BLOCK, .refuse = refuse_depth, .sample = "f32[1,2,4,6] blocksize=2|f32[1,2,4,6] blocksize=2 mode=CRD"),
 	{ 0 } };
 /* clang-format on */

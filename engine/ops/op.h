@@ -14,13 +14,14 @@ struct pare_graph;
 
 enum pare_attr_type {
 	PARE_ATTR_END = 0,
-	PARE_ATTR_INT,    /* int64_t */
-	PARE_ATTR_FLOAT,  /* float */
-	PARE_ATTR_STRING, /* const char *, NULL when absent */
-	PARE_ATTR_INTS,   /* struct pare_ints */
-	PARE_ATTR_FLOATS, /* struct pare_floats */
-	PARE_ATTR_TENSOR, /* struct pare_tensor, data NULL when absent */
-	PARE_ATTR_GRAPH,  /* struct pare_graph * */
+	PARE_ATTR_INT,     /* int64_t */
+	PARE_ATTR_FLOAT,   /* float */
+	PARE_ATTR_STRING,  /* const char *, NULL when absent */
+	PARE_ATTR_INTS,    /* struct pare_ints */
+	PARE_ATTR_FLOATS,  /* struct pare_floats */
+	PARE_ATTR_TENSOR,  /* struct pare_tensor, data NULL when absent */
+	PARE_ATTR_GRAPH,   /* struct pare_graph * */
+	PARE_ATTR_STRINGS, /* struct pare_strings */
 };
 struct pare_ints {
 	int n; /* 0 also when absent: see `present` */
@@ -29,6 +30,10 @@ struct pare_ints {
 struct pare_floats {
 	int n;
 	float *v;
+};
+struct pare_strings {
+	int n;
+	const char **v;
 };
 struct pare_attr {
 	const char *name;

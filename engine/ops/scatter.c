@@ -157,8 +157,8 @@ static enum pare_status tuples_of(const struct pare_shape *x, const struct pare_
 }
 
 /* The slice that tuple i names, counted from the batch's first. */
-static size_t tuple_at(
-	const struct tuples *t, const struct pare_shape *x, const struct pare_tensor *ix, size_t i)
+static size_t
+tuple_at(const struct tuples *t, const struct pare_shape *x, const struct pare_tensor *ix, size_t i)
 {
 	size_t at = 0;
 
@@ -237,8 +237,7 @@ static void gather_nd_one(const struct pare_call *c)
 	batch = op_span(&x->shape, t.batch_dims, x->shape.n) * op_size(x->dtype);
 	for (size_t i = 0; i < t.batches * t.places; i++)
 		memcpy(c->out[0]->u8 + i * unit,
-			x->u8 + i / t.places * batch +
-				tuple_at(&t, &x->shape, c->in[1], i) * unit,
+			x->u8 + i / t.places * batch + tuple_at(&t, &x->shape, c->in[1], i) * unit,
 			unit);
 }
 OP_BY_LANE(gather_nd)

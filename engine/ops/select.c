@@ -101,9 +101,10 @@ static void top_one(const struct pare_call *c)
 {
 	const struct select *a = c->attr;
 	const struct pare_tensor *x = c->in[0], *y = c->out[0];
-	struct pare_tensor *places = c->n_out > 1 ? c->out[1] : NULL;
+	struct pare_tensor *places = op_wants(c, 1) ? c->out[1] : NULL;
 	int axis = op_axis(a->axis, x->shape.n);
-	size_t outer = op_span(&x->shape, 0, axis), inner = op_span(&x->shape, axis + 1, x->shape.n);
+	size_t outer = op_span(&x->shape, 0, axis),
+	       inner = op_span(&x->shape, axis + 1, x->shape.n);
 	size_t n = (size_t)x->shape.d[axis], k = (size_t)y->shape.d[axis], size = op_size(y->dtype);
 	size_t *h = c->scratch;
 
@@ -316,8 +317,8 @@ static enum pare_status shape_unique(const struct pare_shape_call *c, struct par
 	c->out[0].shape = row_shape(x, &r, (int64_t)found);
 	for (int i = 1; i < c->n_out; i++) {
 		c->out[i].dtype = PARE_I64;
-		c->out[i].shape = (struct pare_shape){ 1,
-			{ i == 2 ? (int64_t)r.n : (int64_t)found } };
+		c->out[i].shape =
+			(struct pare_shape){ 1, { i == 2 ? (int64_t)r.n : (int64_t)found } };
 	}
 	return PARE_OK;
 }
@@ -334,11 +335,11 @@ static void unique_one(const struct pare_call *c)
 		for (size_t j = 0; j < found; j++)
 			memcpy(c->out[0]->u8 + (o * found + j) * unit,
 				x->u8 + (o * r.n + first[j]) * unit, unit);
-	for (size_t j = 0; c->n_out > 1 && j < found; j++)
+	for (size_t j = 0; op_wants(c, 1) && j < found; j++)
 		c->out[1]->i64[j] = (int64_t)first[j];
-	for (size_t i = 0; c->n_out > 2 && i < r.n; i++)
+	for (size_t i = 0; op_wants(c, 2) && i < r.n; i++)
 		c->out[2]->i64[i] = (int64_t)group[i];
-	if (c->n_out > 3) {
+	if (op_wants(c, 3)) {
 		memset(c->out[3]->data, 0, found * sizeof(int64_t));
 		for (size_t i = 0; i < r.n; i++)
 			c->out[3]->i64[group[i]]++;

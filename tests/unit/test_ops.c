@@ -151,6 +151,14 @@ static bool read_attr(struct sample *s, char *word)
 			l->v[l->n++] = strtoll(p, &p, 10);
 		return true;
 	}
+	case PARE_ATTR_STRINGS: {
+		struct pare_strings *l = (struct pare_strings *)field;
+
+		l->v = pare_alloc_n(s->a, 64, sizeof *l->v);
+		for (char *p = strtok(value, ","); p; p = strtok(NULL, ","))
+			l->v[l->n++] = pare_strdup(s->a, p);
+		return true;
+	}
 	case PARE_ATTR_FLOATS: {
 		struct pare_floats *l = (struct pare_floats *)field;
 

@@ -1,0 +1,607 @@
+/* RNN, GRU and LSTM.  X [T, N, I], or [N, T, I] where layout is 1; W [directions, gates*H, I],
+ * R [directions, gates*H, H], B [directions, 2*gates*H], lengths [N], initial states
+ * [directions, N, H], P [directions, 3*H].
+ *
+ * Samples of the batch do not meet, so that N and the lanes are alike: what a step multiplies is
+ * N rows, or with lanes N vectors of rows, by packed weights. */
+#include "../graph/model.h"
+#include "../run/kernels.h"
+#include "curves.h"
+#include <cblas.h>
+#include <math.h>
+#include <string.h>
+
+struct recurrent {
+	const char *direction;
+	struct pare_strings activations;
+	struct pare_floats alpha, beta;
+	float clip, output_clip;
+	int64_t hidden, input_forget, layout, linear_before_reset;
+};
+#define AT(f) offsetof(struct recurrent, f)
+static const struct pare_attr recurrent_attrs[] = { { "direction", PARE_ATTR_STRING, AT(direction),
+							    0, 0 },
+	{ "activations", PARE_ATTR_STRINGS, AT(activations), 0, 0 },
+	{ "activation_alpha", PARE_ATTR_FLOATS, AT(alpha), 0, 0 },
+	{ "activation_beta", PARE_ATTR_FLOATS, AT(beta), 0, 0 },
+	{ "clip", PARE_ATTR_FLOAT, AT(clip), 0, 0 },
+	{ "hidden_size", PARE_ATTR_INT, AT(hidden), 0, 0 },
+	{ "input_forget", PARE_ATTR_INT, AT(input_forget), 0, 0 },
+	{ "layout", PARE_ATTR_INT, AT(layout), 0, 0 },
+	{ "linear_before_reset", PARE_ATTR_INT, AT(linear_before_reset), 0, 0 }, { 0 } };
+
+enum { X, W, R, B, LENGTHS, H0, C0, PEEP };
+
+/* ---- activations ---------------------------------------------------------------------------- */
+
+struct curve {
+	const char *name;
+	float alpha, beta; /* presets */
+	int n_alpha, n_beta;
+};
+enum {
+	SIGMOID,
+	TANH,
+	RELU,
+	AFFINE,
+	LEAKY,
+	THRESHOLDED,
+	SCALED_TANH,
+	HARD_SIGMOID,
+	ELU,
+	SOFTSIGN,
+	SOFTPLUS,
+	N_CURVES
+};
+static const struct curve curves[N_CURVES] = { [SIGMOID] = { "Sigmoid", 0, 0, 0, 0 },
+	[TANH] = { "Tanh", 0, 0, 0, 0 },
+	[RELU] = { "Relu", 0, 0, 0, 0 },
+	[AFFINE] = { "Affine", 1, 0, 1, 1 },
+	[LEAKY] = { "LeakyRelu", 0.01f, 0, 1, 0 },
+	[THRESHOLDED] = { "ThresholdedRelu", 1, 0, 1, 0 },
+	[SCALED_TANH] = { "ScaledTanh", 1, 1, 1, 1 },
+	[HARD_SIGMOID] = { "HardSigmoid", 0.2f, 0.5f, 1, 1 },
+	[ELU] = { "Elu", 1, 0, 1, 0 },
+	[SOFTSIGN] = { "Softsign", 0, 0, 0, 0 },
+	[SOFTPLUS] = { "Softplus", 0, 0, 0, 0 } };
+
+struct activation {
+	int curve;
+	float alpha, beta;
+};
+
+static int curve_named(const char *name)
+{
+	int i = 0;
+
+	while (i < N_CURVES && strcmp(curves[i].name, name))
+		i++;
+	return i;
+}
+
+OP_HOT static void apply_logistic(float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		x[i] = op_logistic(x[i]);
+}
+
+OP_HOT static void apply_tanh(float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		x[i] = op_tanh(x[i]);
+}
+
+static float rare(const struct activation *a, float x)
+{
+	switch (a->curve) {
+	case RELU:
+		return x < 0 ? 0 : x;
+	case AFFINE:
+		return a->alpha * x + a->beta;
+	case LEAKY:
+		return x < 0 ? a->alpha * x : x;
+	case THRESHOLDED:
+		return x >= a->alpha ? x : 0;
+	case SCALED_TANH:
+		return a->alpha * op_tanh(a->beta * x);
+	case HARD_SIGMOID:
+		x = a->alpha * x + a->beta;
+		return x < 0 ? 0 : x > 1 ? 1 : x;
+	case ELU:
+		return x < 0 ? a->alpha * (expf(x) - 1) : x;
+	case SOFTSIGN:
+		return x / (1 + fabsf(x));
+	default:
+		return x > 20 ? x : log1pf(expf(x));
+	}
+}
+
+static void apply(const struct activation *a, float clip, float *x, size_t n)
+{
+	for (size_t i = 0; clip > 0 && i < n; i++)
+		x[i] = x[i] < -clip ? -clip : x[i] > clip ? clip : x[i];
+	if (a->curve == SIGMOID)
+		apply_logistic(x, n);
+	else if (a->curve == TANH)
+		apply_tanh(x, n);
+	else
+		for (size_t i = 0; i < n; i++)
+			x[i] = rare(a, x[i]);
+}
+
+/* ---- what it is ----------------------------------------------------------------------------- */
+
+enum kind { RNN, GRU, LSTM };
+static const int n_gates[] = { 1, 3, 4 };
+static const int n_curves[] = { 1, 2, 3 };
+static const int presets[][3] = { { TANH }, { SIGMOID, TANH }, { SIGMOID, TANH, TANH } };
+
+/* Which row it is; defined behind them. */
+static enum kind kind_of(const struct pare_op *op);
+
+struct plan {
+	enum kind kind;
+	const struct recurrent *a;
+	int gates, dirs;
+	size_t t, n, in, h, rows; /* rows: gates * h */
+	bool batch_first, reverse;
+	struct activation f[2][3];
+	/* with lanes: both products of each direction, their biases included */
+	struct pare_conv x[2], r[2];
+};
+
+/* The activations of all directions in turn; alphas and betas go to those that take them. */
+static void find_activations(const struct recurrent *a, enum kind kind, int dirs, struct plan *p)
+{
+	int alpha = 0, beta = 0;
+
+	for (int i = 0; i < dirs * n_curves[kind]; i++) {
+		int k = i < a->activations.n ? curve_named(a->activations.v[i])
+					     : presets[kind][i % n_curves[kind]];
+		struct activation *f = &p->f[i / n_curves[kind]][i % n_curves[kind]];
+
+		*f = (struct activation){ k, curves[k].alpha, curves[k].beta };
+		if (curves[k].n_alpha && alpha < a->alpha.n)
+			f->alpha = a->alpha.v[alpha++];
+		if (curves[k].n_beta && beta < a->beta.n)
+			f->beta = a->beta.v[beta++];
+	}
+}
+
+static struct plan plan_of(enum kind kind, const struct recurrent *a, const struct pare_shape *x,
+	const struct pare_shape *r)
+{
+	struct plan p = { .kind = kind, .a = a, .gates = n_gates[kind], .dirs = (int)r->d[0] };
+
+	p.batch_first = a->layout != 0;
+	p.reverse = op_word(a->direction, "forward", "reverse");
+	p.t = (size_t)x->d[p.batch_first];
+	p.n = (size_t)x->d[!p.batch_first];
+	p.in = (size_t)x->d[2];
+	p.h = (size_t)r->d[2];
+	p.rows = (size_t)p.gates * p.h;
+	find_activations(a, kind, p.dirs, &p);
+	return p;
+}
+
+static const char *refuse_recurrent(const struct pare_node *n, const void *attr)
+{
+	const struct recurrent *a = attr;
+	bool two = op_word(a->direction, "forward", "bidirectional");
+
+	if (!two && !op_word(a->direction, "forward", "forward") &&
+		!op_word(a->direction, "forward", "reverse"))
+		return "its direction";
+	for (int i = 0; i < a->activations.n; i++)
+		if (curve_named(a->activations.v[i]) == N_CURVES)
+			return "one of its activations";
+	if (a->activations.n && a->activations.n != n_curves[kind_of(n->op)] * (two ? 2 : 1))
+		return "the number of its activations";
+	return NULL;
+}
+
+static enum pare_status input_is(const struct pare_shape_call *c, int i, int64_t d0, int64_t d1,
+	int64_t d2, struct pare_err *err)
+{
+	const struct pare_shape *s;
+	int64_t want[] = { d0, d1, d2 };
+	enum pare_status st;
+
+	if (!op_has(c, i))
+		return PARE_OK;
+	s = &c->in[i]->shape;
+	if ((st = op_types(c, i, i == LENGTHS ? OP_T(PARE_I32) : OP_F32, err)))
+		return st;
+	for (int k = 0; k < 3; k++)
+		if (want[k] >= 0 && (s->n <= k || s->d[k] != want[k]))
+			return pare_fail(err, PARE_E_FORMAT, "axis %d of input %d is not %lld long",
+				k, i, (long long)want[k]);
+	return PARE_OK;
+}
+
+static enum pare_status shape_recurrent(const struct pare_shape_call *c, struct pare_err *err)
+{
+	enum kind kind = kind_of(c->node->op);
+	const struct recurrent *a = c->attr;
+	const struct pare_shape *x = &c->in[X]->shape, *r = &c->in[R]->shape;
+	int64_t dirs = op_word(a->direction, "forward", "bidirectional") ? 2 : 1, n, t, h, g;
+	bool bf = a->layout != 0;
+	enum pare_status st = op_types(c, X, OP_F32, err);
+
+	if (st)
+		return st;
+	if (x->n != 3 || r->n != 3 || r->d[2] < 1 || r->d[2] > 1 << 24)
+		return pare_fail(err, PARE_E_FORMAT, "input and weights must have three axes");
+	t = x->d[bf];
+	n = x->d[!bf];
+	h = r->d[2];
+	g = n_gates[kind] * h;
+	if ((st = input_is(c, W, dirs, g, x->d[2], err)) ||
+		(st = input_is(c, R, dirs, g, h, err)) ||
+		(st = input_is(c, B, dirs, 2 * g, -1, err)) ||
+		(st = input_is(c, LENGTHS, n, -1, -1, err)) ||
+		(st = input_is(c, PEEP, dirs, 3 * h, -1, err)))
+		return st;
+	for (int i = H0; i <= C0; i++)
+		if ((st = input_is(c, i, bf ? n : dirs, bf ? dirs : n, h, err)))
+			return st;
+	for (int i = 0; i < c->n_out; i++) {
+		c->out[i].dtype = PARE_F32;
+		c->out[i].shape = i    ? (struct pare_shape){ 3, { dirs, n, h } }
+				  : bf ? (struct pare_shape){ 4, { n, t, dirs, h } }
+				       : (struct pare_shape){ 4, { t, dirs, n, h } };
+		if (i && bf)
+			c->out[i].shape = (struct pare_shape){ 3, { n, dirs, h } };
+	}
+	return PARE_OK;
+}
+
+/* ---- products ------------------------------------------------------------------------------- */
+
+/* Part of B: 0 that of W, 1 that of R. */
+static const float *bias_at(const struct pare_call *c, const struct plan *p, int dir, int part)
+{
+	return op_given(c, B) ? c->in[B]->f32 + ((size_t)dir * 2 + (size_t)part) * p->rows : NULL;
+}
+
+static enum pare_status recurrent_prepare(
+	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err)
+{
+	struct plan *p;
+	enum pare_status st = PARE_OK;
+
+	if (c->lanes == 1 || !c->in[W]->data || !c->in[R]->data)
+		return PARE_OK;
+	if (!(p = pare_alloc(a, sizeof *p)))
+		return pare_nomem(err, "packed weights");
+	*p = plan_of(kind_of(c->node->op), c->attr, &c->in[X]->shape, &c->in[R]->shape);
+	for (int d = 0; d < p->dirs && !st; d++) {
+		const float *w = c->in[W]->f32 + (size_t)d * p->rows * p->in;
+		const float *r = c->in[R]->f32 + (size_t)d * p->rows * p->h;
+
+		st = pare_product_plan(c->k, &p->x[d], (int)p->in, (int)p->rows, 1, w,
+			bias_at(c, p, d, 0), a, err);
+		if (!st)
+			st = pare_product_plan(c->k, &p->r[d], (int)p->h, (int)p->rows, 1, r,
+				bias_at(c, p, d, 1), a, err);
+	}
+	if (!st)
+		*packed = p;
+	return st;
+}
+
+/* out [n][rows][lanes] = x [n][in][lanes] times the weights of a direction, plus their bias. */
+static void multiply(const struct pare_call *c, const struct plan *p, int dir, bool recurrent,
+	const float *x, size_t n, float *out, float *scratch)
+{
+	const struct pare_finish none = { NULL, -INFINITY, INFINITY };
+	const struct pare_conv *v = recurrent ? &p->r[dir] : &p->x[dir];
+	size_t in = recurrent ? p->h : p->in, lanes = (size_t)c->lanes;
+	const float *w = c->in[recurrent ? R : W]->f32 + (size_t)dir * p->rows * in;
+	const float *bias = bias_at(c, p, dir, recurrent);
+
+	if (c->packed) {
+		for (size_t i = 0; i < n; i++)
+			pare_conv_run(c->k, v, x + i * in * lanes, out + i * p->rows * lanes, &none,
+				scratch);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < p->rows; j++)
+			out[i * p->rows + j] = bias ? bias[j] : 0;
+	if (in && n)
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)p->rows, (int)in,
+			1, x, (int)in, w, (int)in, 1, out, (int)p->rows);
+}
+
+/* ---- steps ---------------------------------------------------------------------------------- */
+
+/* One sample (with its lanes) at one step: x and r [gates*H] of both products, h and c its states,
+ * `w` the width H*lanes. */
+struct step {
+	const struct pare_call *c;
+	const struct plan *p;
+	int dir;
+	size_t w;
+	float *scratch, *turn; /* for GRU's second product: room for [rows] and [H] */
+};
+
+OP_HOT static void add_to(float *x, const float *y, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		x[i] += y[i];
+}
+
+/* h = (1 - z) * g + z * h */
+OP_HOT static void blend(float *h, const float *z, const float *g, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		h[i] = (1 - z[i]) * g[i] + z[i] * h[i];
+}
+
+OP_HOT static void multiply_to(float *x, const float *y, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		x[i] *= y[i];
+}
+
+OP_HOT static void cell(float *c, const float *i, const float *f, const float *g, size_t n)
+{
+	for (size_t k = 0; k < n; k++)
+		c[k] = f[k] * c[k] + i[k] * g[k];
+}
+
+static void rnn_step(const struct step *s, float *x, float *r, float *h)
+{
+	add_to(x, r, s->w);
+	apply(&s->p->f[s->dir][0], s->p->a->clip, x, s->w);
+	memcpy(h, x, s->w * sizeof *h);
+}
+
+/* Gates z r h.  Unless linear_before_reset, the third product is of r * h. */
+static void gru_step(const struct step *s, float *x, float *r, float *h)
+{
+	const struct plan *p = s->p;
+	size_t w = s->w;
+	float *z = x, *reset = x + w, *g = x + 2 * w, *third = r + 2 * w;
+
+	add_to(z, r, 2 * w);
+	apply(&p->f[s->dir][0], p->a->clip, z, 2 * w);
+	if (p->a->linear_before_reset)
+		multiply_to(third, reset, w);
+	else {
+		float *all = s->turn + w;
+
+		memcpy(s->turn, h, w * sizeof *h);
+		multiply_to(s->turn, reset, w);
+		multiply(s->c, p, s->dir, true, s->turn, 1, all, s->scratch);
+		third = all + 2 * w;
+	}
+	add_to(g, third, w);
+	apply(&p->f[s->dir][1], p->a->clip, g, w);
+	blend(h, z, g, w);
+}
+
+/* x += peephole * c, a number a unit */
+static void peep(const struct step *s, float *x, const float *c, int gate)
+{
+	const struct pare_call *call = s->c;
+	size_t h = s->p->h, lanes = (size_t)call->lanes;
+	const float *w;
+
+	if (!op_given(call, PEEP))
+		return;
+	w = call->in[PEEP]->f32 + ((size_t)s->dir * 3 + (size_t)gate) * h;
+	for (size_t i = 0; i < h; i++)
+		for (size_t l = 0; l < lanes; l++)
+			x[i * lanes + l] += w[i] * c[i * lanes + l];
+}
+
+/* Gates i o f g; peepholes i o f. */
+static void lstm_step(const struct step *s, float *x, float *r, float *h, float *c)
+{
+	const struct plan *p = s->p;
+	const struct activation *act = p->f[s->dir];
+	size_t w = s->w;
+	float *i = x, *o = x + w, *f = x + 2 * w, *g = x + 3 * w, clip = p->a->clip;
+
+	add_to(x, r, 4 * w);
+	peep(s, i, c, 0);
+	peep(s, f, c, 2);
+	apply(&act[0], clip, i, w);
+	apply(&act[0], clip, f, w);
+	for (size_t k = 0; p->a->input_forget && k < w; k++)
+		f[k] = 1 - i[k];
+	apply(&act[1], clip, g, w);
+	cell(c, i, f, g, w);
+	peep(s, o, c, 1);
+	apply(&act[0], clip, o, w);
+	memcpy(h, c, w * sizeof *h);
+	apply(&act[2], 0, h, w);
+	multiply_to(h, o, w);
+}
+
+/* ---- runs ----------------------------------------------------------------------------------- */
+
+static size_t aligned(size_t n)
+{
+	return (n + 15) / 16 * 16;
+}
+
+/* Floats of what lies in scratch, one behind the other. */
+struct room {
+	size_t x, r, h, turn;
+};
+
+static struct room room_of(const struct plan *p, size_t lanes)
+{
+	struct room m = { 0 };
+
+	m.x = aligned(lanes == 1 ? p->t * p->n * p->rows : p->n * p->rows * lanes);
+	m.r = aligned(p->n * p->rows * lanes);
+	m.h = aligned(p->n * p->h * lanes);
+	m.turn = aligned((p->rows + p->h) * lanes);
+	return m;
+}
+
+static size_t recurrent_scratch(const struct pare_call *c)
+{
+	struct plan p = plan_of(kind_of(c->node->op), c->attr, &c->in[X]->shape, &c->in[R]->shape);
+	struct room m = room_of(&p, (size_t)c->lanes);
+	size_t most = 0;
+
+	if (c->packed) {
+		const struct plan *packed = c->packed;
+
+		for (int d = 0; d < packed->dirs; d++) {
+			size_t x = pare_conv_scratch(c->k, &packed->x[d]);
+			size_t r = pare_conv_scratch(c->k, &packed->r[d]);
+
+			most = most > x ? most : x;
+			most = most > r ? most : r;
+		}
+	}
+	return (m.x + m.r + 2 * m.h + m.turn) * sizeof(float) + most;
+}
+
+/* Where sample b of direction d lies in a state, in units of H. */
+static size_t state_at(const struct plan *p, size_t b, int d)
+{
+	return p->batch_first ? b * (size_t)p->dirs + (size_t)d : (size_t)d * p->n + b;
+}
+
+static void
+load_state(const struct pare_call *c, const struct plan *p, int input, int d, float *state)
+{
+	size_t w = p->h * (size_t)c->lanes;
+
+	for (size_t b = 0; b < p->n; b++)
+		if (op_given(c, input))
+			memcpy(state + b * w, c->in[input]->f32 + state_at(p, b, d) * w,
+				w * sizeof *state);
+		else
+			memset(state + b * w, 0, w * sizeof *state);
+}
+
+static void
+store_state(const struct pare_call *c, const struct plan *p, int output, int d, const float *state)
+{
+	size_t w = p->h * (size_t)c->lanes;
+
+	if (!op_wants(c, output))
+		return;
+	for (size_t b = 0; b < p->n; b++)
+		memcpy(c->out[output]->f32 + state_at(p, b, d) * w, state + b * w,
+			w * sizeof *state);
+}
+
+static size_t length_of(const struct pare_call *c, const struct plan *p, size_t b)
+{
+	int64_t n = op_given(c, LENGTHS) ? c->in[LENGTHS]->i32[b] : (int64_t)p->t;
+
+	return n < 0 ? 0 : (size_t)n < p->t ? (size_t)n : p->t;
+}
+
+static void run_direction(const struct pare_call *c, const struct plan *p, int d)
+{
+	size_t lanes = (size_t)c->lanes, w = p->h * lanes;
+	struct room m = room_of(p, lanes);
+	float *x = c->scratch, *r = x + m.x, *h = r + m.r, *cells = h + m.h, *turn = cells + m.h;
+	struct step s = { c, p, d, w, turn + m.turn, turn };
+	bool back = p->reverse || d == 1;
+
+	load_state(c, p, H0, d, h);
+	load_state(c, p, C0, d, cells);
+	if (lanes == 1)
+		multiply(c, p, d, false, c->in[X]->f32, p->t * p->n, x, s.scratch);
+	for (size_t i = 0; i < p->t; i++) {
+		multiply(c, p, d, true, h, p->n, r, s.scratch);
+		for (size_t b = 0; b < p->n; b++) {
+			size_t len = length_of(c, p, b), t = back && i < len ? len - 1 - i : i;
+			size_t row = p->batch_first ? b * p->t + t : t * p->n + b;
+			size_t to = p->batch_first ? row * (size_t)p->dirs + (size_t)d
+						   : (t * (size_t)p->dirs + (size_t)d) * p->n + b;
+			float *gates = x + (lanes == 1 ? row : b) * p->rows * lanes;
+			float *y = c->out[0]->f32 + to * w;
+
+			if (i >= len) {
+				memset(y, 0, w * sizeof *y);
+				continue;
+			}
+			if (lanes > 1)
+				multiply(c, p, d, false, c->in[X]->f32 + row * p->in * lanes, 1,
+					gates, s.scratch);
+			if (p->kind == RNN)
+				rnn_step(&s, gates, r + b * p->rows * lanes, h + b * w);
+			else if (p->kind == GRU)
+				gru_step(&s, gates, r + b * p->rows * lanes, h + b * w);
+			else
+				lstm_step(&s, gates, r + b * p->rows * lanes, h + b * w,
+					cells + b * w);
+			memcpy(y, h + b * w, w * sizeof *y);
+		}
+	}
+	store_state(c, p, 1, d, h);
+	store_state(c, p, 2, d, cells);
+}
+
+static void recurrent_forward(const struct pare_call *c)
+{
+	struct plan own;
+	const struct plan *p = c->packed;
+
+	if (!p) {
+		own = plan_of(kind_of(c->node->op), c->attr, &c->in[X]->shape, &c->in[R]->shape);
+		p = &own;
+	}
+	for (int d = 0; d < p->dirs; d++)
+		run_direction(c, p, d);
+}
+
+static int64_t recurrent_macs(const struct pare_shape_call *c)
+{
+	const struct pare_shape *x = &c->in[X]->shape;
+
+	return x->d[0] * x->d[1] *
+	       (pare_shape_elems(&c->in[W]->shape) + pare_shape_elems(&c->in[R]->shape));
+}
+
+/* The weights that read the input; those that read the state stay as they are. */
+static struct pare_weight_at recurrent_weight(const struct pare_node *n, const void *attr)
+{
+	(void)n;
+	(void)attr;
+	return (struct pare_weight_at){
+		.input = W, .bias = -1, .out_axis = 1, .in_axis = 2, .groups = 1
+	};
+}
+
+/* clang-format off */
+#define RECURRENT(n, in, out, pl, s)                                                               \
+	{ .name = n, .since = 14, .min_in = 3, .max_in = in, .max_out = out,                       \
+	  .attrs = recurrent_attrs, .attr_size = sizeof(struct recurrent),                         \
+	  .refuse = refuse_recurrent, .shape = shape_recurrent, .forward = recurrent_forward,      \
+	  .scratch = recurrent_scratch, .prepare = recurrent_prepare, .plain = pl,                 \
+	  .macs = recurrent_macs, .weight = recurrent_weight, .sample = s }
+const struct pare_op pare_ops_recurrent[] = {
+	[RNN] = RECURRENT("RNN", 6, 2, 0x1e,
+		"f32[3,1,4] f32[1,5,4]! f32[1,5,5]! f32[1,10]! outputs=2|"
+		"f32[3,1,4] f32[1,5,4]! f32[1,5,5]! _ _ f32[1,1,5] direction=reverse clip=0.5 "
+		"activations=LeakyRelu activation_alpha=0.1"),
+	[GRU] = RECURRENT("GRU", 6, 2, 0x1e,
+		"f32[3,1,4] f32[1,15,4]! f32[1,15,5]! f32[1,30]! outputs=2|"
+		"f32[3,2,4] f32[2,9,4]! f32[2,9,3]! f32[2,18]! i32{2,3} f32[2,2,3] outputs=2 "
+		"direction=bidirectional linear_before_reset=1"),
+	[LSTM] = RECURRENT("LSTM", 8, 3, 0x9e,
+		"f32[3,1,4] f32[1,20,4]! f32[1,20,5]! f32[1,40]! outputs=3|"
+		"f32[1,3,4] f32[2,12,4]! f32[2,12,3]! f32[2,24]! _ f32[1,2,3] f32[1,2,3] "
+		"f32[2,9]! outputs=3 layout=1 direction=bidirectional|"
+		"f32[3,1,4] f32[1,20,4]! f32[1,20,5]! input_forget=1 "
+		"activations=HardSigmoid,Softsign,Relu"),
+	{ 0 } };
+/* clang-format on */
+
+static enum kind kind_of(const struct pare_op *op)
+{
+	return (enum kind)(op - pare_ops_recurrent);
+}
