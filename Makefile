@@ -49,7 +49,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/f
 SOURCES := $(sort $(wildcard engine/*.h engine/*/*.[ch] plugins/*.[ch] sessions/*.[ch] tui/*/*.[ch] tui/*.[ch] \
 	tests/*.[ch] tests/*/*.[ch] examples/*/*.[ch]))
 
-.PHONY: all help demo deps test-deps check-deps test check layers format-check format fuzz bench bench-estimate tsan clean install
+.PHONY: all help demo deps test-deps check-deps test check layers format-check format fuzz fuzzers bench bench-estimate tsan clean install
 all: pare
 
 help: ## this list
@@ -148,15 +148,16 @@ format-check:
 format: ## lay the sources out
 	$(Q)clang-format -i $(SOURCES)
 
-build/fuzz/%: tests/fuzz/%.c
-	$(Q)$(MAKE) --no-print-directory BUILD=fuzz CC=clang build/fuzz/libpare.a
-	$(Q)$(MAKE) --no-print-directory BUILD=fuzz CC=clang FUZZ=$* build/fuzz/run_$*
-ifdef FUZZ
-build/fuzz/run_$(FUZZ): tests/fuzz/$(FUZZ).c $(HOUSE_OBJ) $(O)/libpare.a
-	$(Q)$(CC) $(CFLAGS) -I. -fsanitize=fuzzer -o build/fuzz/$(FUZZ) $< $(HOUSE_OBJ) $(O)/libpare.a $(LDLIBS)
+# the inner make knows whether the engine or the target changed since
+fuzzers:
+	$(Q)$(MAKE) --no-print-directory BUILD=fuzz CC=clang $(FUZZERS)
+ifeq ($(BUILD),fuzz)
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(HOUSE_OBJ) $(O)/libpare.a
+	$(call say,FUZZ,$@)
+	$(Q)$(CC) $(CFLAGS) -I. -MMD -MP -fsanitize=fuzzer -o $@ $< $(HOUSE_OBJ) $(O)/libpare.a $(LDLIBS)
 endif
 FUZZ_SECONDS ?= 60
-fuzz: check-deps $(FUZZERS) ## each fuzz target for a minute
+fuzz: check-deps fuzzers ## each fuzz target for a minute
 	$(Q)for f in $(FUZZERS); do n=$${f##*/}; mkdir -p build/corpus/$$n; \
 		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -close_fd_mask=3 \
 			build/corpus/$$n tests/fuzz/$${n#fuzz_} || exit 1; done

@@ -127,9 +127,11 @@ struct pare_model; /* immutable; reference-counted */
 
 struct pare_model_info {
 	const char *path;
-	char sha256[PARE_SHA_HEX]; /* of the file as it lies */
-	int opset;                 /* of the default domain */
-	int64_t params;            /* elements of all weights */
+	/* of the file as it lies and the files beside it that hold its external data, one after the
+	 * other in the order in which it first names them: cat MODEL DATA… | sha256sum */
+	char sha256[PARE_SHA_HEX];
+	int opset;            /* of the default domain */
+	int64_t params;       /* elements of all weights */
 	int64_t macs;         /* multiply-accumulates of one sample; -1 if shapes are not known */
 	int64_t bytes;        /* of the file */
 	int64_t weight_bytes; /* of all constants as float32 */

@@ -284,6 +284,27 @@ static enum pare_status index_unsupported(struct pare_model *m, struct pare_err 
 	return PARE_OK;
 }
 
+/* Those of graphs inside nodes too. */
+static void count_weights(struct pare_model *m, const struct pare_graph *g)
+{
+	const struct pare_graph *inside;
+
+	for (int i = 0; i < g->n_vars; i++) {
+		const struct pare_known *k = &g->vars[i].declared;
+		bool is_float = k->dtype == PARE_F32 || k->dtype == PARE_F64 ||
+				k->dtype == PARE_F16 || k->dtype == PARE_BF16;
+
+		if (!k->value)
+			continue;
+		m->info.weight_bytes += 4 * pare_shape_elems(&k->shape);
+		if (is_float && k->shape.n > 0) /* scalars are settings, not weights */
+			m->info.params += pare_shape_elems(&k->shape);
+	}
+	for (int i = 0; i < g->n_nodes; i++)
+		for (int k = 0; (inside = pare_node_graph(&g->nodes[i], k)); k++)
+			count_weights(m, inside);
+}
+
 static void sum_up(struct pare_model *m)
 {
 	const struct pare_graph *g = &m->graph;
@@ -296,17 +317,7 @@ static void sum_up(struct pare_model *m)
 
 		m->info.macs = known ? m->info.macs + macs : -1;
 	}
-	for (int i = 0; i < g->n_vars; i++) {
-		const struct pare_known *k = &g->vars[i].declared;
-		bool is_float = k->dtype == PARE_F32 || k->dtype == PARE_F64 ||
-				k->dtype == PARE_F16 || k->dtype == PARE_BF16;
-
-		if (!k->value)
-			continue;
-		m->info.weight_bytes += 4 * pare_shape_elems(&k->shape);
-		if (is_float && k->shape.n > 0) /* scalars are settings, not weights */
-			m->info.params += pare_shape_elems(&k->shape);
-	}
+	count_weights(m, g);
 }
 
 enum pare_status pare_model_index(struct pare_model *m, struct pare_err *err)

@@ -171,7 +171,7 @@ bool pare_proto_attributes(struct pare_arena *a, const struct pare_node *n, Onnx
 		return false;
 	to->n_attribute = 0;
 	for (const struct pare_attr *t = n->op->attrs; t && t->name; t++) {
-		if (t->as_input > 0 || !pare_attr_is_set(t, n->attr))
+		if (t->as_input > 0 || t->type == PARE_ATTR_GRAPH || !pare_attr_is_set(t, n->attr))
 			continue;
 		if (!(to->attribute[to->n_attribute++] = attribute(a, t, n->attr)))
 			return false;

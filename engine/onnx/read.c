@@ -135,6 +135,7 @@ static enum pare_status
 read_model(struct pare_blob *buf, const char *path, struct pare_model **out, struct pare_err *err)
 {
 	struct pare_source source = { .path = path, .buf = buf };
+	struct pare_sha *sha = NULL;
 	struct pare_reader r = { .source = &source, .err = err };
 	Onnx__ModelProto *p = NULL;
 	struct pare_model *m = NULL;
@@ -144,19 +145,27 @@ read_model(struct pare_blob *buf, const char *path, struct pare_model **out, str
 		st = pare_nomem(err, path);
 		goto out;
 	}
-	pare_sha256(buf->data, buf->len, m->info.sha256);
+	source.a = m->arena;
+	if (!(sha = pare_sha_new())) {
+		st = pare_nomem(err, path);
+		goto out;
+	}
+	pare_sha_add(sha, buf->data, buf->len); /* now: reading moves its bytes about */
 	if ((st = unpack(r.source, &p, err)) || (st = check_versions(&r, p)))
 		goto out;
 	r.a = m->arena;
 	r.g = &m->graph;
 	m->ir_version = p->ir_version;
 	m->info.opset = r.opset;
-	if ((st = pare_reader_graph(&r, p->graph)))
+	if ((st = pare_reader_graph(&r, p->graph)) ||
+		(st = pare_source_hash_files(&source, sha, err)))
 		goto out;
 	m->info.bytes = (int64_t)buf->len + r.source->external;
 	if ((st = pare_graph_simplify(&m->graph, m->arena, err)) || (st = pare_model_index(m, err)))
 		st = pare_wrap(err, st, "%s", path);
 out:
+	if (sha)
+		pare_sha_end(sha, m->info.sha256);
 	pare_names_free(&r.names);
 	if (p)
 		onnx__model_proto__free_unpacked(p, NULL);

@@ -1,5 +1,6 @@
 #include "source.h"
 #include "../base/err.h"
+#include "../base/hash.h"
 #include "wire.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -210,6 +211,46 @@ out:
 	return real;
 }
 
+static enum pare_status note_file(struct pare_source *s, const char *path, struct pare_err *err)
+{
+	struct pare_source_file *f = s->files;
+
+	while (f && strcmp(f->path, path))
+		f = f->next;
+	if (f || !s->a)
+		return PARE_OK;
+	if (!(f = pare_alloc(s->a, sizeof *f)) || !(f->path = pare_strdup(s->a, path)))
+		return pare_nomem(err, "a file name");
+	*(s->last ? &s->last->next : &s->files) = f;
+	s->last = f;
+	return PARE_OK;
+}
+
+enum pare_status
+pare_source_hash_files(const struct pare_source *s, struct pare_sha *sha, struct pare_err *err)
+{
+	enum { PIECE = 1 << 18 };
+	char *piece = s->files ? malloc(PIECE) : NULL;
+	enum pare_status st = piece || !s->files ? PARE_OK : pare_nomem(err, "a hash");
+
+	for (const struct pare_source_file *f = s->files; f && !st; f = f->next) {
+		size_t len, n;
+		int fd = open_file(f->path, &len, err);
+
+		if (fd < 0)
+			st = PARE_E_IO;
+		for (size_t at = 0; !st && at < len; at += n) {
+			n = len - at < PIECE ? len - at : PIECE;
+			if (!(st = read_at(fd, f->path, piece, n, at, err)))
+				pare_sha_add(sha, piece, n);
+		}
+		if (fd >= 0)
+			close(fd);
+	}
+	free(piece);
+	return st;
+}
+
 static enum pare_status take_external(struct pare_source *s, const Onnx__TensorProto *t,
 	size_t bytes, struct pare_blob **out, struct pare_err *err)
 {
@@ -238,7 +279,8 @@ static enum pare_status take_external(struct pare_source *s, const Onnx__TensorP
 			(unsigned long long)p.offset + bytes, p.location, len);
 	else if (!(b = pare_blob_new(bytes)))
 		st = pare_nomem(err, "external data");
-	else if ((st = read_at(fd, path, b->data, bytes, (size_t)p.offset, err)))
+	else if ((st = note_file(s, path, err)) ||
+		 (st = read_at(fd, path, b->data, bytes, (size_t)p.offset, err)))
 		pare_blob_free(b);
 	else {
 		s->external += (int64_t)bytes;

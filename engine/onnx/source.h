@@ -5,11 +5,22 @@
 #include "../base/tensor.h"
 #include "gen/onnx.pb-c.h"
 
+struct pare_sha;
+
 struct pare_source {
 	const char *path;      /* for messages, and its folder for external data */
 	struct pare_blob *buf; /* the whole file; its bytes are moved about, see below */
 	int64_t external;      /* bytes read from files beside it */
+	struct pare_arena *a;  /* for the list of those files; NULL = nobody asks */
+	struct pare_source_file {
+		const char *path;
+		struct pare_source_file *next;
+	} * files, *last; /* in the order in which they were first needed */
 };
+
+/* Add what lies in the files beside it, file after file, each once and whole. */
+PARE_MUST_CHECK enum pare_status
+pare_source_hash_files(const struct pare_source *s, struct pare_sha *sha, struct pare_err *err);
 
 /* The whole file in a blob.  PARE_E_IO. */
 PARE_MUST_CHECK enum pare_status

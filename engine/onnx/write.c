@@ -2,29 +2,14 @@
  * file is built as messages that borrow the weights and then packed once; its size is that of the
  * same messages without their data. */
 #include "../base/err.h"
-#include "../base/names.h"
-#include "onnx.h"
-#include "proto.h"
 #include "source.h"
+#include "writer.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { OPSET_LOWEST = 7, OPSET_QDQ = 13, OPSET_INT4 = 21, PER_LAYER = 9 };
-
-struct writer {
-	const struct pare_model *m;
-	const struct pare_write_spec *spec;
-	bool bytes; /* false: only the size is wanted, no data is made */
-	struct pare_arena *a;
-	struct pare_names names;
-	const char **name; /* [vars] as written: no two are the same */
-	Onnx__GraphProto graph;
-	bool *written; /* [vars] constants that are in the file */
-	int opset;
-	struct pare_err *err;
-};
 
 static enum pare_status no_memory(const struct writer *w)
 {
@@ -33,8 +18,7 @@ static enum pare_status no_memory(const struct writer *w)
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* `name`, or with a number behind it if that is taken; NULL: no memory. */
-static const char *unique(struct writer *w, const char *name)
+const char *pare_writer_unique(struct writer *w, const char *name)
 {
 	const char *s = name;
 
@@ -47,7 +31,7 @@ static const char *derived(struct writer *w, const char *stem, const char *what)
 {
 	const char *s = pare_sprintf(w->a, "%s.%s", stem, what);
 
-	return s ? unique(w, s) : NULL;
+	return s ? pare_writer_unique(w, s) : NULL;
 }
 
 /* Inputs and outputs first: their names are what callers know. */
@@ -56,14 +40,14 @@ static bool name_vars(struct writer *w)
 	const struct pare_graph *g = &w->m->graph;
 
 	for (int i = 0; i < g->n_in; i++)
-		if (!(w->name[g->in[i]] = unique(w, g->vars[g->in[i]].name)))
+		if (!(w->name[g->in[i]] = pare_writer_unique(w, g->vars[g->in[i]].name)))
 			return false;
 	for (int i = 0; i < g->n_out; i++)
 		if (!w->name[g->out[i]] &&
-			!(w->name[g->out[i]] = unique(w, g->vars[g->out[i]].name)))
+			!(w->name[g->out[i]] = pare_writer_unique(w, g->vars[g->out[i]].name)))
 			return false;
 	for (int i = 0; i < g->n_vars; i++)
-		if (!w->name[i] && !(w->name[i] = unique(w, g->vars[i].name)))
+		if (!w->name[i] && !(w->name[i] = pare_writer_unique(w, g->vars[i].name)))
 			return false;
 	return true;
 }
@@ -304,7 +288,7 @@ static bool can_say(const struct writer *w, const struct pare_node *n)
 	};
 	const struct pare_known **in;
 
-	if (!n->op->writable)
+	if (!n->op->writable || w->m->info.opset >= n->op->since)
 		return true;
 	in = pare_alloc_n(w->a, (size_t)n->n_in, sizeof *in);
 	c.in = in;
@@ -365,6 +349,8 @@ static enum pare_status write_node(struct writer *w, int node, const char **act_
 			return st;
 		p->input[i] = (char *)name;
 	}
+	if ((st = pare_write_inside(w, n, w->name, p)))
+		return st;
 	for (int i = 0; i < n->n_out; i++)
 		p->output[i] = (char *)(n->out[i] < 0 ? "" : w->name[n->out[i]]);
 	w->graph.node[w->graph.n_node++] = p;

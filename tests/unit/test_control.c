@@ -235,6 +235,44 @@ static void scans_go_along_any_axis_either_way(void)
 	pare_model_free(m);
 }
 
+/* Written to a file and read again. */
+static struct pare_model *again(struct build *b)
+{
+	struct pare_model *m = build_model(b), *back = NULL;
+	struct pare_err err = { 0 };
+	void *data = NULL;
+	int64_t len = 0;
+	size_t n = 0;
+
+	ok(!pare_onnx_write(m, NULL, &data, &n, &err) && !pare_onnx_size(m, NULL, &len, &err) &&
+			(size_t)len == n && !pare_onnx_read(data, n, "again.onnx", &back, &err),
+		"it is written and read again %s", err.text);
+	free(data);
+	pare_model_free(m);
+	return back;
+}
+
+static void graphs_inside_are_written(void)
+{
+	int64_t most = 3;
+	float x[6] = { 1, 2, 3, 10, 20, 30 }, zero[2] = { 0, 0 };
+	struct pare_array in[2] = { { PARE_F32, { 1, { 3 } }, x } };
+	struct pare_model *m = again(nested(false));
+
+	ok(gives(m, in, 0, 3, (float[]){ 4, 6, 8 }), "branches");
+	pare_model_free(m);
+	m = again(counting(true));
+	in[0] = (struct pare_array){ PARE_I64, { 0 }, &most };
+	in[1] = (struct pare_array){ PARE_F32, { 1, { 2 } }, x };
+	ok(gives(m, in, 0, 2, (float[]){ 12, 20 }), "a loop");
+	pare_model_free(m);
+	m = again(running_sum(1, 1));
+	in[0] = (struct pare_array){ PARE_F32, { 1, { 2 } }, zero };
+	in[1] = (struct pare_array){ PARE_F32, { 2, { 2, 3 } }, x };
+	ok(gives(m, in, 0, 2, (float[]){ 6, 60 }), "a scan");
+	pare_model_free(m);
+}
+
 static void what_does_not_fit_is_refused(void)
 {
 	struct build *b = nested(true);
@@ -310,6 +348,7 @@ int main(void)
 	layers_of_a_known_branch_are_layers();
 	loops_run_as_often_as_they_say();
 	scans_go_along_any_axis_either_way();
+	graphs_inside_are_written();
 	what_does_not_fit_is_refused();
 	memory_may_run_out();
 	return tap_done();

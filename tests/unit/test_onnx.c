@@ -279,6 +279,34 @@ static enum pare_status open_external(const char *location, const char *offset, 
 	return st;
 }
 
+/* The hash pins the weights too: it is that of both files, one after the other. */
+static void the_hash_is_of_all_files(void)
+{
+	float data[16] = { 1, 2, 3, 4 };
+	char got[PARE_SHA_HEX], want[PARE_SHA_HEX], command[512];
+	struct pare_err err = { 0 };
+	struct pare_model *m;
+	FILE *f;
+	int good;
+
+	put_file("w.bin", data, sizeof data);
+	good = !open_external("w.bin", "16", "48", &m, &err);
+	strcpy(got, good ? pare_model_info(m)->sha256 : "");
+	pare_model_free(m);
+	snprintf(command, sizeof command, "cat %s %s | sha256sum", in_folder("ext.onnx"),
+		in_folder("w.bin"));
+	f = popen(command, "r");
+	good = good && f && fread(want, 1, PARE_SHA_HEX - 1, f) == PARE_SHA_HEX - 1;
+	if (f)
+		pclose(f);
+	ok(good && !strncmp(got, want, PARE_SHA_HEX - 1), "cat model data | sha256sum: %.12s", got);
+	data[9] = 5;
+	put_file("w.bin", data, sizeof data);
+	ok(!open_external("w.bin", "16", "48", &m, &err) && strcmp(got, pare_model_info(m)->sha256),
+		"another weight, another hash");
+	pare_model_free(m);
+}
+
 static void data_beside_the_file(void)
 {
 	float data[16];
@@ -569,6 +597,7 @@ int main(void)
 	weights_become_float();
 	large_weights_are_not_copied();
 	data_beside_the_file();
+	the_hash_is_of_all_files();
 	old_attributes_are_inputs();
 	inputs_that_are_constants();
 	attributes_that_are_not_known();
