@@ -150,17 +150,18 @@ void tree_go(struct pare_workspace *w, int to)
 
 void tree_measured(struct pare_workspace *w, const struct pare_plan *p)
 {
-	struct pare_metrics m;
+	struct pare_value value, drop;
 
-	if (pare_study_estimate(w->study, p, &m, NULL) || m.accuracy.kind != PARE_MEASURED)
+	pare_study_value(w->study, p, &value, &drop);
+	if (value.kind != PARE_MEASURED)
 		return;
 	for (int i = 0; i < w->n_nodes; i++) {
 		struct tree_node *n = &w->node[i];
 
 		if (!isnan(n->shown.value) || !pare_plan_equal(n->plan, p))
 			continue;
-		n->shown.value = m.accuracy.value;
-		n->shown.drop = m.drop.value;
+		n->shown.value = value.value;
+		n->shown.drop = drop.value;
 		n->measured = time(NULL);
 		n->saved = false;
 	}

@@ -133,12 +133,19 @@ void workspace_refresh(struct pare_workspace *w)
 	const struct pare_plan *none = w->node[0].plan, *plan = w->node[w->here].plan;
 	struct pare_err err;
 
-	if (pare_study_estimate(w->study, none, &w->was, &err) ||
-		pare_study_estimate(w->study, plan, &w->now, &err))
+	if (w->was.cost.bytes) /* what float costs to store does not change */
+		pare_study_value(w->study, none, &w->was.accuracy, &w->was.drop);
+	else if (pare_study_estimate(w->study, none, &w->was, &err))
+		workspace_log(w, "no figures: %s", err.text);
+	if (pare_study_estimate(w->study, plan, &w->now, &err))
 		workspace_log(w, "no figures: %s", err.text);
 	for (int i = 0; i < w->n_rows; i++) {
-		w->row[i].was = figures_of(w, w->row[i].device, none);
-		w->row[i].now = figures_of(w, w->row[i].device, plan);
+		struct pare_device_row *r = &w->row[i];
+
+		if (!r->asked || pare_device_info(r->device)->measures)
+			r->was = figures_of(w, r->device, none);
+		r->asked = true;
+		r->now = figures_of(w, r->device, plan);
 	}
 }
 

@@ -104,6 +104,7 @@ pare_workspace_measured_ago(const struct pare_workspace *w); /* seconds; NaN = n
 struct pare_device_row {
 	const struct pare_device *device;
 	struct pare_device_figures was, now; /* float, plan */
+	bool asked;                          /* `was` is there; a prediction does not change */
 };
 int pare_workspace_n_devices(const struct pare_workspace *w);
 const struct pare_device_row *pare_workspace_device(const struct pare_workspace *w, int i);

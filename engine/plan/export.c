@@ -98,6 +98,19 @@ static enum pare_status with_biases(const struct pare_model *m, const struct par
 	return st;
 }
 
+enum pare_status pare_plan_layer_bytes(const struct pare_model *whole, const struct pare_plan *p,
+	int layer, int64_t *out, struct pare_err *err)
+{
+	struct pare_model *m = NULL;
+	enum pare_status st = pare_plan_shapes(whole, p, &m, err);
+
+	if (st)
+		return st;
+	*out = weight_bytes(pare_model_layer(m, layer), &p->dials[layer]);
+	pare_model_free(m);
+	return PARE_OK;
+}
+
 enum pare_status pare_plan_cost(const struct pare_model *whole, const struct pare_plan *p,
 	struct pare_cost *out, struct pare_err *err)
 {

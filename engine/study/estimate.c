@@ -235,52 +235,60 @@ static struct pare_value shifted(struct pare_value drop, double from)
 	return drop;
 }
 
-static enum pare_status predict(const struct pare_study *s, const struct pare_plan *p,
-	const struct study_plan *but, struct pare_metrics *out, struct pare_err *err)
+/* By superposition, from any measured plan but `but`. */
+static void guess(const struct pare_study *s, const struct pare_plan *p,
+	const struct study_plan *but, struct pare_value *accuracy, struct pare_value *drop)
 {
-	struct pare_metrics m = { 0 };
-	struct pare_value none = { PARE_UNKNOWN, NAN, NAN, NAN, 0 };
 	struct study_guess g;
-	enum pare_status st = fill_cost(s, p, &m, err);
 
-	if (st)
-		return st;
-	m.drop = m.accuracy = none;
+	*accuracy = *drop = (struct pare_value){ PARE_UNKNOWN, NAN, NAN, NAN, 0 };
 	if (s->n && pare_study_superpose(s, p, but, &g)) {
 		double base = 100 * (double)s->base->n_right / (double)s->n;
-		double drop = base - 100 * g.n_right / (double)s->n;
+		double by = base - 100 * g.n_right / (double)s->n;
 		double half = surprise_quantile(s) * pare_guess_width(&g, s->n);
 
-		m.drop =
-			(struct pare_value){ PARE_ESTIMATED, drop, drop - half, drop + half, s->n };
-		m.accuracy = shifted(m.drop, base);
+		*drop = (struct pare_value){ PARE_ESTIMATED, by, by - half, by + half, s->n };
+		*accuracy = shifted(*drop, base);
 	}
-	*out = m;
-	return PARE_OK;
+}
+
+void pare_study_value(const struct pare_study *s, const struct pare_plan *p,
+	struct pare_value *accuracy, struct pare_value *drop)
+{
+	const struct study_plan *known = s->base && s->n ? pare_study_find(s, p) : NULL;
+
+	if (!known) {
+		guess(s, p, NULL, accuracy, drop);
+		return;
+	}
+	*accuracy = (struct pare_value){ PARE_MEASURED, 100 * (double)known->n_right / (double)s->n,
+		0, 0, s->n };
+	pare_share_interval(known->n_right, s->n, &accuracy->lo, &accuracy->hi);
+	*drop = pare_measured_drop(known->fixed, known->broken, s->n);
 }
 
 enum pare_status pare_study_predict(const struct pare_study *s, const struct pare_plan *p,
 	struct pare_metrics *out, struct pare_err *err)
 {
-	return predict(s, p, pare_study_find(s, p), out, err);
+	struct pare_metrics m = { 0 };
+	enum pare_status st = fill_cost(s, p, &m, err);
+
+	if (st)
+		return st;
+	guess(s, p, pare_study_find(s, p), &m.accuracy, &m.drop);
+	*out = m;
+	return PARE_OK;
 }
 
 enum pare_status pare_study_estimate(const struct pare_study *s, const struct pare_plan *p,
 	struct pare_metrics *out, struct pare_err *err)
 {
-	const struct study_plan *known = s->base && s->n ? pare_study_find(s, p) : NULL;
 	struct pare_metrics m = { 0 };
-	enum pare_status st;
+	enum pare_status st = fill_cost(s, p, &m, err);
 
-	if (!known)
-		return predict(s, p, NULL, out, err);
-	st = fill_cost(s, p, &m, err);
 	if (st)
 		return st;
-	m.accuracy = (struct pare_value){ PARE_MEASURED,
-		100 * (double)known->n_right / (double)s->n, 0, 0, s->n };
-	pare_share_interval(known->n_right, s->n, &m.accuracy.lo, &m.accuracy.hi);
-	m.drop = pare_measured_drop(known->fixed, known->broken, s->n);
+	pare_study_value(s, p, &m.accuracy, &m.drop);
 	*out = m;
 	return PARE_OK;
 }

@@ -235,6 +235,38 @@ static void the_file_is_as_large_as_said(void)
 	pare_study_free(s);
 }
 
+/* Channels that go leave the layers behind smaller too: that is not this layer's gain. */
+static void a_layer_keeps_a_size_when_channels_go(void)
+{
+	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
+	struct pare_model *left = NULL;
+	struct pare_cost whole = { 0 }, cost = { 0 };
+	int64_t sum = 0, other;
+
+	for (int i = 0; i < p->n; i++)
+		p->dials[i].channels = 0.6F;
+	ok_status(pare_plan_shapes(model, p, &left, &err), err, "the shapes that are left");
+	ok_status(pare_plan_cost(model, p, &whole, &err), err, "what it weighs");
+	other = pare_model_info(left)->weight_bytes;
+	for (int i = 0; i < p->n; i++)
+		p->dials[i].weights = (uint8_t)pare_format_find("int8");
+	ok_status(pare_plan_cost(model, p, &cost, &err), err, "and with int8");
+	for (int i = 0; i < p->n; i++) {
+		const struct pare_layer *l = pare_model_layer(left, i);
+		int64_t bytes = -1;
+
+		ok_status(pare_plan_layer_bytes(model, p, i, &bytes, &err), err, "%s", l->name);
+		ok(bytes >= l->weights && bytes < 4 * l->weights + 64,
+			"%lld bytes for %lld weights", (long long)bytes, (long long)l->weights);
+		sum += bytes;
+		other -= 4 * l->weights;
+	}
+	ok(whole.bytes > cost.bytes && sum + other == cost.bytes, "%lld + %lld are all of %lld",
+		(long long)sum, (long long)other, (long long)cost.bytes);
+	pare_model_free(left);
+	pare_plan_free(p);
+}
+
 int main(void)
 {
 	if (pare_model_open(EXAMPLE "model.onnx", &model, &err) ||
@@ -249,6 +281,7 @@ int main(void)
 	work_can_be_canceled();
 	without_data_there_is_the_cost();
 	the_file_is_as_large_as_said();
+	a_layer_keeps_a_size_when_channels_go();
 	pare_dataset_free(data);
 	pare_model_free(model);
 	return tap_done();

@@ -234,52 +234,32 @@ static void fill_map(struct scene *s, const struct pare_workspace *w)
 	}
 }
 
-/* What the layer's weights take with these dials: the plan's cost against the same plan with the
- * layer as it is.  `p`: a copy of the plan to turn dials on. */
-static int64_t layer_bytes(const struct pare_model *m, struct pare_plan *p, int row,
-	struct pare_dials dials, int64_t weights)
-{
-	struct pare_cost with, without;
-
-	p->dials[row] = dials;
-	if (pare_plan_cost(m, p, &with, NULL))
-		return -1;
-	p->dials[row] = (struct pare_dials){ 0 };
-	if (pare_plan_cost(m, p, &without, NULL))
-		return -1;
-	return 4 * weights + with.bytes - without.bytes;
-}
-
 void scene_sizes(struct scene *s, const struct pare_workspace *w, int row)
 {
 	struct scene_row *r;
-	struct pare_plan *p;
 
 	if (row < 0 || row >= s->n_rows)
 		return;
 	r = &s->row[row];
-	r->bytes[0] = r->bytes[1] = 4 * r->weights;
-	if (!r->changed || !(p = pare_plan_copy(pare_workspace_plan(w))))
-		return;
-	r->bytes[1] = layer_bytes(
-		pare_workspace_model(w), p, row, pare_workspace_plan(w)->dials[row], r->weights);
-	pare_plan_free(p);
+	r->bytes[0] = 4 * r->weights;
+	if (pare_plan_layer_bytes(
+		    pare_workspace_model(w), pare_workspace_plan(w), row, &r->bytes[1], NULL))
+		r->bytes[1] = -1;
 }
 
 void scene_options(struct scene *s, const struct pare_workspace *w, int row)
 {
+	const struct pare_model *m = pare_workspace_model(w);
 	struct pare_plan *p = pare_plan_copy(pare_workspace_plan(w));
 
 	for (int c = 0; c < s->n_columns; c++) {
-		struct pare_dials d;
-
 		s->option_bytes[c] = -1;
 		if (!p || row < 0 || row >= s->n_rows)
 			continue;
-		d = pare_workspace_plan(w)->dials[row];
-		pare_option_apply(&pare_options[c], &d);
-		s->option_bytes[c] =
-			layer_bytes(pare_workspace_model(w), p, row, d, s->row[row].weights);
+		p->dials[row] = pare_workspace_plan(w)->dials[row];
+		pare_option_apply(&pare_options[c], &p->dials[row]);
+		if (pare_plan_layer_bytes(m, p, row, &s->option_bytes[c], NULL))
+			s->option_bytes[c] = -1;
 	}
 	pare_plan_free(p);
 }
