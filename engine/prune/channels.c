@@ -61,6 +61,7 @@ static void score_random(const struct pare_channel_view *v, float *score)
 }
 
 const struct pare_channel_criterion pare_channel_criteria[] = {
+	{ "reconstruction", "what those who read the channel cannot make up for, by least squares", NULL },
 	{ "l2", "size of the weights that make the channel", score_l2 },
 	{ "l1", "sum of the weights that make the channel", score_l1 },
 	{ "fpgm", "distance to the weights of all other channels", score_fpgm },
@@ -69,7 +70,8 @@ const struct pare_channel_criterion pare_channel_criteria[] = {
 };
 
 const struct pare_repair pare_repairs[] = {
-	{ "none", "what is left stays as it was" },
+	{ "least-squares", "those who read them are refitted to give what the float network gives", true },
+	{ "none", "what is left stays as it was", false },
 	{ 0 },
 };
 
@@ -164,7 +166,7 @@ static int by_score(const void *a, const void *b)
 				    : x->unit - y->unit;
 }
 
-static enum pare_status drop_by_score(const struct pare_model *m, int group,
+enum pare_status pare_drop_by_score(const struct pare_model *m, int group,
 	const struct pare_dials *d, bool *keep, struct pare_err *err)
 {
 	size_t n = (size_t)m->groups[group].n;
@@ -189,31 +191,5 @@ static enum pare_status drop_by_score(const struct pare_model *m, int group,
 	free(row);
 	free(s);
 	free(order);
-	return st;
-}
-
-enum pare_status pare_prune_channels(const struct pare_model *m, const struct pare_plan *p,
-	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_model **out,
-	struct pare_err *err)
-{
-	bool *keep = malloc((size_t)m->n_units + 1);
-	enum pare_status st = keep ? PARE_OK : pare_nomem(err, "the choice of channels");
-	int next = 0; /* group */
-
-	(void)calibration;
-	if (keep)
-		memset(keep, true, (size_t)m->n_units);
-	for (int i = 0; i < m->info.n_layers && !st; i++) {
-		if (m->layers[i].group != next) /* groups come in the order of their first layer */
-			continue;
-		if (ctl && atomic_load(&ctl->cancel))
-			st = pare_fail(err, PARE_E_CANCELED, "stopped");
-		else if (p->dials[i].channels > 0)
-			st = drop_by_score(m, next, &p->dials[i], keep, err);
-		next++;
-	}
-	if (!st)
-		st = pare_model_without_channels(m, keep, false, out, err);
-	free(keep);
 	return st;
 }

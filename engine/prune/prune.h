@@ -34,13 +34,15 @@ struct pare_channel_view {
 /* Which channels of a group go first: those of least score. */
 struct pare_channel_criterion {
 	const char *name, *help;
-	void (*score)(const struct pare_channel_view *v, float *score); /* [n] */
+	/* [n]; NULL: one after the other by what their readers lose (reader.h) */
+	void (*score)(const struct pare_channel_view *v, float *score);
 };
 extern const struct pare_channel_criterion pare_channel_criteria[];
 
 /* What happens to those who read the channels that went. */
 struct pare_repair {
 	const char *name, *help;
+	bool looks; /* at calibration samples */
 };
 extern const struct pare_repair pare_repairs[];
 
@@ -50,6 +52,10 @@ int pare_kind_size(const struct pare_model *m, int group, int kind);
  * first in `order` ([units of the group], counted from its first; NULL = any). */
 void pare_drop_units(
 	const struct pare_model *m, int group, float share, const int *order, bool *keep);
+
+/* keep[] of units of least score becomes false, as the dials say. */
+PARE_MUST_CHECK enum pare_status pare_drop_by_score(const struct pare_model *m, int group,
+	const struct pare_dials *d, bool *keep, struct pare_err *err);
 
 /* The model without the channels that the plan takes away, its consumers refitted as the plan asks.
  * PARE_E_ARG: it needs calibration samples and has none. */

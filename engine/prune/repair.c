@@ -1,0 +1,329 @@
+/* Channels go, and who read them makes up for it.
+ *
+ * A walk through the float network and the pruned one side by side, in network order.  At each layer
+ * that reads channels of a group: which of them are missed least (unless that has been settled), then
+ * weights and bias that give, from what is left and as it has become, what the float network gives.
+ * Until the walk is over the pruned network keeps its shape and merely does not look at what went. */
+#include "reader.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct repair {
+	const struct pare_model *m;
+	const struct pare_calibration *calibration; /* NULL = none */
+	struct pare_ctl *ctl;
+	const struct pare_dials **dials; /* [n_groups]; NULL = nothing goes */
+	bool *keep;                      /* [n_units] */
+	bool *chosen;                    /* [n_groups]: keep says what goes */
+	int *order;                      /* layers as they run */
+	struct pare_blob **weights, **bias; /* [n_layers]; NULL = as they were */
+	int n_chain;                        /* the pruned network, anew after each layer */
+	struct pare_model **models;
+	struct pare_program **programs;
+};
+
+static const float *weights_now(const struct repair *r, int layer)
+{
+	return r->weights[layer] ? r->weights[layer]->data : pare_model_weights(r->m, layer);
+}
+
+/* Does the layer read channels that go, and is it to be refitted? */
+static bool reads_pruned(const struct repair *r, int layer, bool *repairs)
+{
+	bool reads = false;
+
+	*repairs = false;
+	for (int g = 0; g < r->m->n_groups; g++)
+		if (r->dials[g] && pare_reads_group(r->m, layer, g)) {
+			reads = true;
+			*repairs |= pare_repairs[r->dials[g]->repair].looks;
+		}
+	return reads;
+}
+
+/* ---- one layer ---------------------------------------------------------------------------------
+ */
+
+/* Nobody looks at what went; weights are otherwise as they were. */
+static enum pare_status mask(struct repair *r, int layer, struct pare_err *err)
+{
+	const struct pare_layer *l = &r->m->layers[layer];
+	const struct pare_var_channels *in = pare_reads(r->m, layer);
+	int64_t len = l->weight.d[l->in_axis],
+		inner = pare_shape_span(&l->weight, l->in_axis + 1, l->weight.n);
+	struct pare_blob *b = pare_blob_new((size_t)l->weights * sizeof(float));
+	float *w;
+
+	if (!b)
+		return pare_nomem(err, "the weights of a layer");
+	w = b->data;
+	memcpy(w, weights_now(r, layer), b->len);
+	for (int64_t i = 0; in && i < l->weights; i++) {
+		int unit = in->unit[i / inner % len];
+
+		if (unit >= 0 && !r->keep[unit])
+			w[i] = 0;
+	}
+	pare_blob_free(r->weights[layer]);
+	r->weights[layer] = b;
+	return PARE_OK;
+}
+
+/* The solution becomes the layer's weights and bias. */
+static enum pare_status settle(struct repair *r, int layer, const struct pare_moments *s,
+	const struct pare_reader *x, struct pare_err *err)
+{
+	const struct pare_layer *l = &r->m->layers[layer];
+	struct pare_channels ch = pare_channels_of(&l->weight, l->out_axis);
+	bool shifts = pare_model_can_shift(r->m, layer);
+	const float *bias = pare_model_bias(r->m, layer);
+	struct pare_blob *w = pare_blob_new((size_t)l->weights * sizeof(float)),
+			 *b = pare_blob_new((size_t)ch.channels * sizeof(float));
+
+	if (!w || !b) {
+		pare_blob_free(w);
+		pare_blob_free(b);
+		return pare_nomem(err, "the weights of a layer");
+	}
+	for (int g = 0; g < s->win.groups; g++)
+		for (int o = 0; o < s->win.o; o++) {
+			int64_t row = (int64_t)g * s->win.o + o;
+			double shift = s->t[row];
+
+			for (int k = 0; k < s->win.k; k++) {
+				double v = x[g].s.w[(int64_t)o * s->win.k + k];
+
+				((float *)w->data)[pare_channel_at(&ch, row, k)] = (float)v;
+				shift -= v * s->x[(int64_t)g * s->win.k + k];
+			}
+			((float *)b->data)[row] = (bias ? bias[row] : 0) + (float)shift;
+		}
+	pare_blob_free(r->weights[layer]);
+	r->weights[layer] = w;
+	if (!shifts) {
+		pare_blob_free(b);
+		return PARE_OK;
+	}
+	pare_blob_free(r->bias[layer]);
+	r->bias[layer] = b;
+	return PARE_OK;
+}
+
+/* Groups that a layer reads and that are not chosen yet are chosen by what it alone loses. */
+static enum pare_status refit(
+	struct repair *r, int layer, struct pare_moments *s, bool repairs, struct pare_err *err)
+{
+	const struct pare_model *m = r->m;
+	struct pare_reader *x = NULL;
+	int n = s->win.groups;
+	enum pare_status st = pare_readers_new(m, layer, weights_now(r, layer), s, &x, err);
+
+	/* what has been chosen first: the others count without it */
+	for (int pass = 0; pass < 2; pass++)
+		for (int g = 0; g < m->n_groups && !st; g++) {
+			const struct pare_group *u = &m->groups[g];
+
+			if (!r->dials[g] || !pare_reads_group(m, layer, g) || r->chosen[g] == pass)
+				continue;
+			if (!pass) {
+				st = pare_readers_drop(x, n, u->first, u->first + u->n, r->keep, err);
+				continue;
+			}
+			st = pare_readers_choose(m, g, x, n, r->dials[g]->channels, r->keep, NULL,
+				NULL, r->ctl, err);
+			r->chosen[g] = true;
+		}
+	if (!st)
+		st = repairs ? settle(r, layer, s, x, err) : mask(r, layer, err);
+	pare_readers_free(x, x ? n : 0);
+	return st;
+}
+
+/* ---- the walk ----------------------------------------------------------------------------------
+ */
+
+/* The network as pruned so far. */
+static enum pare_status
+chain(struct repair *r, const struct pare_walk *walk, struct pare_err *err)
+{
+	int n = r->m->info.n_layers, k = r->n_chain;
+	struct pare_blob **both = calloc(2 * (size_t)n + 1, sizeof *both);
+	enum pare_status st;
+
+	if (!both)
+		return pare_nomem(err, "a changed model");
+	for (int i = 0; i < n; i++) {
+		both[i] = r->weights[i] ? pare_blob_ref(r->weights[i]) : NULL;
+		both[n + i] = r->bias[i] ? pare_blob_ref(r->bias[i]) : NULL;
+	}
+	st = pare_model_with_weights(r->m, both, both + n, &r->models[k], err);
+	free(both);
+	if (st || !walk)
+		return st;
+	st = pare_feed_program(r->models[k], NULL,
+		k ? r->programs[k - 1] : pare_walk_program(walk), &r->programs[k], err);
+	if (st)
+		pare_model_free(r->models[k]);
+	else
+		r->n_chain++;
+	return st;
+}
+
+static void chain_free(struct repair *r)
+{
+	for (int i = r->n_chain - 1; i >= 0; i--) {
+		pare_program_free(r->programs[i]);
+		pare_model_free(r->models[i]);
+	}
+	r->n_chain = 0;
+}
+
+static enum pare_status visit(struct repair *r, struct pare_walk *walk, int layer,
+	struct pare_progress_span span, struct pare_err *err)
+{
+	struct pare_moments s = { 0 };
+	bool repairs;
+	enum pare_status st;
+
+	if (!reads_pruned(r, layer, &repairs))
+		return PARE_OK;
+	st = chain(r, walk, err);
+	if (!st)
+		st = pare_walk_to(
+			walk, layer, r->programs[r->n_chain - 1], span, r->ctl, &s, err);
+	if (!st && s.win.k)
+		st = refit(r, layer, &s, repairs, err);
+	else if (!st)
+		st = mask(r, layer, err);
+	pare_moments_free(&s);
+	return st ? pare_wrap(err, st, "layer '%s'", r->m->layers[layer].name) : st;
+}
+
+static enum pare_status walk_through(struct repair *r, struct pare_err *err)
+{
+	struct pare_walk *walk = NULL;
+	enum pare_status st = pare_walk_new(r->m, r->calibration, &walk, err);
+	int n;
+
+	if (st)
+		return st;
+	n = pare_layers_in_order(r->m, pare_walk_program(walk), r->order);
+	for (int i = 0; i < n && !st; i++)
+		st = visit(r, walk, r->order[i],
+			(struct pare_progress_span){ 16.0 * i, 16.0 * n }, err);
+	pare_walk_free(walk);
+	chain_free(r);
+	return st;
+}
+
+/* ---- the choice that need not wait for the walk ------------------------------------------------
+ */
+
+static int n_readers(const struct pare_model *m, int group)
+{
+	int n = 0;
+
+	for (int l = 0; l < m->info.n_layers; l++)
+		n += pare_reads_group(m, l, group);
+	return n;
+}
+
+/* Groups of several readers, or none, are chosen by what all of them lose in the float network. */
+static enum pare_status choose_shared(struct repair *r, struct pare_err *err)
+{
+	bool *wanted = calloc((size_t)r->m->n_groups + 1, sizeof *wanted), any = false;
+	struct pare_survey survey = { 0 };
+	enum pare_status st = PARE_OK;
+
+	if (!wanted)
+		return pare_nomem(err, "the choice of channels");
+	for (int g = 0; g < r->m->n_groups; g++)
+		any |= wanted[g] = r->dials[g] && !r->chosen[g] && n_readers(r->m, g) != 1;
+	if (any)
+		st = pare_survey_new(r->m, wanted, r->calibration, r->ctl, &survey, err);
+	for (int g = 0; g < r->m->n_groups && any && !st; g++)
+		if (wanted[g]) {
+			pare_drop_units(r->m, g, r->dials[g]->channels,
+				survey.group[g].n ? survey.group[g].order : NULL, r->keep);
+			r->chosen[g] = true;
+		}
+	pare_survey_free(&survey);
+	free(wanted);
+	return st;
+}
+
+/* By their criteria, where those need no samples; true in *looks when samples are needed still. */
+static enum pare_status choose_by_score(struct repair *r, bool *looks, struct pare_err *err)
+{
+	enum pare_status st = PARE_OK;
+
+	*looks = false;
+	for (int g = 0; g < r->m->n_groups && !st; g++) {
+		const struct pare_dials *d = r->dials[g];
+
+		if (!d)
+			continue;
+		*looks |= pare_repairs[d->repair].looks;
+		if (!pare_channel_criteria[d->channel_criterion].score) {
+			*looks = true;
+			continue;
+		}
+		st = pare_drop_by_score(r->m, g, d, r->keep, err);
+		r->chosen[g] = true;
+	}
+	return st;
+}
+
+static enum pare_status prune(struct repair *r, struct pare_model **out, struct pare_err *err)
+{
+	bool looks;
+	enum pare_status st = choose_by_score(r, &looks, err);
+
+	if (!st && looks && (!r->calibration || !r->calibration->dataset))
+		return pare_fail(err, PARE_E_ARG,
+			"channels are chosen and made up for by looking at calibration data: name "
+			"some with --data, or prune by l2 with repair none");
+	if (!st && looks)
+		st = choose_shared(r, err);
+	if (!st && looks)
+		st = walk_through(r, err);
+	if (!st)
+		st = chain(r, NULL, err);
+	if (st)
+		return st;
+	st = pare_model_without_channels(r->models[0], r->keep, false, out, err);
+	pare_model_free(r->models[0]);
+	return st;
+}
+
+enum pare_status pare_prune_channels(const struct pare_model *m, const struct pare_plan *p,
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_model **out,
+	struct pare_err *err)
+{
+	struct pare_arena *a = pare_arena_new();
+	size_t n = (size_t)m->info.n_layers + 1, groups = (size_t)m->n_groups + 1;
+	struct repair r = { .m = m, .calibration = calibration, .ctl = ctl };
+	enum pare_status st;
+
+	if (a && (r.keep = pare_alloc(a, (size_t)m->n_units + 1)) &&
+		(r.chosen = pare_alloc_n(a, groups, sizeof *r.chosen)) &&
+		(r.dials = pare_alloc_n(a, groups, sizeof *r.dials)) &&
+		(r.order = pare_alloc_n(a, n, sizeof *r.order)) &&
+		(r.weights = pare_alloc_n(a, n, sizeof *r.weights)) &&
+		(r.bias = pare_alloc_n(a, n, sizeof *r.bias)) &&
+		(r.models = pare_alloc_n(a, n, sizeof *r.models)) &&
+		(r.programs = pare_alloc_n(a, n, sizeof *r.programs))) {
+		memset(r.keep, true, (size_t)m->n_units);
+		for (int i = 0; i < m->info.n_layers; i++)
+			if (pare_group_gone(m, i, p->dials[i].channels) > 0)
+				r.dials[m->layers[i].group] = &p->dials[i];
+		st = prune(&r, out, err);
+	} else
+		st = pare_nomem(err, "the choice of channels");
+	for (int i = 0; i < m->info.n_layers && r.bias; i++) {
+		pare_blob_free(r.weights[i]);
+		pare_blob_free(r.bias[i]);
+	}
+	pare_arena_free(a);
+	return st;
+}
