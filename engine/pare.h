@@ -400,6 +400,8 @@ PARE_MUST_CHECK enum pare_status
 pare_calibration_new(const struct pare_model *m, const struct pare_dataset *d, int64_t limit,
 	struct pare_ctl *ctl, struct pare_calibration **out, struct pare_err *err);
 void pare_calibration_free(struct pare_calibration *r);
+/* Does carrying the plan out need a calibration? */
+bool pare_plan_looks(const struct pare_plan *p);
 
 struct pare_variant; /* immutable */
 

@@ -183,14 +183,6 @@ static enum pare_status refuse_strangers(const struct saying *y)
 			      "%s is there and is no recipe; give another name", y->s->text);
 }
 
-static bool needs_ranges(const struct pare_plan *p)
-{
-	for (int i = 0; i < p->n; i++)
-		if (p->dials[i].activations)
-			return true;
-	return false;
-}
-
 /* The plan carried out, kept for the next who asks; borrowed from the workspace. */
 static enum pare_status make_variant(const struct saying *y, const struct pare_variant **out)
 {
@@ -203,10 +195,10 @@ static enum pare_status make_variant(const struct saying *y, const struct pare_v
 		*out = w->variant;
 		return PARE_OK;
 	}
-	if (needs_ranges(here(y)))
+	if (pare_plan_looks(here(y)))
 		st = w->data ? worker_need_baseline(w, y->err)
 			     : pare_fail(y->err, PARE_E_ARG,
-				       "quantizing activations needs samples to calibrate on; open "
+				       "what this plan asks for needs samples to look at; open "
 				       "the model with --data");
 	if (!st)
 		st = pare_variant_new(w->model, here(y),

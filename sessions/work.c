@@ -327,14 +327,6 @@ remembered(const struct pare_workspace *w, const struct pare_device *d, const st
 	return false;
 }
 
-static bool quantizes_activations(const struct pare_plan *p)
-{
-	for (int i = 0; i < p->n; i++)
-		if (p->dials[i].activations)
-			return true;
-	return false;
-}
-
 /* A device that has to run the network, and has not run this plan. */
 static bool next_device(struct pare_workspace *w, struct job *j)
 {
@@ -345,7 +337,7 @@ static bool next_device(struct pare_workspace *w, struct job *j)
 			const struct pare_device *d = w->row[i].device;
 
 			if (!pare_device_info(d)->measures || remembered(w, d, plans[p]) ||
-				(!w->data && quantizes_activations(plans[p])))
+				(!w->data && pare_plan_looks(plans[p])))
 				continue;
 			j->kind = JOB_DEVICE;
 			j->device = d;

@@ -73,6 +73,19 @@ bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, 
 	       m->weight_at[i].bias < 0 && pare_model_can_shift(m, i);
 }
 
+bool pare_plan_looks(const struct pare_plan *p)
+{
+	for (int i = 0; i < p->n; i++) {
+		const struct pare_dials *d = &p->dials[i];
+
+		if (d->activations || rounding_looks(d) ||
+			(d->channels > 0 && (!pare_channel_criteria[d->channel_criterion].score ||
+						    pare_repairs[d->repair].looks)))
+			return true;
+	}
+	return false;
+}
+
 static enum pare_status
 check_dials(const struct making *k, const struct pare_dials *d, struct pare_err *err)
 {
@@ -166,6 +179,7 @@ enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_
 	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_variant **out,
 	struct pare_err *err)
 {
+	struct pare_calibration *narrow_ranges = NULL;
 	struct pare_model *narrow = NULL;
 	size_t n = (size_t)pare_model_info(m)->n_layers;
 	struct pare_arena *a = pare_arena_new();
@@ -191,6 +205,11 @@ enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_
 			p->n, (int)n);
 	else if (pare_plan_cuts(m, p))
 		st = pare_prune_channels(m, p, calibration, ctl, &narrow, err);
+	if (narrow && calibration && pare_plan_looks(p)) { /* what enters its layers is new */
+		st = pare_calibration_new(narrow, calibration->dataset, calibration->n_samples, ctl,
+			&narrow_ranges, err);
+		k.calibration = narrow_ranges;
+	}
 	k.m = narrow ? narrow : m;
 	if (!st)
 		st = make(&k, err);
@@ -203,6 +222,7 @@ enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_
 	}
 	if (!st)
 		st = pare_model_with_weights(k.m, k.weights, k.bias, &k.v->model, err);
+	pare_calibration_free(narrow_ranges);
 	pare_model_free(narrow);
 	if (st)
 		pare_arena_free(a);

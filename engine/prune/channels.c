@@ -61,7 +61,8 @@ static void score_random(const struct pare_channel_view *v, float *score)
 }
 
 const struct pare_channel_criterion pare_channel_criteria[] = {
-	{ "reconstruction", "what those who read the channel cannot make up for, by least squares", NULL },
+	{ "reconstruction", "what those who read the channel cannot make up for, by least squares",
+		NULL },
 	{ "l2", "size of the weights that make the channel", score_l2 },
 	{ "l1", "sum of the weights that make the channel", score_l1 },
 	{ "fpgm", "distance to the weights of all other channels", score_fpgm },
@@ -70,7 +71,8 @@ const struct pare_channel_criterion pare_channel_criteria[] = {
 };
 
 const struct pare_repair pare_repairs[] = {
-	{ "least-squares", "those who read them are refitted to give what the float network gives", true },
+	{ "least-squares", "those who read them are refitted to give what the float network gives",
+		true },
 	{ "none", "what is left stays as it was", false },
 	{ 0 },
 };

@@ -87,7 +87,7 @@ static enum pare_status reader_new(const struct pare_model *m, int layer, int g,
 	for (int i = 0; i < o; i++)
 		for (int j = 0; j < k; j++)
 			was[i * k + j] = (double)weights[pare_channel_at(&ch, g * o + i, j)];
-	center(s, g, pare_model_can_shift(m, layer));
+	center(s, g, pare_model_bias(m, layer) != NULL);
 	*out = (struct pare_reader){ .channels = in ? (int)in->n / s->win.groups : 1 };
 	out->per = k / out->channels;
 	out->unit = in ? in->unit + (int64_t)g * out->channels : NULL;
@@ -203,8 +203,8 @@ enum pare_status pare_readers_choose(const struct pare_model *m, int group, stru
 	double *each = calloc((size_t)g->n, sizeof *each), sum = 0;
 	struct choice c = { x, n, g->first, open, each };
 	struct pare_progress_span quiet = { 0 };
-	enum pare_status st = left && open && each ? PARE_OK
-						   : pare_nomem(err, "the choice of channels");
+	enum pare_status st =
+		left && open && each ? PARE_OK : pare_nomem(err, "the choice of channels");
 
 	for (int k = 0; k < g->n_kinds && !st; k++) {
 		int size = pare_kind_size(m, group, k);

@@ -21,9 +21,9 @@ int pare_layers_in_order(const struct pare_model *m, const struct pare_program *
 
 /* The readers of a layer, one for each of s->win.groups, with weights [as in the file] for a start.
  * s: made means of, about the means when the layer's bias is free.  Free with pare_readers_free. */
-PARE_MUST_CHECK enum pare_status pare_readers_new(const struct pare_model *m, int layer,
-	const float *weights, struct pare_moments *s, struct pare_reader **out,
-	struct pare_err *err);
+PARE_MUST_CHECK enum pare_status
+pare_readers_new(const struct pare_model *m, int layer, const float *weights,
+	struct pare_moments *s, struct pare_reader **out, struct pare_err *err);
 void pare_readers_free(struct pare_reader *x, int n);
 /* They do without units from <= u < to that are not kept. */
 PARE_MUST_CHECK enum pare_status pare_readers_drop(

@@ -1,9 +1,10 @@
 /* Channels go, and who read them makes up for it.
  *
- * A walk through the float network and the pruned one side by side, in network order.  At each layer
- * that reads channels of a group: which of them are missed least (unless that has been settled), then
- * weights and bias that give, from what is left and as it has become, what the float network gives.
- * Until the walk is over the pruned network keeps its shape and merely does not look at what went. */
+ * A walk through the float network and the pruned one side by side, in network order.  At each
+ * layer that reads channels of a group: which of them are missed least (unless that has been
+ * settled), then weights and bias that give, from what is left and as it has become, what the float
+ * network gives. Until the walk is over the pruned network keeps its shape and merely does not look
+ * at what went. */
 #include "reader.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,10 @@ struct repair {
 	const struct pare_model *m;
 	const struct pare_calibration *calibration; /* NULL = none */
 	struct pare_ctl *ctl;
-	const struct pare_dials **dials; /* [n_groups]; NULL = nothing goes */
-	bool *keep;                      /* [n_units] */
-	bool *chosen;                    /* [n_groups]: keep says what goes */
-	int *order;                      /* layers as they run */
+	const struct pare_dials **dials;    /* [n_groups]; NULL = nothing goes */
+	bool *keep;                         /* [n_units] */
+	bool *chosen;                       /* [n_groups]: keep says what goes */
+	int *order;                         /* layers as they run */
 	struct pare_blob **weights, **bias; /* [n_layers]; NULL = as they were */
 	int n_chain;                        /* the pruned network, anew after each layer */
 	struct pare_model **models;
@@ -75,7 +76,7 @@ static enum pare_status settle(struct repair *r, int layer, const struct pare_mo
 {
 	const struct pare_layer *l = &r->m->layers[layer];
 	struct pare_channels ch = pare_channels_of(&l->weight, l->out_axis);
-	bool shifts = pare_model_can_shift(r->m, layer);
+	bool shifts = pare_model_bias(r->m, layer) != NULL; /* files grow by none */
 	const float *bias = pare_model_bias(r->m, layer);
 	struct pare_blob *w = pare_blob_new((size_t)l->weights * sizeof(float)),
 			 *b = pare_blob_new((size_t)ch.channels * sizeof(float));
@@ -110,8 +111,8 @@ static enum pare_status settle(struct repair *r, int layer, const struct pare_mo
 }
 
 /* Groups that a layer reads and that are not chosen yet are chosen by what it alone loses. */
-static enum pare_status refit(
-	struct repair *r, int layer, struct pare_moments *s, bool repairs, struct pare_err *err)
+static enum pare_status
+refit(struct repair *r, int layer, struct pare_moments *s, bool repairs, struct pare_err *err)
 {
 	const struct pare_model *m = r->m;
 	struct pare_reader *x = NULL;
@@ -126,7 +127,8 @@ static enum pare_status refit(
 			if (!r->dials[g] || !pare_reads_group(m, layer, g) || r->chosen[g] == pass)
 				continue;
 			if (!pass) {
-				st = pare_readers_drop(x, n, u->first, u->first + u->n, r->keep, err);
+				st = pare_readers_drop(
+					x, n, u->first, u->first + u->n, r->keep, err);
 				continue;
 			}
 			st = pare_readers_choose(m, g, x, n, r->dials[g]->channels, r->keep, NULL,
@@ -143,8 +145,7 @@ static enum pare_status refit(
  */
 
 /* The network as pruned so far. */
-static enum pare_status
-chain(struct repair *r, const struct pare_walk *walk, struct pare_err *err)
+static enum pare_status chain(struct repair *r, const struct pare_walk *walk, struct pare_err *err)
 {
 	int n = r->m->info.n_layers, k = r->n_chain;
 	struct pare_blob **both = calloc(2 * (size_t)n + 1, sizeof *both);
@@ -160,8 +161,8 @@ chain(struct repair *r, const struct pare_walk *walk, struct pare_err *err)
 	free(both);
 	if (st || !walk)
 		return st;
-	st = pare_feed_program(r->models[k], NULL,
-		k ? r->programs[k - 1] : pare_walk_program(walk), &r->programs[k], err);
+	st = pare_feed_program(r->models[k], NULL, k ? r->programs[k - 1] : pare_walk_program(walk),
+		&r->programs[k], err);
 	if (st)
 		pare_model_free(r->models[k]);
 	else
@@ -189,8 +190,7 @@ static enum pare_status visit(struct repair *r, struct pare_walk *walk, int laye
 		return PARE_OK;
 	st = chain(r, walk, err);
 	if (!st)
-		st = pare_walk_to(
-			walk, layer, r->programs[r->n_chain - 1], span, r->ctl, &s, err);
+		st = pare_walk_to(walk, layer, r->programs[r->n_chain - 1], span, r->ctl, &s, err);
 	if (!st && s.win.k)
 		st = refit(r, layer, &s, repairs, err);
 	else if (!st)
@@ -209,8 +209,8 @@ static enum pare_status walk_through(struct repair *r, struct pare_err *err)
 		return st;
 	n = pare_layers_in_order(r->m, pare_walk_program(walk), r->order);
 	for (int i = 0; i < n && !st; i++)
-		st = visit(r, walk, r->order[i],
-			(struct pare_progress_span){ 16.0 * i, 16.0 * n }, err);
+		st = visit(r, walk, r->order[i], (struct pare_progress_span){ 16.0 * i, 16.0 * n },
+			err);
 	pare_walk_free(walk);
 	chain_free(r);
 	return st;

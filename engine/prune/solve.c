@@ -35,7 +35,9 @@ enum pare_status pare_solve_new(const double *h, const double *c, const double *
 	double ridge, struct pare_solve *out, struct pare_err *err)
 {
 	size_t kk = (size_t)k * (size_t)k, ok = (size_t)o * (size_t)k;
-	struct pare_solve s = { .k = k, .o = o, .hinv = malloc(kk * sizeof(double)),
+	struct pare_solve s = { .k = k,
+		.o = o,
+		.hinv = malloc(kk * sizeof(double)),
 		.w = malloc(ok * sizeof(double)) };
 	double *rest = malloc(ok * sizeof *rest), mean = 0;
 	enum pare_status st = PARE_OK;
@@ -50,7 +52,8 @@ enum pare_status pare_solve_new(const double *h, const double *c, const double *
 		st = pare_fail(err, PARE_E_ARG, "its inputs are not finite");
 		goto out;
 	}
-	cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, o, k, k, 1, was, k, h, k, 0, rest, k);
+	cblas_dgemm(
+		CblasRowMajor, CblasNoTrans, CblasNoTrans, o, k, k, 1, was, k, h, k, 0, rest, k);
 	for (size_t i = 0; i < ok; i++) {
 		s.energy += rest[i] * was[i];
 		rest[i] = c[i] - rest[i];
@@ -85,8 +88,8 @@ static void factor(const struct pare_solve *s, const int *at, int n, double *l)
 			for (int m = 0; m < j; m++)
 				sum -= l[i * n + m] * l[j * n + m];
 			/* what was taken out before, or never was there, has no more to give */
-			l[i * n + j] = i == j ? sqrt(sum > 1e-300 ? sum : 1e-300)
-					      : sum / l[j * n + j];
+			l[i * n + j] =
+				i == j ? sqrt(sum > 1e-300 ? sum : 1e-300) : sum / l[j * n + j];
 		}
 }
 

@@ -8,11 +8,11 @@ struct surveying {
 	const bool *wanted;
 	struct pare_survey *out;
 	struct pare_ctl *ctl;
-	int *last;                         /* [n_groups] place in `order` of its last reader */
-	int *order, n_order;               /* layers as they run */
-	struct pare_reader **x;            /* [layers] until its groups are done */
-	int *n;                            /* [layers] */
-	bool *keep;                        /* [n_units] */
+	int *last;              /* [n_groups] place in `order` of its last reader */
+	int *order, n_order;    /* layers as they run */
+	struct pare_reader **x; /* [layers] until its groups are done */
+	int *n;                 /* [layers] */
+	bool *keep;             /* [n_units] */
 };
 
 static bool needed(const struct surveying *s, int layer, int from)
@@ -24,8 +24,8 @@ static bool needed(const struct surveying *s, int layer, int from)
 }
 
 /* A copy of the readers' problems, which the choice uses up. */
-static enum pare_status copy_reader(const struct pare_reader *from, struct pare_reader *to,
-	struct pare_err *err)
+static enum pare_status
+copy_reader(const struct pare_reader *from, struct pare_reader *to, struct pare_err *err)
 {
 	size_t k = (size_t)from->s.k, o = (size_t)from->s.o;
 
@@ -56,13 +56,12 @@ static enum pare_status survey_group(struct surveying *s, int group, struct pare
 	if (!out->order || !out->cost || !all)
 		st = pare_nomem(err, "the choice of channels");
 	for (int l = 0; l < s->m->info.n_layers && !st; l++)
-		for (int i = 0; s->x[l] && i < s->n[l] && !st &&
-				pare_reads_group(s->m, l, group);
+		for (int i = 0; s->x[l] && i < s->n[l] && !st && pare_reads_group(s->m, l, group);
 			i++)
 			st = copy_reader(&s->x[l][i], &all[used++], err);
 	if (!st)
-		st = pare_readers_choose(s->m, group, all, n, .95f, s->keep, out->order, out->cost,
-			s->ctl, err);
+		st = pare_readers_choose(
+			s->m, group, all, n, .95f, s->keep, out->order, out->cost, s->ctl, err);
 	for (int u = 0; u < g->n && !st; u++) {
 		out->n += !s->keep[g->first + u];
 		s->keep[g->first + u] = true;
@@ -79,8 +78,7 @@ visit(struct surveying *s, int at, struct pare_moments *moments, struct pare_err
 	enum pare_status st = PARE_OK;
 
 	if (moments->win.k) {
-		st = pare_readers_new(
-			s->m, l, pare_model_weights(s->m, l), moments, &s->x[l], err);
+		st = pare_readers_new(s->m, l, pare_model_weights(s->m, l), moments, &s->x[l], err);
 		s->n[l] = moments->win.groups;
 	}
 	for (int g = 0; g < s->m->n_groups && !st; g++)
@@ -94,8 +92,7 @@ visit(struct surveying *s, int at, struct pare_moments *moments, struct pare_err
 	return st;
 }
 
-static enum pare_status
-walk(struct surveying *s, struct pare_walk *walk, struct pare_err *err)
+static enum pare_status walk(struct surveying *s, struct pare_walk *walk, struct pare_err *err)
 {
 	const struct pare_program *p = pare_walk_program(walk);
 	enum pare_status st = PARE_OK;
@@ -127,7 +124,10 @@ enum pare_status pare_survey_new(const struct pare_model *m, const bool *wanted,
 {
 	size_t n = (size_t)m->info.n_layers + 1, groups = (size_t)m->n_groups + 1;
 	struct pare_survey v = { m->n_groups, calloc(groups, sizeof *v.group) };
-	struct surveying s = { .m = m, .wanted = wanted, .out = &v, .ctl = ctl,
+	struct surveying s = { .m = m,
+		.wanted = wanted,
+		.out = &v,
+		.ctl = ctl,
 		.last = calloc(groups, sizeof *s.last),
 		.order = calloc(n, sizeof *s.order),
 		.x = calloc(n, sizeof *s.x),

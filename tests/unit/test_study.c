@@ -107,6 +107,89 @@ static void what_is_shown_is_what_is_applied(void)
 	pare_study_free(s);
 }
 
+static void groups_share_their_cells(void)
+{
+	struct pare_study *s = study_with_baseline();
+	double base = pare_study_float(s).value;
+	int leader = -1, member = -1, stuck = -1, n = pare_model_info(model)->n_layers;
+
+	for (int i = 0; i < n; i++)
+		for (int k = 0; k < i; k++)
+			if (pare_model_layer(model, i)->group >= 0 && leader < 0 &&
+				pare_model_layer(model, i)->group ==
+					pare_model_layer(model, k)->group) {
+				leader = k;
+				member = i;
+			}
+	for (int i = 0; i < n; i++)
+		stuck = pare_model_layer(model, i)->group < 0 ? i : stuck;
+	add_cells(s, leader, PARE_DIAL_CHANNELS);
+	for (int o = 0; pare_options[o].name; o++) {
+		struct pare_plan *p = pare_plan_new(n);
+		struct pare_variant *v = NULL;
+		struct pare_metrics m = { 0 };
+		char sha[PARE_SHA_HEX], recipe[PARE_SHA_HEX];
+		bool made;
+		int64_t bytes = 0;
+		double drop;
+
+		pare_option_apply(&pare_options[o], &p->dials[member]);
+		pare_plan_tie(model, p, member);
+		if (pare_options[o].dial == PARE_DIAL_CHANNELS && pare_options[o].share > .2f) {
+			drop = base - accuracy_of(p, pare_study_calibration(s));
+			ok(fabs(pare_study_cell(s, member, o).value - drop) < 1e-9 &&
+					fabs(pare_study_cell(s, leader, o).value - drop) < 1e-9 &&
+					pare_study_cell(s, stuck, o).kind == PARE_UNKNOWN,
+				"%s: both say %.2f, applying it costs %.2f", pare_options[o].name,
+				pare_study_cell(s, member, o).value, drop);
+			ok(!pare_study_estimate(s, p, &m, &err) && fabs(m.drop.value - drop) < 1e-9,
+				"it counts once for its group");
+			pare_sha256("recipe", 6, recipe);
+			made = !pare_variant_new(
+				       model, p, pare_study_calibration(s), NULL, &v, &err) &&
+			       !pare_variant_hash(v, recipe, sha, &bytes, &err);
+			ok(made && m.cost.file_bytes == bytes &&
+					m.cost.macs == pare_model_info(pare_variant_model(v))->macs,
+				"%lld bytes of file and %lld MACs, as said", (long long)bytes,
+				(long long)m.cost.macs);
+			pare_variant_free(v);
+		}
+		pare_plan_free(p);
+	}
+	pare_study_free(s);
+}
+
+/* The same whatever the number of threads. */
+static void threads_do_not_matter(void)
+{
+	struct pare_study *s = study_with_baseline();
+	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
+	char sha[2][PARE_SHA_HEX], recipe[PARE_SHA_HEX];
+
+	pare_sha256("recipe", 6, recipe);
+	for (int i = 0; i < p->n; i++) {
+		p->dials[i].channels = .3f;
+		pare_plan_tie(model, p, i);
+	}
+	for (int t = 0; t < 2; t++) {
+		struct pare_variant *v = NULL;
+		int64_t bytes;
+
+		pare_set_threads(t ? 3 : 1);
+		ok_status(pare_variant_new(model, p, pare_study_calibration(s), NULL, &v, &err),
+			err, "channels go with %d threads", t ? 3 : 1);
+		ok_status(pare_variant_hash(v, recipe, sha[t], &bytes, &err), err, "laid out");
+		pare_variant_free(v);
+	}
+	pare_set_threads(0);
+	ok(!strcmp(sha[0], sha[1]), "to the same bytes");
+	ok(pare_variant_new(model, p, NULL, NULL, NULL, &err) == PARE_E_ARG &&
+			strstr(err.text, "--data"),
+		"without data: %s", err.text);
+	pare_plan_free(p);
+	pare_study_free(s);
+}
+
 static void measured_plans_are_anchors(void)
 {
 	struct pare_study *s = study_with_baseline();
@@ -276,6 +359,8 @@ int main(void)
 	}
 	tasks_come_in_order();
 	what_is_shown_is_what_is_applied();
+	groups_share_their_cells();
+	threads_do_not_matter();
 	measured_plans_are_anchors();
 	results_survive_the_session_file();
 	work_can_be_canceled();
