@@ -15,15 +15,10 @@ static enum pare_dtype cast_type(const struct cast *a)
 	return op_onnx_type(a->to);
 }
 
-/* Runtimes round to the nearest, ONNX's own cases cut off: no answer would be right. */
-static const char no_bf16[] = "casting to bfloat16, which is not rounded alike everywhere";
-
 static const char *refuse_cast(const struct pare_node *n, const void *attr)
 {
-	enum pare_dtype t = cast_type(attr);
-
 	(void)n;
-	return t == PARE_BF16 ? no_bf16 : t ? NULL : "the type that it casts to";
+	return cast_type(attr) ? NULL : "the type that it casts to";
 }
 
 static enum pare_status shape_cast(const struct pare_shape_call *c, struct pare_err *err)
@@ -43,8 +38,6 @@ static enum pare_status shape_cast_like(const struct pare_shape_call *c, struct 
 
 	if (!st)
 		st = op_types(c, 1, OP_BYTES, err);
-	if (!st && c->in[1]->dtype == PARE_BF16)
-		st = pare_fail(err, PARE_E_UNSUPPORTED, "%s", no_bf16);
 	if (st)
 		return st;
 	st = pare_shape_same(c, err);
@@ -128,8 +121,10 @@ static void put_reals(enum pare_dtype t, void *p, size_t n, const double *v)
 		PUT(F32, float, )
 		PUT(F64, double, )
 	case PARE_F16:
+	case PARE_BF16:
 		for (size_t i = 0; i < n; i++)
-			((uint16_t *)p)[i] = pare_f32_to_f16((float)v[i]);
+			((uint16_t *)p)[i] = t == PARE_F16 ? pare_f32_to_f16((float)v[i])
+							   : pare_f32_to_bf16((float)v[i]);
 		break;
 	case PARE_BOOL:
 		for (size_t i = 0; i < n; i++)

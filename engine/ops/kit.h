@@ -27,6 +27,7 @@
 #define OP_SIGNED (OP_T(PARE_I8) | OP_T(PARE_I16) | OP_T(PARE_I32) | OP_T(PARE_I64))
 #define OP_UNSIGNED (OP_T(PARE_U8) | OP_T(PARE_U16) | OP_T(PARE_U32) | OP_T(PARE_U64))
 #define OP_NUMBERS (OP_FLOATS | OP_SIGNED | OP_UNSIGNED)
+#define OP_REALS (OP_FLOATS | OP_T(PARE_F16) | OP_T(PARE_BF16))
 #define OP_BYTES (OP_NUMBERS | OP_T(PARE_F16) | OP_T(PARE_BF16) | OP_T(PARE_BOOL))
 
 /* PARE_E_UNSUPPORTED unless input i is of a type in the set. */
@@ -126,6 +127,18 @@ size_t op_lanes_scratch(const struct pare_call *c);
 	{                                                                                          \
 		op_each_lane(c, name##_one);                                                       \
 	}
+
+/* The same, and all floats come as float32: what is float16, bfloat16 or double is converted. */
+void op_each_float_lane(const struct pare_call *c, pare_forward_fn *one);
+size_t op_float_lanes_scratch(const struct pare_call *c);
+#define OP_BY_FLOAT_LANE(name)                                                                     \
+	static void name##_forward(const struct pare_call *c)                                      \
+	{                                                                                          \
+		op_each_float_lane(c, name##_one);                                                 \
+	}
+/* For rows that know lanes but no floats other than float32. */
+void op_widened(const struct pare_call *c, pare_forward_fn *f32);
+size_t op_widened_scratch(const struct pare_call *c);
 
 /* Element i of a tensor without lanes. */
 double op_get(const struct pare_tensor *t, size_t i);

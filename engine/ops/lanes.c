@@ -7,78 +7,162 @@ static size_t aligned(size_t n)
 	return (n + 63) / 64 * 64;
 }
 
-static size_t plain_bytes(const struct pare_tensor *t)
+/* What an input or output becomes for who knows nothing of lanes, or of floats but float32. */
+struct dress {
+	bool by_lane, widen;
+};
+
+static struct pare_tensor dressed(const struct dress *d, const struct pare_tensor *t)
 {
-	return aligned((size_t)pare_shape_elems(&t->shape) * op_size(t->dtype));
-}
+	struct pare_tensor x = *t;
 
-size_t op_lanes_scratch(const struct pare_call *c)
-{
-	size_t bytes = 0;
-
-	if (c->lanes == 1)
-		return 0;
-	for (int i = 0; i < c->n_in; i++)
-		bytes += c->in[i] ? plain_bytes(c->in[i]) + aligned(sizeof *c->in[i]) : 64;
-	for (int i = 0; i < c->n_out; i++)
-		bytes += c->out[i] ? plain_bytes(c->out[i]) + aligned(sizeof *c->out[i]) : 64;
-	return bytes + aligned((size_t)(c->n_in + c->n_out) * sizeof(void *));
-}
-
-/* One lane out of many, or into many. */
-static void
-copy_lane(const struct pare_tensor *many, int lane, const struct pare_tensor *one, bool in)
-{
-	size_t n = (size_t)pare_shape_elems(&many->shape), size = op_size(many->dtype);
-	size_t lanes = (size_t)many->lanes, at = lanes == 1 ? 0 : (size_t)lane;
-
-	for (size_t i = 0; i < n; i++) {
-		uint8_t *a = one->u8 + i * size, *b = many->u8 + (i * lanes + at) * size;
-
-		memcpy(in ? a : b, in ? b : a, size);
-	}
-}
-
-static struct pare_tensor *plain_copy(const struct pare_tensor *t, char **room)
-{
-	struct pare_tensor *x = (void *)*room;
-
-	*room += aligned(sizeof *x);
-	*x = *t;
-	x->lanes = 1;
-	x->data = *room;
-	*room += plain_bytes(t);
+	if (d->by_lane)
+		x.lanes = 1;
+	if (d->widen && (OP_T(t->dtype) & OP_REALS))
+		x.dtype = PARE_F32;
 	return x;
 }
 
-void op_each_lane(const struct pare_call *c, pare_forward_fn *one)
+static bool as_it_is(const struct dress *d, const struct pare_tensor *t)
+{
+	struct pare_tensor x = dressed(d, t);
+
+	return x.lanes == t->lanes && x.dtype == t->dtype;
+}
+
+static bool nothing_to_do(const struct dress *d, const struct pare_call *c)
+{
+	bool same = true;
+
+	for (int i = 0; i < c->n_in; i++)
+		same = same && (!c->in[i] || as_it_is(d, c->in[i]));
+	for (int i = 0; i < c->n_out; i++)
+		same = same && (!c->out[i] || as_it_is(d, c->out[i]));
+	return same;
+}
+
+static size_t dressed_bytes(const struct dress *d, const struct pare_tensor *t)
+{
+	struct pare_tensor x;
+
+	if (!t)
+		return 0;
+	x = dressed(d, t);
+	return aligned(sizeof x) + aligned(op_count(&x) * op_size(x.dtype));
+}
+
+static size_t scratch_for(const struct dress *d, const struct pare_call *c)
+{
+	size_t bytes = aligned((size_t)(c->n_in + c->n_out) * sizeof(void *));
+
+	if (nothing_to_do(d, c))
+		return 0;
+	for (int i = 0; i < c->n_in; i++)
+		bytes += dressed_bytes(d, c->in[i]);
+	for (int i = 0; i < c->n_out; i++)
+		bytes += dressed_bytes(d, c->out[i]);
+	return bytes;
+}
+
+/* Elements of `x`, from lane `lane` of `t` or into it. */
+static void copy_in(const struct pare_tensor *t, int lane, const struct pare_tensor *x)
+{
+	size_t n = op_count(x), step = (size_t)(t->lanes / x->lanes), size = op_size(t->dtype);
+	size_t at = t->lanes == x->lanes ? 0 : (size_t)lane;
+
+	for (size_t i = 0; i < n; i++, at += step)
+		if (t->dtype == x->dtype)
+			memcpy(x->u8 + i * size, t->u8 + at * size, size);
+		else
+			op_put(x, i, op_get(t, at));
+}
+
+static void copy_out(const struct pare_tensor *t, int lane, const struct pare_tensor *x)
+{
+	size_t n = op_count(x), step = (size_t)(t->lanes / x->lanes), size = op_size(t->dtype);
+	size_t at = t->lanes == x->lanes ? 0 : (size_t)lane;
+
+	for (size_t i = 0; i < n; i++, at += step)
+		if (t->dtype == x->dtype)
+			memcpy(t->u8 + at * size, x->u8 + i * size, size);
+		else
+			op_put(t, at, op_get(x, i));
+}
+
+static struct pare_tensor *
+make_room(const struct dress *d, const struct pare_tensor *t, char **room)
+{
+	struct pare_tensor *x = (void *)*room;
+
+	if (!t)
+		return NULL;
+	*x = dressed(d, t);
+	x->data = *room + aligned(sizeof *x);
+	*room += dressed_bytes(d, t);
+	return x;
+}
+
+static void run_dressed(const struct dress *d, const struct pare_call *c, pare_forward_fn *one)
 {
 	struct pare_call plain = *c;
 	char *room = c->scratch;
 	struct pare_tensor **t = (void *)room;
 
-	if (c->lanes == 1) {
+	if (nothing_to_do(d, c)) {
 		one(c);
 		return;
 	}
-	plain.lanes = 1;
+	plain.lanes = d->by_lane ? 1 : c->lanes;
 	plain.in = (const struct pare_tensor *const *)t;
 	plain.out = t + c->n_in;
 	room += aligned((size_t)(c->n_in + c->n_out) * sizeof(void *));
 	for (int i = 0; i < c->n_in; i++)
-		t[i] = c->in[i] ? plain_copy(c->in[i], &room) : NULL;
+		t[i] = make_room(d, c->in[i], &room);
 	for (int i = 0; i < c->n_out; i++)
-		t[c->n_in + i] = c->out[i] ? plain_copy(c->out[i], &room) : NULL;
+		t[c->n_in + i] = make_room(d, c->out[i], &room);
 	plain.scratch = room;
-	for (int l = 0; l < c->lanes; l++) {
+	for (int l = 0; l < (d->by_lane ? c->lanes : 1); l++) {
 		for (int i = 0; i < c->n_in; i++)
 			if (t[i])
-				copy_lane(c->in[i], l, t[i], true);
+				copy_in(c->in[i], l, t[i]);
 		one(&plain);
 		for (int i = 0; i < c->n_out; i++)
 			if (c->out[i])
-				copy_lane(c->out[i], l, t[c->n_in + i], false);
+				copy_out(c->out[i], l, t[c->n_in + i]);
 	}
+}
+
+static const struct dress lane = { true, false }, float_lane = { true, true },
+			  wide = { false, true };
+
+void op_each_lane(const struct pare_call *c, pare_forward_fn *one)
+{
+	run_dressed(&lane, c, one);
+}
+
+size_t op_lanes_scratch(const struct pare_call *c)
+{
+	return scratch_for(&lane, c);
+}
+
+void op_each_float_lane(const struct pare_call *c, pare_forward_fn *one)
+{
+	run_dressed(&float_lane, c, one);
+}
+
+size_t op_float_lanes_scratch(const struct pare_call *c)
+{
+	return scratch_for(&float_lane, c);
+}
+
+void op_widened(const struct pare_call *c, pare_forward_fn *f32)
+{
+	run_dressed(&wide, c, f32);
+}
+
+size_t op_widened_scratch(const struct pare_call *c)
+{
+	return scratch_for(&wide, c);
 }
 
 /* ---- numbers of any type -------------------------------------------------------------------- */
