@@ -49,7 +49,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/f
 SOURCES := $(sort $(wildcard engine/*.h engine/*/*.[ch] plugins/*.[ch] sessions/*.[ch] tui/*/*.[ch] tui/*.[ch] \
 	tests/*.[ch] tests/*/*.[ch] examples/*/*.[ch]))
 
-.PHONY: all help demo deps test-deps check-deps test check layers format-check format fuzz fuzzers bench bench-estimate tsan clean install
+.PHONY: all help demo deps test-deps check-deps test check layers format-check format fuzz fuzzers bench bench-estimate bench-quantize tsan clean install
 all: pare
 
 help: ## this list
@@ -181,6 +181,10 @@ install: pare ## into PREFIX (/usr/local), with DESTDIR before it
 	$(O)/pare man > $(SHARE)/man/man1/pare.1
 	install -m 644 plugins/profiles/*.profile $(DESTDIR)$(PREFIX)/lib/pare/plugins/profiles
 	install -m 644 examples/fashion/* $(SHARE)/pare/examples/fashion
+
+NETWORKS ?= $(foreach m,resnet20 resnet56 resnet8 resnet8_large kws_dscnn,$(wildcard $(SHARED)/models/$(m)))
+bench-quantize: pare ## examples/quantize.md: what each rounding costs (needs python3 with onnxruntime)
+	$(Q)$(or $(PYTHON),python3) tests/bench/quantize.py $(O)/pare examples/quantize.md $(NETWORKS)
 
 clean:
 	$(Q)rm -rf build pare

@@ -97,7 +97,7 @@ static enum pare_status fit_row(void *ctx, int row, int worker, struct pare_err 
 	struct pare_moments *s = t->s;
 	const struct pare_channels *ch = &t->l->channels;
 	int k = s->win.k, g = row / s->win.o;
-	double *room = malloc((size_t)k * (2 * sizeof(double) + sizeof(float) + 4)), scale, shift;
+	double *room = malloc((size_t)k * (2 * sizeof(double) + sizeof(float) + 3)), scale, shift;
 	const double *x = s->x + (size_t)g * (size_t)k;
 	int8_t *q;
 	bool *zero;
@@ -109,7 +109,7 @@ static enum pare_status fit_row(void *ctx, int row, int worker, struct pare_err 
 	r.w = room + k;
 	r.floats = (float *)(room + 2 * k);
 	r.spare = (int8_t *)(r.floats + k);
-	q = r.spare + 2 * k;
+	q = r.spare + k;
 	zero = (bool *)(q + k);
 	pare_int_range(t->l->bits, &r.lo, &r.hi);
 	memcpy(room + k, r.c, (size_t)k * sizeof *room);

@@ -135,14 +135,20 @@ static void gradient(const struct pare_row *r, double scale, const int8_t *q, do
 	}
 }
 
-double pare_row_error(const struct pare_row *r, double scale, const int8_t *q)
+/* f, by its gradient g */
+static double error_by(const struct pare_row *r, double scale, const int8_t *q, const double *g)
 {
 	double f = 0;
 
-	gradient(r, scale, q, r->room);
 	for (int i = 0; i < r->gram->k; i++)
-		f += scale * q[i] * (r->room[i] - r->c[i]) / 2;
+		f += scale * q[i] * (g[i] - r->c[i]) / 2;
 	return f;
+}
+
+double pare_row_error(const struct pare_row *r, double scale, const int8_t *q)
+{
+	gradient(r, scale, q, r->room);
+	return error_by(r, scale, q, r->room);
 }
 
 void pare_row_plane(const struct pare_row *r, double scale, int8_t *q)
@@ -239,7 +245,7 @@ static bool sweep_pairs(const struct pare_row *r, double scale, int8_t *q, doubl
 	return moved;
 }
 
-void pare_row_descend(const struct pare_row *r, double scale, bool pairs, int8_t *q)
+double pare_row_descend(const struct pare_row *r, double scale, bool pairs, int8_t *q)
 {
 	double *g = r->room;
 
@@ -250,6 +256,7 @@ void pare_row_descend(const struct pare_row *r, double scale, bool pairs, int8_t
 		if (!pairs || !sweep_pairs(r, scale, q, g))
 			break;
 	}
+	return error_by(r, scale, q, g);
 }
 
 double pare_row_nearest_scale(const struct pare_row *r)
@@ -272,25 +279,21 @@ double pare_row_scale(const struct pare_row *r, double scale, const int8_t *q)
 								  : scale;
 }
 
-/* q and scale in turn, while it helps. */
-static double refine(const struct pare_row *r, bool fixed, double *scale, int8_t *q)
+/* q, of error `best`, and its scale in turn, while it helps. */
+static double refine(const struct pare_row *r, double scale, double best, int8_t *q)
 {
-	int8_t *next = r->spare + r->gram->k;
-	double best = pare_row_error(r, *scale, q);
+	for (int t = 0; t < ROUNDS; t++) {
+		double s = pare_row_scale(r, scale, q), e;
 
-	for (int t = 0; t < ROUNDS && !fixed; t++) {
-		double s = pare_row_scale(r, *scale, q), e;
-
-		memcpy(next, q, (size_t)r->gram->k);
-		pare_row_descend(r, s, true, next);
-		e = pare_row_error(r, s, next);
+		memcpy(r->spare, q, (size_t)r->gram->k);
+		e = pare_row_descend(r, s, true, r->spare);
 		if (!(e < best))
 			break;
 		best = e;
-		*scale = s;
-		memcpy(q, next, (size_t)r->gram->k);
+		scale = s;
+		memcpy(q, r->spare, (size_t)r->gram->k);
 	}
-	return best;
+	return scale;
 }
 
 double pare_row_search(const struct pare_row *r, double fixed, int8_t *q)
@@ -310,15 +313,13 @@ double pare_row_search(const struct pare_row *r, double fixed, int8_t *q)
 		double s = fixed > 0 ? fixed : (double)(float)(top * (1.1 - 0.055 * t)), e;
 
 		pare_row_plane(r, s, r->spare);
-		pare_row_descend(r, s, false, r->spare);
-		e = pare_row_error(r, s, r->spare);
+		e = pare_row_descend(r, s, false, r->spare);
 		if (!(e < best))
 			continue;
 		best = e;
 		scale = s;
 		memcpy(q, r->spare, (size_t)k);
 	}
-	pare_row_descend(r, scale, true, q);
-	refine(r, fixed > 0, &scale, q);
-	return scale;
+	best = pare_row_descend(r, scale, true, q);
+	return fixed > 0 ? scale : refine(r, scale, best, q);
 }

@@ -35,7 +35,7 @@ struct pare_row {
 	const bool *zero; /* [k]: weights that stay 0; NULL = none */
 	int lo, hi;       /* of q */
 	double *room;     /* [k] */
-	int8_t *spare;    /* [2 k] */
+	int8_t *spare;    /* [k] */
 	float *floats;    /* [k] */
 };
 
@@ -45,8 +45,8 @@ double pare_row_error(const struct pare_row *r, double scale, const int8_t *q); 
  * al. 2025, "The geometry of LLM quantization: GPTQ as Babai's nearest plane algorithm"). */
 void pare_row_plane(const struct pare_row *r, double scale, int8_t *q);
 /* From q downhill: one coordinate at a time to its best integer, until none moves; with `pairs`
- * also two at a time by one step each.  f never rises. */
-void pare_row_descend(const struct pare_row *r, double scale, bool pairs, int8_t *q);
+ * also two at a time by one step each.  f never rises; it is returned. */
+double pare_row_descend(const struct pare_row *r, double scale, bool pairs, int8_t *q);
 /* pare_scale_mse of w. */
 double pare_row_nearest_scale(const struct pare_row *r);
 /* The scale at which q costs least. */

@@ -13,7 +13,7 @@ struct problem {
 	struct pare_gram gram;
 	double c[K], w[K], room[K];
 	float floats[K];
-	int8_t spare[2 * K];
+	int8_t spare[K];
 	struct pare_row row;
 };
 
