@@ -288,6 +288,8 @@ struct pare_format {
 	enum pare_format_kind kind;
 	unsigned uses; /* PARE_FOR_… */
 	const char *help;
+	enum pare_dtype store; /* of weights in ONNX; UNDEFINED = as float32 */
+	int lo, hi;            /* codes of weights; 0 for floats */
 };
 extern const struct pare_format pare_formats[]; /* row 0 is float32; ended by a NULL name */
 

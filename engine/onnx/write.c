@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPSET_LOWEST = 7, OPSET_QDQ = 13, OPSET_INT4 = 21, PER_LAYER = 9 };
+enum { OPSET_LOWEST = 7, OPSET_QDQ = 13, OPSET_INT4 = 21, OPSET_INT16 = 21, PER_LAYER = 9 };
 
 static enum pare_status no_memory(const struct writer *w)
 {
@@ -183,6 +183,8 @@ static enum pare_dtype act_dtype(const struct pare_act_quant *q)
 {
 	if (q->lo < 0 && q->lo >= -128 && q->hi <= 127)
 		return PARE_I8;
+	if (q->lo == INT16_MIN && q->hi == INT16_MAX)
+		return PARE_I16;
 	return q->lo >= 0 && q->hi <= 255 ? PARE_U8 : PARE_UNDEFINED;
 }
 
@@ -235,12 +237,14 @@ write_pair(struct writer *w, int layer, const struct pare_act_quant *q, const ch
 	enum pare_dtype dtype = act_dtype(q);
 	struct pare_shape scalar = { 0 };
 	float *scale = pare_memdup(w->a, &q->scale, sizeof *scale);
-	int8_t zero = (int8_t)q->zero, *kept = pare_memdup(w->a, &zero, 1);
-	bool behind = has_float_weight(w, layer), before = !behind && q->hi - q->lo != 255;
+	int16_t zero = (int16_t)q->zero, *kept = pare_memdup(w->a, &zero, sizeof zero);
+	bool behind = has_float_weight(w, layer), before = !behind && q->hi - q->lo < 255;
 	const char *in[3] = { x, derived(w, l->name, "input.scale"),
 		derived(w, l->name, "input.zero") };
 
-	need_opset(w, OPSET_QDQ);
+	if (kept && dtype != PARE_I16)
+		*(int8_t *)kept = (int8_t)q->zero;
+	need_opset(w, dtype == PARE_I16 ? OPSET_INT16 : OPSET_QDQ);
 	if (before)
 		in[0] = write_clip(w, l, q, x);
 	if (!scale || !kept || !in[0] || !add_initializer(w, in[1], PARE_F32, &scalar, scale) ||

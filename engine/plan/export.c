@@ -135,15 +135,15 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 		c.bytes += weight_bytes(l, d) - l->weights * (int64_t)sizeof(float);
 		if (pare_plan_adds_bias(m, p, i))
 			c.bytes += l->weight.d[l->out_axis] * (int64_t)sizeof(float);
-		store[i].dtype = pare_format_store(f);
+		store[i].dtype = f->store;
 		store[i].axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
 		store[i].n_scales = pare_channels_of(&l->weight, store[i].axis).channels;
-		/* only that it is there, and int8, matters to the size; layers differ in scale, so
-		 * none shares a pair with another unless it is the very same input and calibrator
-		 */
+		/* only that it is there, and how wide, matters to the size; layers differ in scale,
+		 * so none shares a pair with another unless it is the very same input and
+		 * calibrator */
 		acts[i].on = d->activations != 0;
-		acts[i].lo = -128;
-		acts[i].hi = 127;
+		acts[i].lo = acts[i].on ? -(1 << (pare_formats[d->activations].bits - 1)) : 0;
+		acts[i].hi = -acts[i].lo - 1;
 		acts[i].zero = d->calibrator;
 	}
 	if (store && acts) {

@@ -1,22 +1,27 @@
 /* Number formats and the positions of the dials, as rows. */
 #include "../pare.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* clang-format off */
 const struct pare_format pare_formats[] = {
-	{ "float32", 32, PARE_KIND_FLOAT, PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "as it is in the file" },
-	{ "float16", 16, PARE_KIND_FLOAT, PARE_FOR_WEIGHTS, "IEEE half precision, rounded to nearest even" },
-	{ "int8",     8, PARE_KIND_INT,   PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "8 bits; activations with a zero point" },
-	{ "int6",     6, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "6 bits; stored as int8 in ONNX" },
-	{ "int5",     5, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "5 bits; stored as int8 in ONNX" },
-	{ "int4",     4, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "4 bits; packed in ONNX (opset 21)" },
-	{ "int3",     3, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "3 bits; stored as int8 in ONNX" },
-	{ "int2",     2, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "2 bits; stored as int8 in ONNX" },
+	{ "float32", 32, PARE_KIND_FLOAT, PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "as it is in the file", PARE_UNDEFINED, 0, 0 },
+	{ "float16", 16, PARE_KIND_FLOAT, PARE_FOR_WEIGHTS, "IEEE half precision, rounded to nearest even", PARE_F16, 0, 0 },
+	{ "int8",     8, PARE_KIND_INT,   PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "8 bits; activations with a zero point", PARE_I8, -127, 127 },
+	{ "int6",     6, PARE_KIND_INT,   PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "6 bits; stored as int8 in ONNX", PARE_I8, -32, 31 },
+	{ "int5",     5, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "5 bits; stored as int8 in ONNX", PARE_I8, -16, 15 },
+	{ "int4",     4, PARE_KIND_INT,   PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "4 bits; packed in ONNX (opset 21), activations as int8", PARE_I4, -8, 7 },
+	{ "int3",     3, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "3 bits; stored as int8 in ONNX", PARE_I8, -4, 3 },
+	{ "int2",     2, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "2 bits; stored as int8 in ONNX", PARE_I8, -2, 1 },
+	/* not on the map */
+	{ "bfloat16", 16, PARE_KIND_FLOAT, PARE_FOR_WEIGHTS, "float32 less its last 16 bits, rounded to nearest even", PARE_BF16, 0, 0 },
+	{ "ternary",  2, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "-1, 0 and 1 times a scale; stored as int8 in ONNX", PARE_I8, -1, 1 },
+	{ "int16",   16, PARE_KIND_INT,   PARE_FOR_ACTIVATIONS, "16 bits with a zero point (opset 21)", PARE_UNDEFINED, 0, 0 },
 	{ 0 },
 };
 
-enum { F32, F16, I8, I6, I5, I4, I3, I2 }; /* rows of pare_formats */
+enum { F32, F16, I8, I6, I5, I4, I3, I2 }; /* rows of pare_formats on the map */
 
 const struct pare_option pare_options[] = {
 	{ PARE_DIAL_WEIGHTS, F32, 0, "float32" },
@@ -87,13 +92,21 @@ void pare_option_apply(const struct pare_option *o, struct pare_dials *d)
 	}
 }
 
+/* A format that is not on the map stands at the one of the nearest width. */
+static double format_distance(int a, int b)
+{
+	int bits = abs(pare_formats[a].bits - pare_formats[b].bits);
+
+	return a == b ? 0 : 1 + bits;
+}
+
 static double distance(const struct pare_option *o, const struct pare_dials *d)
 {
 	switch (o->dial) {
 	case PARE_DIAL_WEIGHTS:
-		return o->format == d->weights ? 0 : 1;
+		return format_distance(o->format, d->weights);
 	case PARE_DIAL_ACTIVATIONS:
-		return o->format == d->activations ? 0 : 1;
+		return format_distance(o->format, d->activations);
 	case PARE_DIAL_CHANNELS:
 		return fabs((double)o->share - (double)d->channels);
 	default:

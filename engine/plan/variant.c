@@ -6,13 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum pare_dtype pare_format_store(const struct pare_format *f)
-{
-	if (f->kind == PARE_KIND_FLOAT)
-		return f->bits == 16 ? PARE_F16 : PARE_UNDEFINED;
-	return f->bits == 4 ? PARE_I4 : PARE_I8; /* ONNX has no widths between */
-}
-
 static double snr_db(const float *was, const float *now, int64_t n)
 {
 	double signal = 0, noise = 0;
@@ -37,17 +30,20 @@ static enum pare_status quantize_layer(struct pare_variant *v, const struct pare
 	int8_t *q;
 
 	if (f->kind == PARE_KIND_FLOAT) {
-		for (int64_t k = 0; f->bits == 16 && k < l->weights; k++)
+		for (int64_t k = 0; f->store == PARE_F16 && k < l->weights; k++)
 			w[k] = pare_f16_to_f32(pare_f32_to_f16(w[k]));
-		s->dtype = pare_format_store(f);
+		for (int64_t k = 0; f->store == PARE_BF16 && k < l->weights; k++)
+			w[k] = pare_bf16_to_f32(pare_f32_to_bf16(w[k]));
+		s->dtype = f->store;
 		return PARE_OK;
 	}
 	scale = pare_alloc_n(v->arena, (size_t)c.channels, sizeof *scale);
 	q = pare_alloc(v->arena, (size_t)l->weights);
 	if (!scale || !q)
 		return pare_nomem(err, "quantized weights");
-	*s = (struct pare_weight_store){ pare_format_store(f), axis, c.channels, scale, q };
-	return pare_quantize_weights(w, c, f->bits, &pare_roundings[d->rounding], scale, q, w, err);
+	*s = (struct pare_weight_store){ f->store, axis, c.channels, scale, q };
+	return pare_quantize_weights(
+		w, c, f->lo, f->hi, &pare_roundings[d->rounding], scale, q, w, err);
 }
 
 /* While a plan is carried out. */
@@ -145,8 +141,9 @@ static enum pare_status look(struct making *k, struct pare_err *err)
 		if (!k->pruned[i])
 			continue;
 		k->fit[i] = (struct pare_fit_layer){ &pare_roundings[d->rounding],
-			pare_formats[d->weights].bits, pare_channels_of(&l->weight, s->axis),
-			d->sparsity > 0, (float *)(uintptr_t)s->scale, (int8_t *)(uintptr_t)s->q,
+			pare_formats[d->weights].lo, pare_formats[d->weights].hi,
+			pare_channels_of(&l->weight, s->axis), d->sparsity > 0,
+			(float *)(uintptr_t)s->scale, (int8_t *)(uintptr_t)s->q,
 			k->pruned[i]->data };
 	}
 	return pare_fit(k->m, k->calibration, k->v->acts, k->fit, k->weights, k->bias, k->ctl, err);

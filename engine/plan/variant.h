@@ -12,9 +12,6 @@ struct pare_variant {
 	double *snr;                     /* [n_layers] dB */
 };
 
-/* How a weight in this format is stored in ONNX; UNDEFINED = as float32. */
-enum pare_dtype pare_format_store(const struct pare_format *f);
-
 /* Does any channel go? */
 bool pare_plan_cuts(const struct pare_model *m, const struct pare_plan *p);
 /* Layer i gets a bias that it has not in the model. */

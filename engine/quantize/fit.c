@@ -111,7 +111,8 @@ static enum pare_status fit_row(void *ctx, int row, int worker, struct pare_err 
 	r.spare = (int8_t *)(r.floats + k);
 	q = r.spare + k;
 	zero = (bool *)(q + k);
-	pare_int_range(t->l->bits, &r.lo, &r.hi);
+	r.lo = t->l->lo;
+	r.hi = t->l->hi;
 	memcpy(room + k, r.c, (size_t)k * sizeof *room);
 	pare_gram_solve(r.gram, room + k, 1, room);
 	for (int i = 0; i < k; i++)
@@ -176,10 +177,8 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 	f->weights[layer] = b;
 	t.now = b->data;
 	if (!each) {
-		int lo, hi;
-
-		pare_int_range(l->bits, &lo, &hi);
-		*l->scale = pare_scale_mse(t.now, l->channels.inner * l->channels.outer, lo, hi);
+		*l->scale =
+			pare_scale_mse(t.now, l->channels.inner * l->channels.outer, l->lo, l->hi);
 		t.scale = (double)*l->scale;
 		rows.channels = pare_channels_of(&pare_model_layer(f->m, layer)->weight,
 			pare_model_layer(f->m, layer)->out_axis);

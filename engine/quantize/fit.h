@@ -8,7 +8,7 @@
 
 struct pare_fit_layer {
 	const struct pare_rounding *rounding; /* NULL = its weights stay as they are given */
-	int bits;
+	int lo, hi;                           /* codes */
 	struct pare_channels channels;
 	bool keep_zeros; /* weights that are 0 stay so */
 	float *scale;    /* [channels.channels], filled */

@@ -7,7 +7,12 @@
 /* LAPACK, as it comes with OpenBLAS */
 extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info);
 
-enum { TRIES = 6, ROUNDS = 4, SWEEPS = 50 };
+enum {
+	TRIES = 6,
+	ROUNDS = 4,
+	SWEEPS = 50,
+	COARSE = 32, /* codes; finer lattices lose too little for pairs to be worth their time */
+};
 
 /* ---- what rows share ---------------------------------------------------------------------------
  */
@@ -253,7 +258,7 @@ double pare_row_descend(const struct pare_row *r, double scale, bool pairs, int8
 	for (int t = 0; t < SWEEPS; t++) {
 		if (sweep_singles(r, scale, q, g))
 			continue;
-		if (!pairs || !sweep_pairs(r, scale, q, g))
+		if (!pairs || r->hi - r->lo >= COARSE || !sweep_pairs(r, scale, q, g))
 			break;
 	}
 	return error_by(r, scale, q, g);
@@ -298,8 +303,7 @@ static double refine(const struct pare_row *r, double scale, double best, int8_t
 
 double pare_row_search(const struct pare_row *r, double fixed, int8_t *q)
 {
-	enum { CANDIDATES = 16 };
-	int k = r->gram->k;
+	int k = r->gram->k, candidates = r->hi - r->lo < COARSE ? 16 : 6;
 	double top = 0, best = INFINITY, scale = 1;
 
 	for (int i = 0; i < k; i++)
@@ -309,7 +313,7 @@ double pare_row_search(const struct pare_row *r, double fixed, int8_t *q)
 	memset(q, 0, (size_t)k);
 	if (!isnormal((float)top) && !(fixed > 0))
 		return 1;
-	for (int t = 0; t < (fixed > 0 ? 1 : CANDIDATES); t++) {
+	for (int t = 0; t < (fixed > 0 ? 1 : candidates); t++) {
 		double s = fixed > 0 ? fixed : (double)(float)(top * (1.1 - 0.055 * t)), e;
 
 		pare_row_plane(r, s, r->spare);

@@ -45,7 +45,8 @@ double pare_row_error(const struct pare_row *r, double scale, const int8_t *q); 
  * al. 2025, "The geometry of LLM quantization: GPTQ as Babai's nearest plane algorithm"). */
 void pare_row_plane(const struct pare_row *r, double scale, int8_t *q);
 /* From q downhill: one coordinate at a time to its best integer, until none moves; with `pairs`
- * also two at a time by one step each.  f never rises; it is returned. */
+ * also two at a time by one step each, where the lattice is coarse.  f never rises; it is returned.
+ */
 double pare_row_descend(const struct pare_row *r, double scale, bool pairs, int8_t *q);
 /* pare_scale_mse of w. */
 double pare_row_nearest_scale(const struct pare_row *r);

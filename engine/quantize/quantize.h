@@ -21,9 +21,6 @@ static inline int64_t pare_channel_at(const struct pare_channels *c, int64_t o, 
 	return (i / c->inner * c->channels + o) * c->inner + i % c->inner;
 }
 
-/* q range of a width: int8 is -127…127, below that the full range. */
-void pare_int_range(int bits, int *lo, int *hi);
-
 struct pare_row;
 struct pare_rounding {
 	const char *name, *help;
@@ -48,10 +45,10 @@ extern const struct pare_granularity pare_granularities[];
  * clipping points, then alternating least squares between scale and integers.  All zeros: 1. */
 float pare_scale_mse(const float *w, int64_t n, int lo, int hi);
 
-/* Quantize w [elements of c] to `bits`.  scale: [c.channels], q: [elements], out: [elements], the
- * float values q * scale (may be w itself).  PARE_E_NOMEM. */
+/* Quantize w [elements of c] to the codes lo…hi.  scale: [c.channels], q: [elements], out:
+ * [elements], the float values q * scale (may be w itself).  PARE_E_NOMEM. */
 PARE_MUST_CHECK enum pare_status pare_quantize_weights(const float *w, struct pare_channels c,
-	int bits, const struct pare_rounding *rounding, float *scale, int8_t *q, float *out,
+	int lo, int hi, const struct pare_rounding *rounding, float *scale, int8_t *q, float *out,
 	struct pare_err *err);
 
 /* What was seen of an activation: its bounds and a histogram between them.  min > max: nothing. */

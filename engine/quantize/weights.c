@@ -46,12 +46,6 @@ struct pare_channels pare_channels_of(const struct pare_shape *s, int axis)
 		pare_shape_span(s, axis + 1, s->n) };
 }
 
-void pare_int_range(int bits, int *lo, int *hi)
-{
-	*hi = (1 << (bits - 1)) - 1;
-	*lo = bits == 8 ? -*hi : -*hi - 1;
-}
-
 /* Squared error of rounding to the nearest, and the scale that is best for the integers so found.
  */
 static double error_at(const float *w, int64_t n, float scale, int lo, int hi, float *better)
@@ -118,14 +112,13 @@ float pare_scale_mse(const float *w, int64_t n, int lo, int hi)
 	return best.scale; /* 1 when no scale is a normal number: all becomes zero */
 }
 
-enum pare_status pare_quantize_weights(const float *w, struct pare_channels c, int bits,
+enum pare_status pare_quantize_weights(const float *w, struct pare_channels c, int lo, int hi,
 	const struct pare_rounding *rounding, float *scale, int8_t *q, float *out,
 	struct pare_err *err)
 {
 	int64_t n = c.outer * c.inner;
 	float *row;
 	int8_t *qrow;
-	int lo, hi;
 
 	if (n == 0 || c.channels == 0)
 		return PARE_OK;
@@ -136,7 +129,6 @@ enum pare_status pare_quantize_weights(const float *w, struct pare_channels c, i
 		free(qrow);
 		return pare_nomem(err, "the weights of a channel");
 	}
-	pare_int_range(bits, &lo, &hi);
 	for (int64_t k = 0; k < c.channels; k++) {
 		for (int64_t i = 0; i < n; i++)
 			row[i] = w[(i / c.inner * c.channels + k) * c.inner + i % c.inner];

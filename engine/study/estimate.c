@@ -37,12 +37,14 @@ struct study_mix pare_study_mix(const struct pare_dials *d)
 }
 
 /* The cells of the map are measured with the first row of every method: a dial that names another
- * is not on the map. */
+ * is not on the map, nor is a format without a column. */
 static bool on_map(const struct pare_dials *d)
 {
 	bool integer = pare_formats[d->weights].kind == PARE_KIND_INT;
 
-	return !(integer && (d->granularity || d->rounding)) &&
+	return pare_options[pare_option_of(d, PARE_DIAL_WEIGHTS)].format == d->weights &&
+	       pare_options[pare_option_of(d, PARE_DIAL_ACTIVATIONS)].format == d->activations &&
+	       !(integer && (d->granularity || d->rounding)) &&
 	       !(d->activations && d->calibrator) && !(d->sparsity > 0 && d->criterion) &&
 	       !(d->channels > 0 && (d->channel_criterion || d->repair));
 }

@@ -363,6 +363,50 @@ static void sizes_are_known(const struct network *t)
 	pare_variant_free(v);
 }
 
+/* Every format there is: its codes, its size. */
+static void formats_are_what_they_say(const struct network *t)
+{
+	for (int f = 1; pare_formats[f].name; f++) {
+		const struct pare_format *row = &pare_formats[f];
+		struct pare_plan *p = pare_plan_new(TINY_LAYERS);
+		struct pare_variant *v = NULL;
+		struct pare_err err = { 0 };
+		char sha[PARE_SHA_HEX], recipe[PARE_SHA_HEX];
+		struct pare_cost cost;
+		int64_t bytes;
+		int bad = 0;
+
+		for (int i = 0; i < TINY_LAYERS; i++) {
+			if (row->uses & PARE_FOR_WEIGHTS)
+				p->dials[i].weights = (uint8_t)f;
+			if (row->uses & PARE_FOR_ACTIVATIONS)
+				p->dials[i].activations = (uint8_t)f;
+		}
+		ok_status(pare_variant_new(t->m, p, t->c, NULL, &v, &err), err, "%s", row->name);
+		for (int i = 0; i < 6; i++) { /* of the first channel, over its smallest step */
+			float w = pare_model_weights(pare_variant_model(v), 0)[i];
+			uint32_t bitsof;
+
+			memcpy(&bitsof, &w, sizeof bitsof);
+			if (row->store == PARE_BF16)
+				bad += (bitsof & 0xffff) != 0;
+			else if (row->store == PARE_F16)
+				bad += (bitsof & 0x1fff) != 0;
+			else if (row->lo == -1)
+				bad += w != 0 && fabsf(w) != fabsf(pare_model_weights(
+								     pare_variant_model(v), 0)[0]);
+		}
+		ok(!bad, "%s: weights lie on its grid", row->name);
+		pare_sha256("x", 1, recipe);
+		ok_status(pare_variant_hash(v, recipe, sha, &bytes, &err), err, "hashes");
+		ok_status(pare_plan_cost(t->m, p, &cost, &err), err, "costs");
+		ok(cost.file_bytes == bytes, "%s: %lld bytes, said %lld", row->name,
+			(long long)bytes, (long long)cost.file_bytes);
+		pare_variant_free(v);
+		pare_plan_free(p);
+	}
+}
+
 static void a_stop_is_a_stop(const struct network *t)
 {
 	struct pare_plan *p = pare_plan_new(TINY_LAYERS);
@@ -400,6 +444,7 @@ int main(void)
 	looking_pays(&t);
 	threads_change_nothing(&t);
 	sizes_are_known(&t);
+	formats_are_what_they_say(&t);
 	a_stop_is_a_stop(&t);
 	pare_calibration_free(t.c);
 	pare_dataset_free(t.d);

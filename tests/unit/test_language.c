@@ -208,7 +208,7 @@ static void words_are_completed(void)
 		{ "set * w", "6:weights" },
 		{ "set * weights int8 act", "19:activations" },
 		{ "set * weights int8 weig", "19:" },
-		{ "set * activations ", "18:float32 int8" },
+		{ "set * activations ", "18:float32 int8 int6 int4 int16" },
 		{ "set * bogus in", "14:" },
 		{ "device h", "7:host" },
 		{ "device host c", "12:cortex-m7" },

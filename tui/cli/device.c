@@ -89,7 +89,7 @@ static struct pare_plan *uniform_plan(const struct pare_model *m, const char *fo
 
 	for (int i = 0; p && i < p->n; i++) {
 		p->dials[i].weights = (uint8_t)f;
-		if (pare_formats[f].uses & PARE_FOR_ACTIVATIONS)
+		if (pare_formats[f].uses & PARE_FOR_ACTIVATIONS && pare_formats[f].bits >= 8)
 			p->dials[i].activations = (uint8_t)f;
 	}
 	return p;
