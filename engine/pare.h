@@ -526,7 +526,8 @@ double pare_result_seconds(const struct pare_result *r);
 struct pare_value pare_study_float(const struct pare_study *s); /* the float model's accuracy */
 /* Drop of a cell; unknown until its task was added. */
 struct pare_value pare_study_cell(const struct pare_study *s, int layer, int option);
-int pare_study_n_done(const struct pare_study *s); /* cells known */
+/* Cells that have to be measured: none for a dial that is off, or for channels that cannot go. */
+int pare_study_n_done(const struct pare_study *s);
 int pare_study_n_cells(const struct pare_study *s);
 int64_t pare_study_samples(const struct pare_study *s);
 /* NULL before the baseline is there. */

@@ -55,6 +55,19 @@ static void complete_files(struct pare_words *out, const char *typed)
 		qsort(out->text, (size_t)out->n, sizeof *out->text, by_name);
 }
 
+/* Names that have `typed` at the beginning of one of their parts between slashes. */
+static void complete_within(struct pare_words *out, const struct pare_model *m, const char *typed)
+{
+	for (int i = 0; i < pare_model_info(m)->n_layers; i++) {
+		const char *name = pare_model_layer(m, i)->name, *part = strchr(name, '/');
+
+		while (part && strncmp(part + 1, typed, strlen(typed)))
+			part = strchr(part + 1, '/');
+		if (part)
+			candidate(out, "", name);
+	}
+}
+
 /* Of a list `a,b,c` the last item is completed. */
 static void complete_layers(struct pare_words *out, const struct pare_model *m, struct pare_word *w)
 {
@@ -71,6 +84,8 @@ static void complete_layers(struct pare_words *out, const struct pare_model *m, 
 	w->raw = from;
 	for (int i = 0; m && i < pare_model_info(m)->n_layers; i++)
 		candidate(out, w->text, pare_model_layer(m, i)->name);
+	if (m && *w->text && !out->n)
+		complete_within(out, m, w->text);
 	for (int i = 0; i < 3; i++)
 		if (!strncmp(fixed[i], w->text, strlen(w->text)))
 			pare_words_add(out, fixed[i]);

@@ -27,6 +27,23 @@ static bool glob(const char *pattern, const char *s)
 	return !*pattern;
 }
 
+/* Exporters name a layer by its path, "/layer2/layer2.0/conv1/Conv": does the pattern match some of
+ * its parts, one after the other? */
+static bool glob_within(const char *pattern, const char *path)
+{
+	char *p, *s;
+	bool is = false;
+
+	if (asprintf(&p, "*/%s/*", pattern) < 0)
+		return false;
+	if (strchr(path, '/') && asprintf(&s, "/%s/", path) >= 0) {
+		is = glob(p, s);
+		free(s);
+	}
+	free(p);
+	return is;
+}
+
 struct picking {
 	const struct pare_model *m;
 	const char *name; /* of the text */
@@ -76,6 +93,13 @@ static bool is_number(const char *s, int *out)
 	return true;
 }
 
+static void pick_within(struct picking *k, const char *item)
+{
+	for (int i = 0; i < k->n_layers; i++)
+		if (glob_within(item, pare_model_layer(k->m, i)->name))
+			pick(k, i);
+}
+
 static enum pare_status pick_pattern(struct picking *k, const char *item)
 {
 	bool op = !strncmp(item, "op=", 3);
@@ -102,6 +126,8 @@ static enum pare_status pick_pattern(struct picking *k, const char *item)
 			if (op ? glob(item + 3, l->op) : glob(item, l->name))
 				pick(k, i);
 		}
+	if (k->n == before && !op)
+		pick_within(k, item);
 	return k->n > before ? PARE_OK : no_such(k, item);
 }
 

@@ -153,6 +153,13 @@ static double move_size(const float *move, int64_t n)
 	return n ? sqrt(sum / (double)n) : 0;
 }
 
+/* A cell that somebody has to measure: not a dial that is off, nor channels that cannot go. */
+static bool is_work(const struct pare_study *s, int layer, int option)
+{
+	return option && pare_options[option].dial == pare_options[option - 1].dial &&
+	       (pare_options[option].dial != PARE_DIAL_CHANNELS || s->leader[layer] >= 0);
+}
+
 static void add_cells(struct pare_study *s, struct pare_result *r)
 {
 	int first, n;
@@ -247,11 +254,8 @@ add_baseline(struct pare_study *s, struct pare_result *r, struct pare_err *err)
 	r->base = NULL;
 	for (int l = 0; l < s->n_layers; l++) /* "off" moves nothing */
 		for (int o = 0; o < s->n_options; o++)
-			if (!o || pare_options[o].dial != pare_options[o - 1].dial ||
-				(pare_options[o].dial == PARE_DIAL_CHANNELS && s->leader[l] < 0)) {
+			if (!is_work(s, l, o))
 				s->cell[l * s->n_options + o].known = true;
-				s->n_known++;
-			}
 	return PARE_OK;
 }
 
@@ -328,7 +332,12 @@ int pare_study_n_done(const struct pare_study *s)
 
 int pare_study_n_cells(const struct pare_study *s)
 {
-	return s->dataset ? s->n_layers * s->n_options : 0;
+	int n = 0;
+
+	for (int l = 0; l < s->n_layers && s->dataset; l++)
+		for (int o = 0; o < s->n_options; o++)
+			n += is_work(s, l, o);
+	return n;
 }
 
 int64_t pare_study_samples(const struct pare_study *s)

@@ -155,6 +155,10 @@ static void selections_pick_layers(void)
 		{ "\"odd,\\\"8\\\"\"", "000000001000" },
 		{ "\"a*b\",conv_0", "100000000100" },
 		{ "dense/*", "000000000011" },
+		{ "dense", "000000000011" }, /* a part of a path */
+		{ "11", "000000000010" },
+		{ "1?", "000000000011" },
+		{ "\"dense\"", "there is no layer 'dense'" },
 		{ "conv_9", "column 7: there is no layer 'conv_9'; the nearest name is 'conv_" },
 		{ "\"conv_*\"", "there is no layer 'conv_*'" },
 		{ "0", "there is no layer 0; they count from 1 to 12" },
@@ -205,6 +209,7 @@ static void words_are_completed(void)
 		{ "set conv_0,f", "11:first" },
 		{ "set op=", "4:op=Conv op=Gemm" },
 		{ "set a", "4:\"a*b\"" },
+		{ "set 11", "4:dense/11" }, /* a part of a path */
 		{ "set * w", "6:weights" },
 		{ "set * weights int8 act", "19:activations" },
 		{ "set * weights int8 weig", "19:" },

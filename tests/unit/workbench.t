@@ -135,5 +135,9 @@ ok $? "a request to end is followed"
 $pare </dev/null >"$home/out" 2>&1
 [ $? = 2 ] && grep -q 'pare scan MODEL' "$home/out"
 ok $? "without a terminal it says what to run instead"
+keys "clear; TERM=dumb $pare --session $home/s.pare" Enter
+until_shown "cannot move its"
+ok $? "a terminal that cannot move its cursor is told of"
+
 echo "1..$n"
 exit $bad

@@ -199,6 +199,14 @@ static void prepare_last_words(void)
 
 /* True colour needs a description of the terminal that has it; curses itself would change the
  * palette of the terminal instead. */
+/* Of the terminal set up last: a screen needs a cursor that moves. */
+static bool moves_cursor(void)
+{
+	const char *s = tigetstr("cup");
+
+	return s && s != (char *)-1;
+}
+
 static SCREEN *open_screen(void)
 {
 	const char *term = getenv("TERM"), *colour_term = getenv("COLORTERM");
@@ -213,7 +221,7 @@ static SCREEN *open_screen(void)
 		if (setupterm(direct, STDOUT_FILENO, &there) == OK)
 			s = newterm(direct, stdout, stdin);
 	}
-	if (!s && setupterm(term, STDOUT_FILENO, &there) == OK)
+	if (!s && setupterm(term, STDOUT_FILENO, &there) == OK && moves_cursor())
 		s = newterm(term, stdout, stdin);
 	return s;
 }
@@ -252,8 +260,8 @@ enum pare_status terminal_open(struct pare_err *err)
 		if (err) {
 			err->code = PARE_E_UNSUPPORTED;
 			snprintf(err->text, sizeof err->text,
-				"the terminal type '%.40s' (TERM) is not known here; try "
-				"TERM=xterm",
+				"the terminal type '%.40s' (TERM) is not known here or cannot move "
+				"its cursor; try TERM=xterm, or pare shell",
 				term ? term : "");
 		}
 		return PARE_E_UNSUPPORTED;
