@@ -7,7 +7,7 @@
 #include "tests/tap.h"
 #include <math.h>
 
-enum { MAX_IN = 8, MAX_OUT = 8, SAMPLES = 16, GUARD = 64 };
+enum { MAX_IN = 12, MAX_OUT = 8, SAMPLES = 16, GUARD = 64 };
 
 /* ---- a case from its text ------------------------------------------------------------------- */
 
