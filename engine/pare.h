@@ -402,6 +402,12 @@ PARE_MUST_CHECK enum pare_status
 pare_calibration_new(const struct pare_model *m, const struct pare_dataset *d, int64_t limit,
 	struct pare_ctl *ctl, struct pare_calibration **out, struct pare_err *err);
 void pare_calibration_free(struct pare_calibration *r);
+/* Shares of channels for the groups of `layers` ([n], the others stay as they are) that bring the
+ * network down to `macs` (a share of the model's) at the least expected cost.  Their criterion and
+ * repair are those in the plan.  Minutes on large networks.  PARE_E_ARG: it cannot be reached. */
+PARE_MUST_CHECK enum pare_status pare_plan_channels_to(const struct pare_model *m,
+	struct pare_plan *p, const bool *layers, double macs,
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);
 /* Does carrying the plan out need a calibration? */
 bool pare_plan_looks(const struct pare_plan *p);
 

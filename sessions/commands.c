@@ -59,6 +59,27 @@ static int n_differ(const struct pare_plan *a, const struct pare_plan *b)
 	return n;
 }
 
+/* Channels of the layers named, so that so many MACs are left. */
+static enum pare_status spread_budget(const struct saying *y, struct pare_plan *p)
+{
+	bool *picked = calloc((size_t)p->n + 1, sizeof *picked);
+	enum pare_status st = picked ? PARE_OK : pare_nomem(y->err, "a plan");
+	int n;
+
+	if (!st && !y->w->data)
+		st = pare_fail(y->err, PARE_E_ARG,
+			"a budget is spread by looking at samples; open the model with --data");
+	if (!st)
+		st = worker_need_baseline(y->w, y->err);
+	if (!st)
+		st = pare_layers_pick(&y->s->layers, y->w->model, NULL, picked, &n, y->err);
+	if (!st)
+		st = pare_plan_channels_to(y->w->model, p, picked, y->s->macs,
+			pare_study_calibration(y->w->study), NULL, y->err);
+	free(picked);
+	return st;
+}
+
 static enum pare_status say_change(const struct saying *y)
 {
 	struct pare_plan *p = pare_plan_copy(here(y));
@@ -68,6 +89,8 @@ static enum pare_status say_change(const struct saying *y)
 	if (!p)
 		return pare_nomem(y->err, "a plan");
 	st = pare_plan_say(p, y->w->model, y->s, NULL, &n, y->err);
+	if (!st && y->s->macs > 0)
+		st = spread_budget(y, p);
 	if (st) {
 		pare_plan_free(p);
 		return st;

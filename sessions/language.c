@@ -30,7 +30,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_SEED] = { "seed", "N", "seed of what is random", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_SET] = { "set", "LAYERS [weights FORMAT] [per-tensor|per-channel] [activations FORMAT] [calibrate METHOD] [round METHOD]",
 		"number formats of layers", PARE_IN_RECIPE | PARE_IN_COMMAND },
-	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels|weights N% [by CRITERION] [repair METHOD]", "remove the least important channels, or set weights to zero",
+	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels|weights N%|to macs N% [by CRITERION] [repair METHOD]", "remove the least important channels, or set weights to zero",
 		PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_DEVICE] = { "device", "NAME…", "the devices to look at", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_EXPECT] = { "expect", "NAME VALUE [± X]… [sha256:…] [cpu KIND]", "what the recipe promises", PARE_IN_RECIPE },
@@ -407,16 +407,29 @@ static enum pare_status parse_prune(struct parser *p, struct pare_statement *s)
 	enum pare_status st = take_layers(p, s);
 	const struct pare_word *w;
 	double percent;
-	bool channels;
+	bool channels, budget = false;
 
 	if (st)
 		return st;
 	channels = accept(p, "channels");
 	if (!channels && !accept(p, "weights"))
 		return unexpected(p);
+	if (channels && p->where & PARE_IN_COMMAND && accept(p, "to")) {
+		budget = true;
+		if (!accept(p, "macs"))
+			return unexpected(p);
+	}
 	if ((st = take(p, "a share such as 50%", &w)))
 		return st;
-	if (!real(w->text, "%", &percent) || percent < 0 || (float)(percent / 100) >= 1) {
+	if (budget && real(w->text, "%", &percent) && percent > 0 && percent <= 100) {
+		s->macs = percent / 100;
+		s->change.named |= 1u << PARE_CHANGE_CHANNELS;
+		while (!st && more(p))
+			if (!accept_dial(p, PARE_SAY_PRUNE, "channels", &s->change, &st))
+				return unexpected(p);
+		return st;
+	}
+	if (budget || !real(w->text, "%", &percent) || percent < 0 || (float)(percent / 100) >= 1) {
 		p->at--;
 		return wrong(p, "is no share of the %s: write 0%% to 99%%",
 			channels ? "channels" : "weights");

@@ -4,6 +4,7 @@
 #include "engine/study/study.h"
 #include "tests/tap.h"
 #include <math.h>
+#include <string.h>
 
 #define EXAMPLE "examples/fashion/"
 enum { SAMPLES = 160 };
@@ -190,6 +191,29 @@ static void threads_do_not_matter(void)
 	pare_study_free(s);
 }
 
+static void a_budget_is_met(void)
+{
+	struct pare_study *s = study_with_baseline();
+	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
+	bool layers[64];
+	struct pare_cost cost = { 0 };
+	double whole = (double)pare_model_info(model)->macs;
+
+	memset(layers, true, sizeof layers);
+	ok_status(
+		pare_plan_channels_to(model, p, layers, .8, pare_study_calibration(s), NULL, &err),
+		err, "channels to 80 %% of the MACs");
+	ok_status(pare_plan_cost(model, p, &cost, &err), err, "what it leaves");
+	ok((double)cost.macs <= .8 * whole && (double)cost.macs > .7 * whole, "%.1f %% are left",
+		100 * (double)cost.macs / whole);
+	ok(pare_plan_channels_to(model, p, layers, .001, pare_study_calibration(s), NULL, &err) ==
+				PARE_E_ARG &&
+			strstr(err.text, "cannot bring"),
+		"what cannot be reached: %s", err.text);
+	pare_plan_free(p);
+	pare_study_free(s);
+}
+
 static void measured_plans_are_anchors(void)
 {
 	struct pare_study *s = study_with_baseline();
@@ -361,6 +385,7 @@ int main(void)
 	what_is_shown_is_what_is_applied();
 	groups_share_their_cells();
 	threads_do_not_matter();
+	a_budget_is_met();
 	measured_plans_are_anchors();
 	results_survive_the_session_file();
 	work_can_be_canceled();

@@ -1,0 +1,268 @@
+/* One budget for all groups: channels go where a MAC saved costs least.
+ *
+ * What a group costs is measured once, at a middling share, by how far the network's answers on the
+ * calibration samples move; between shares it follows what the group's readers lose by least
+ * squares.  Moves of several groups are taken to add up as squares. */
+#include "../base/err.h"
+#include "../run/feed.h"
+#include "reader.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const float middling = .4f;
+
+struct spreading {
+	const struct pare_model *m;
+	struct pare_plan *p;
+	const struct pare_calibration *calibration;
+	struct pare_ctl *ctl;
+	struct pare_survey survey;
+	double *scale; /* [n_groups] squared move of the answers for one of survey's cost */
+	int *gone;     /* [n_groups] */
+	int *member;   /* [n_groups] a layer of each; -1: not asked for */
+	float *float_answers;
+};
+
+/* ---- answers -----------------------------------------------------------------------------------
+ */
+
+struct asking {
+	const struct pare_program *program;
+	int64_t k;
+	float *out;
+};
+
+static enum pare_status ask_block(void *user, const struct pare_block *b, struct pare_err *err)
+{
+	struct asking *a = user;
+
+	(void)err;
+	pare_program_run(a->program, b->frame, 0, pare_program_steps(a->program));
+	pare_block_answers(b, b->frame, a->program, a->out + b->first * a->k);
+	return PARE_OK;
+}
+
+static enum pare_status
+ask(const struct spreading *s, const struct pare_model *m, float **out, struct pare_err *err)
+{
+	struct pare_program *p = NULL;
+	struct asking a = { .k = pare_answer_len(m) };
+	struct pare_feed f = { .dataset = s->calibration->dataset,
+		.split = PARE_CALIBRATE,
+		.n = s->calibration->n_samples,
+		.fn = ask_block,
+		.user = &a };
+	enum pare_status st;
+
+	if (a.k < 1)
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"the first output is no float32 vector of known size");
+	if ((st = pare_feed_program(m, NULL, NULL, &p, err)))
+		return st;
+	a.program = f.program = p;
+	a.out = malloc((size_t)f.n * (size_t)a.k * sizeof *a.out);
+	st = a.out ? pare_feed_run(&f, s->ctl, err) : pare_nomem(err, "a network's answers");
+	pare_program_free(p);
+	if (st)
+		free(a.out);
+	else
+		*out = a.out;
+	return st;
+}
+
+/* Mean squared move; of probabilities, of their logarithms. */
+static double moved(const struct spreading *s, const float *now)
+{
+	int64_t n = s->calibration->n_samples * pare_answer_len(s->m);
+	const float *was = s->float_answers;
+	bool logs = true;
+	double sum = 0;
+
+	for (int64_t i = 0; i < n && logs; i++)
+		logs = was[i] >= 0 && was[i] <= 1.0001f;
+	for (int64_t i = 0; i < n; i++) {
+		double a = (double)was[i], b = (double)now[i];
+
+		if (logs) {
+			a = log(fmax(a, 1e-4));
+			b = log(fmax(b, 1e-4));
+		}
+		sum += (a - b) * (a - b);
+	}
+	return sum / (double)n;
+}
+
+/* ---- groups ------------------------------------------------------------------------------------
+ */
+
+static float share_of(const struct spreading *s, int group, int gone)
+{
+	return (float)gone / (float)s->m->groups[group].n;
+}
+
+static void set_gone(struct spreading *s, struct pare_plan *p, int group, int gone)
+{
+	p->dials[s->member[group]].channels = share_of(s, group, gone);
+	pare_plan_tie(s->m, p, s->member[group]);
+}
+
+static enum pare_status measure_group(struct spreading *s, int group, struct pare_err *err)
+{
+	const struct pare_surveyed *v = &s->survey.group[group];
+	struct pare_plan *alone = pare_plan_new(s->p->n);
+	struct pare_dials *d;
+	struct pare_model *m = NULL;
+	float *now = NULL;
+	int gone = (int)lrintf(middling * (float)s->m->groups[group].n);
+	enum pare_status st;
+
+	gone = gone < 1 ? 1 : gone > v->n ? v->n : gone;
+	if (!alone)
+		return pare_nomem(err, "a plan");
+	d = &alone->dials[s->member[group]];
+	d->channel_criterion = s->p->dials[s->member[group]].channel_criterion;
+	d->repair = s->p->dials[s->member[group]].repair;
+	set_gone(s, alone, group, gone);
+	st = pare_prune_channels(s->m, alone, s->calibration, s->ctl, &m, err);
+	if (!st)
+		st = ask(s, m, &now, err);
+	if (!st)
+		s->scale[group] = moved(s, now) / fmax(v->cost[gone - 1], 1e-12);
+	free(now);
+	pare_model_free(m);
+	pare_plan_free(alone);
+	return st;
+}
+
+static enum pare_status macs_of(const struct spreading *s, int64_t *macs, struct pare_err *err)
+{
+	struct pare_model *m = NULL;
+	enum pare_status st = pare_plan_shapes(s->m, s->p, &m, err);
+
+	if (!st)
+		*macs = m->info.macs;
+	pare_model_free(m);
+	return st;
+}
+
+/* The price of a MAC when the group loses a few more; infinite when it cannot. */
+static enum pare_status
+price(struct spreading *s, int group, int64_t now, double *out, int *to, struct pare_err *err)
+{
+	const struct pare_surveyed *v = &s->survey.group[group];
+	int step = s->m->groups[group].n / 16, was = s->gone[group];
+	int64_t macs = now;
+	enum pare_status st;
+
+	*to = was + (step < 1 ? 1 : step);
+	*out = INFINITY;
+	if (*to > v->n)
+		return PARE_OK;
+	set_gone(s, s->p, group, *to);
+	st = macs_of(s, &macs, err);
+	set_gone(s, s->p, group, was);
+	if (!st && macs < now)
+		*out = s->scale[group] * (v->cost[*to - 1] - (was ? v->cost[was - 1] : 0)) /
+		       (double)(now - macs);
+	return st;
+}
+
+static enum pare_status spend(struct spreading *s, double target, struct pare_err *err)
+{
+	int64_t macs;
+	enum pare_status st = macs_of(s, &macs, err);
+
+	while (!st && (double)macs > target) {
+		double least = INFINITY;
+		int best = -1, best_to = 0;
+
+		if (s->ctl && atomic_load(&s->ctl->cancel))
+			return pare_fail(err, PARE_E_CANCELED, "stopped");
+		for (int g = 0; g < s->m->n_groups && !st; g++) {
+			double cost;
+			int to;
+
+			if (s->member[g] < 0)
+				continue;
+			st = price(s, g, macs, &cost, &to, err);
+			if (!st && cost < least) {
+				least = cost;
+				best = g;
+				best_to = to;
+			}
+		}
+		if (!st && best < 0)
+			return pare_fail(err, PARE_E_ARG,
+				"these layers cannot bring the network below %.0f%% of its MACs",
+				100 * (double)macs / (double)s->m->info.macs);
+		if (!st) {
+			s->gone[best] = best_to;
+			set_gone(s, s->p, best, best_to);
+			st = macs_of(s, &macs, err);
+		}
+	}
+	return st;
+}
+
+static enum pare_status spread(struct spreading *s, double target, struct pare_err *err)
+{
+	bool *wanted = calloc((size_t)s->m->n_groups + 1, sizeof *wanted);
+	enum pare_status st = wanted ? PARE_OK : pare_nomem(err, "a budget");
+
+	for (int g = 0; g < s->m->n_groups && !st; g++)
+		if (s->member[g] >= 0) {
+			wanted[g] = true;
+			set_gone(s, s->p, g, 0);
+		}
+	if (!st)
+		st = ask(s, s->m, &s->float_answers, err);
+	if (!st)
+		st = pare_survey_new(s->m, wanted, s->calibration, s->ctl, &s->survey, err);
+	for (int g = 0; g < s->m->n_groups && !st; g++) {
+		if (wanted[g] && s->survey.group[g].n < 1)
+			s->member[g] = -1;
+		if (s->member[g] >= 0)
+			st = measure_group(s, g, err);
+	}
+	free(wanted);
+	return st ? st : spend(s, target, err);
+}
+
+enum pare_status pare_plan_channels_to(const struct pare_model *m, struct pare_plan *p,
+	const bool *layers, double macs, const struct pare_calibration *calibration,
+	struct pare_ctl *ctl, struct pare_err *err)
+{
+	size_t n = (size_t)m->n_groups + 1;
+	struct spreading s = { .m = m,
+		.p = pare_plan_copy(p),
+		.calibration = calibration,
+		.ctl = ctl,
+		.scale = calloc(n, sizeof *s.scale),
+		.gone = calloc(n, sizeof *s.gone),
+		.member = malloc(n * sizeof *s.member) };
+	enum pare_status st = PARE_OK;
+
+	if (!calibration || !calibration->dataset || m->info.macs < 1)
+		st = pare_fail(err, PARE_E_ARG,
+			"a budget is spread by looking at calibration data: "
+			"name some with --data");
+	else if (!s.p || !s.scale || !s.gone || !s.member)
+		st = pare_nomem(err, "a budget");
+	for (int g = 0; g < m->n_groups && s.member; g++)
+		s.member[g] = -1;
+	for (int i = 0; i < p->n && !st; i++)
+		if (layers[i] && m->layers[i].group >= 0)
+			s.member[m->layers[i].group] = i;
+	if (!st)
+		st = spread(&s, macs * (double)m->info.macs, err);
+	if (!st)
+		memcpy(p->dials, s.p->dials, (size_t)p->n * sizeof *p->dials);
+	pare_survey_free(&s.survey);
+	pare_plan_free(s.p);
+	free(s.float_answers);
+	free(s.scale);
+	free(s.gone);
+	free(s.member);
+	return st;
+}
