@@ -39,6 +39,10 @@ enum pare_status pare_work_of_model(const struct pare_model *m, const struct par
 	struct pare_plugin_layer *layers;
 	struct pare_model *left = NULL;
 
+	if (info->n_unsupported)
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"what '%s' (%s) takes is not known, so neither is what the network does",
+			pare_model_unsupported(m, 0)->node, pare_model_unsupported(m, 0)->op);
 	if (p) {
 		enum pare_status st = pare_plan_shapes(m, p, &left, err);
 

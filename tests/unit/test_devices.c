@@ -560,6 +560,24 @@ static void the_host_measures(void)
 	pare_model_free(m);
 }
 
+/* A time of the nodes that are known alone would look like the time of all. */
+static void a_network_with_an_unknown_node_has_no_time(void)
+{
+	struct pare_err err = { 0 };
+	struct pare_model *m = NULL;
+	struct pare_devices *ds = NULL;
+	struct pare_device_figures f = { 0 };
+
+	ok_status(pare_model_open("tests/fuzz/onnx/typed.onnx", &m, &err), err, "it opens");
+	ok_status(pare_devices_load(&ds, &err), err, "the devices load");
+	ok(m && ds &&
+			pare_device_predict(pare_devices_find(ds, "cortex-m7-cubeai"), m, NULL, &f,
+				&err) == PARE_E_UNSUPPORTED,
+		"no prediction: %s", err.text);
+	pare_devices_free(ds);
+	pare_model_free(m);
+}
+
 int main(void)
 {
 	struct pare_err err = { 0 };
@@ -581,5 +599,6 @@ int main(void)
 	the_host_measures();
 	pare_published_free(&published);
 	pare_layer_table_free(&layers);
+	a_network_with_an_unknown_node_has_no_time();
 	return tap_done();
 }

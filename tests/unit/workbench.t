@@ -135,6 +135,12 @@ ok $? "a request to end is followed"
 $pare </dev/null >"$home/out" 2>&1
 [ $? = 2 ] && grep -q 'pare scan MODEL' "$home/out"
 ok $? "without a terminal it says what to run instead"
+run "tests/fuzz/onnx/typed.onnx --session $home/typed.s"
+until_shown '^ no (figures|map): '
+ok $? "what cannot be done in the background is told of in the last line"
+keys q
+given_back
+
 keys "clear; TERM=dumb $pare --session $home/s.pare" Enter
 until_shown "cannot move its"
 ok $? "a terminal that cannot move its cursor is told of"

@@ -16,7 +16,7 @@ struct scene_row { /* of the map: a layer */
 	char label[64];  /* the name as the map shows it: shorter, and still no other layer's */
 	char output[24]; /* "16×32×32" */
 	char weight[24];
-	int64_t params, macs, weights;
+	int64_t params, macs, weights; /* macs -1: not known */
 	int group;
 	const char *stuck;      /* why its channels cannot be removed; NULL */
 	int at[PARE_N_DIALS];   /* columns where its dials stand */

@@ -48,7 +48,7 @@ static void fill_row(struct scene_row *r, const struct pare_layer *l)
 	*r = (struct scene_row){ .name = l->name,
 		.op = l->op,
 		.params = l->params,
-		.macs = l->macs,
+		.macs = l->output.n ? l->macs : -1, /* -1: hangs on a shape that is not known */
 		.weights = l->weights,
 		.group = l->group,
 		.stuck = l->stuck,

@@ -78,6 +78,18 @@ static void refill(struct screen *x)
 	x->stale = true;
 }
 
+/* What went wrong in the background is in the log, and that it did must be seen. */
+static void show_trouble(struct screen *x)
+{
+	struct tui_event ev = { .kind = EV_REPLY, .key = 1 };
+	struct tui_effects fx;
+	int n = x->scene->n_log;
+	const char *line = n ? x->scene->log[n - 1] : "", *text = strstr(line, "  ");
+
+	ev.text = text ? text + 2 : line; /* without the time of day */
+	tui_update(&x->s, &ev, &fx);
+}
+
 /* Cursor, sort and filter are found again after a crash too; written when keys pause. */
 static void keep(struct screen *x)
 {
@@ -213,12 +225,16 @@ static void loop(struct screen *x)
 			{ pare_workspace_fd(x->w), POLLIN, 0 }, { terminal_fd(), POLLIN, 0 } };
 		int n = poll(fd, 3, 500);
 		double since = 0;
+		unsigned news;
 		struct tui_event ev;
 
 		if (fd[2].revents)
 			terminal_asks(x);
-		if (fd[1].revents && pare_workspace_pump(x->w))
+		if (fd[1].revents && (news = pare_workspace_pump(x->w))) {
 			refill(x);
+			if (news & PARE_NEWS_ERROR)
+				show_trouble(x);
+		}
 		if (fd[0].revents & (POLLHUP | POLLERR))
 			x->quit = true; /* the line was dropped */
 		if (fd[0].revents) {
