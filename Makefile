@@ -130,6 +130,9 @@ test: test-deps ## install what is missing, build, run all tests
 run-tests: pare $(TESTS)
 	$(Q)BUILD=$(BUILD) PARE=$(CURDIR)/$(O)/pare prove -j2 --exec '' $(TESTS) $(SCRIPTS)
 
+operators: $(O)/tests/test_operators ## write the table of operators from their rows
+	$(Q)$< --write
+
 check: check-deps layers format-check ## warnings are errors (gcc, clang), ASan + UBSan, layers, format
 	$(Q)$(MAKE) --no-print-directory BUILD=werror-gcc CC=gcc build/werror-gcc/pare
 	$(Q)$(MAKE) --no-print-directory BUILD=werror-clang CC=clang build/werror-clang/pare

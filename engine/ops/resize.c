@@ -21,6 +21,9 @@ static const struct pare_attr resize_attrs[] = { { "mode", PARE_ATTR_STRING, AT(
 	{ "antialias", PARE_ATTR_INT, AT(antialias), 0, 0 },
 	{ "axes", PARE_ATTR_INTS, AT(axes), 0, 0 }, { 0 } };
 
+static const struct pare_attr upsample_attrs[] = { { "mode", PARE_ATTR_STRING, AT(mode), 0, 0 },
+	{ "scales", PARE_ATTR_FLOATS, 0, 0, 1 }, { 0 } };
+
 static bool is(const char *value, const char *preset, const char *what)
 {
 	return !strcmp(value && value[0] ? value : preset, what);
@@ -33,8 +36,7 @@ static const char *refuse_resize(const struct pare_node *n, const void *attr)
 	const struct resize *a = attr;
 	bool found = false;
 
-	if (n->n_in == 2) /* X, scales */
-		return "its form of opset 10";
+	(void)n;
 	if (a->antialias)
 		return "antialias";
 	if (!is(a->policy, "stretch", "stretch"))
@@ -69,6 +71,30 @@ static void scales_of(const struct resize *a, const struct pare_tensor *scales,
 	}
 }
 
+/* X, roi, scales, sizes; before opset 11 X and scales. */
+static int scales_at(int n_in)
+{
+	return n_in == 2 ? 1 : 2;
+}
+
+static enum pare_status upgrade_resize(struct pare_node *n, int opset, struct pare_err *err)
+{
+	struct resize *a = n->attr;
+
+	(void)err;
+	if (opset < 11 && n->n_in == 2) {
+		a->coordinate = "asymmetric";
+		a->nearest = "floor";
+	}
+	return PARE_OK;
+}
+
+/* The older form is none that export knows. */
+static bool writable_resize(const struct pare_shape_call *c)
+{
+	return c->n_in != 2;
+}
+
 /* An input that is there but empty counts as absent. */
 static const struct pare_known *filled(const struct pare_shape_call *c, int i)
 {
@@ -79,7 +105,7 @@ static enum pare_status shape_resize(const struct pare_shape_call *c, struct par
 {
 	const struct resize *a = c->attr;
 	const struct pare_shape *x = &c->in[0]->shape;
-	const struct pare_known *scales = filled(c, 2), *sizes = filled(c, 3);
+	const struct pare_known *scales = filled(c, scales_at(c->n_in)), *sizes = filled(c, 3);
 	const struct pare_known *by = scales ? scales : sizes;
 	int64_t size[PARE_MAX_DIMS];
 	float scale[PARE_MAX_DIMS];
@@ -254,7 +280,7 @@ static void resize_forward(const struct pare_call *c)
 	const float *from = c->in[0]->f32;
 	int last = -1, turn = 0;
 
-	scales_of(a, given(c, 2), given(c, 3), &s, scale);
+	scales_of(a, given(c, scales_at(c->n_in)), given(c, 3), &s, scale);
 	for (int k = 0; k < s.n; k++)
 		if (scale[k] != 1)
 			last = k;
@@ -276,8 +302,14 @@ static void resize_forward(const struct pare_call *c)
 
 /* clang-format off */
 const struct pare_op pare_ops_resize[] = {
+	{ .name = "Upsample", .since = 9, .min_in = 2, .max_in = 2, .attrs = upsample_attrs,
+	  .attr_size = sizeof(struct resize), .refuse = refuse_resize, .upgrade = upgrade_resize,
+	  .writable = writable_resize, .shape = shape_resize, .forward = resize_forward,
+	  .scratch = scratch_resize, .plain = 2, .flow_at = op_flow_spatial,
+	  .sample = "f32[1,2,3,4] f32{1,1,2,3} mode=linear" },
 	{ .name = "Resize", .since = 13, .min_in = 1, .max_in = 4, .attrs = resize_attrs,
-	  .attr_size = sizeof(struct resize), .refuse = refuse_resize, .shape = shape_resize,
+	  .attr_size = sizeof(struct resize), .refuse = refuse_resize, .upgrade = upgrade_resize,
+	  .writable = writable_resize, .shape = shape_resize,
 	  .forward = resize_forward, .scratch = scratch_resize, .plain = 0xe, .sizes = 8,
 	  .flow = PARE_FLOW_BLOCK, .flow_at = op_flow_spatial,
 	  .sample = "f32[1,2,3,4] _ f32{1,1,2,1.5} mode=linear|"
