@@ -64,6 +64,9 @@ $pare apply "$dir/r.pare" --check >"$dir/check" 2>&1
 [ $? = 1 ] && grep -qi accuracy "$dir/check"
 ok $? 'a broken promise exits 1 and says which'
 
+$pare apply examples/fashion/example.pare --check >"$dir/example" 2>&1
+ok $? "the example's recipe keeps its promises"
+
 $pare evla >"$dir/out" 2>"$dir/err"
 [ $? = 2 ] && [ ! -s "$dir/out" ] && grep -q evla "$dir/err"
 ok $? 'a word that is no command exits 2 and is named'
