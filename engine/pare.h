@@ -200,6 +200,22 @@ const float *pare_model_weights(const struct pare_model *m, int i);
 PARE_MUST_CHECK enum pare_status pare_model_run(const struct pare_model *m,
 	const struct pare_array *in, struct pare_array *out, struct pare_err *err);
 
+/* How samples of a data set go through it: side by side in the lanes of a vector; one by one, for a
+ * node wants more of an input than its own lane; not by a data set but as arrays that
+ * pare_model_run is given (several inputs, a fixed batch, axes of no fixed length); node by node,
+ * for shapes hang on data or an If, Loop or Scan is inside, which pare_model_run alone can do; or
+ * not at all.  `why`: what keeps it from the first.  Costs what laying the network out costs. */
+enum pare_running {
+	PARE_RUNS_NOT,
+	PARE_RUNS_BY_NODE,
+	PARE_RUNS_GIVEN,
+	PARE_RUNS_SINGLY,
+	PARE_RUNS_BATCHED,
+};
+enum { PARE_WHY = 256 };
+enum pare_running pare_model_running(const struct pare_model *m, char why[PARE_WHY]);
+const char *pare_running_name(enum pare_running r);
+
 /* The same inputs again and again without what only the first run costs, on one thread: for timing.
  * `m` and `in` are borrowed and must outlive the runner; one thread at a time. */
 struct pare_runner;

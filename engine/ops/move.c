@@ -1,4 +1,5 @@
 /* Operators that move elements of any type: with its lanes, an element is a unit of bytes. */
+#include "../graph/model.h"
 #include "kit.h"
 #include <limits.h>
 #include <string.h>
@@ -72,7 +73,21 @@ static void transpose_forward(const struct pare_call *c)
 
 /* ---- Concat, Split -------------------------------------------------------------------------- */
 
-static const struct pare_attr concat_attrs[] = { { "axis", PARE_ATTR_INT, AT(axis), 1, 0 }, { 0 } };
+/* Since opset 4 the axis must be said, so it has no default that a writer could leave out. */
+enum { UNSAID = INT32_MIN };
+
+static const struct pare_attr concat_attrs[] = { { "axis", PARE_ATTR_INT, AT(axis), UNSAID, 0 },
+	{ 0 } };
+
+static enum pare_status concat_upgrade(struct pare_node *n, int opset, struct pare_err *err)
+{
+	struct move *a = n->attr;
+
+	if (a->axis == UNSAID && opset >= 4)
+		return pare_fail(err, PARE_E_FORMAT, "it does not say along which axis");
+	a->axis = a->axis == UNSAID ? 1 : a->axis;
+	return PARE_OK;
+}
 
 static enum pare_status shape_concat(const struct pare_shape_call *c, struct pare_err *err)
 {
@@ -459,7 +474,8 @@ const struct pare_op pare_ops_move[] = {
 	MOVED("Transpose", 1, 1, 1, transpose_attrs, shape_transpose, transpose_forward,
 	      PARE_FLOW_MOVE, .sample = "f32[1,3,2,5] perm=0,2,3,1"),
 	MOVED("Concat", 4, 1, -1, concat_attrs, shape_concat, concat_forward, PARE_FLOW_CAT,
-	      .flow_at = concat_flow, .sample = "f32[1,2,5] f32[1,3,5] f32[1,1,5]! axis=1"),
+	      .upgrade = concat_upgrade, .flow_at = concat_flow,
+	      .sample = "f32[1,2,5] f32[1,3,5] f32[1,1,5]! axis=1"),
 	MOVED("Split", 13, 1, 2, split_attrs, shape_split, split_forward, PARE_FLOW_SPLIT,
 	      .plain = 2, .max_out = MAX_PARTS,
 	      .sample = "f32[1,6,2] i64{1,3,2} axis=1 outputs=3|f32[1,5] axis=-1 outputs=2"),

@@ -35,6 +35,20 @@ def image(n, h, w):
     return (np.reshape(planes, (n, 3, h, w)) * 0.6 + noise).astype(np.float32)
 
 
+def page(n, h, w):
+    """Black strokes in lines on white: something that a text detector takes for text."""
+    x = np.full((n, 3, h, w), 255, np.float32)
+    for top in range(12, h - 24, 36):
+        for left in range(12, w - 24, 14):
+            for _ in range(4):
+                a, b = random.integers(0, 16, 2)
+                if random.random() < 0.5:
+                    x[:, :, top + a:top + a + 3, left:left + 9] = 0
+                else:
+                    x[:, :, top:top + 18, left + b // 2:left + b // 2 + 3] = 0
+    return x / np.float32(127.5) - 1
+
+
 def speech(n, samples):
     t = np.arange(samples, dtype=np.float32) / 16000
     wave = [np.sin(2 * np.pi * (120 + 30 * k) * t) * 0.3 + random.normal(0, 0.05, samples) for k in range(n)]
@@ -59,8 +73,8 @@ def cases():
     yield "silero_vad/data/silero_vad_openvino_16k.onnx", {"input": speech(1, 576), "state": state(1)}
     yield "silero_vad/data/silero_vad_16k_sequence.onnx", {
         "input": speech(7, 576), "h": state(1)[:1], "c": state(1)[:1]}
-    yield "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", {"x": image(1, 160, 224)}
-    yield "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", {"x": image(2, 96, 64)}
+    yield "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", {"x": page(1, 160, 224)}
+    yield "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", {"x": page(2, 96, 64)}
     yield "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx", {"x": image(4, 48, 192)}
     yield "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx", {"x": image(2, 48, 320)}
     yield "nudenet/320n.onnx", {"images": image(1, 320, 320) * 0.5 + 0.5}
@@ -81,11 +95,13 @@ def run_pare(pare, model, inputs, folder):
 
 
 def compare(got, want):
-    """Largest difference, largest value, share of rows (last axis) of equal argmax."""
+    """Largest difference, largest value, share of rows (last axis) whose largest element is the same (or one of
+    several that are all but equal: a detector's plateaus)."""
     if got.shape != want.shape or got.dtype != want.dtype:
         raise RuntimeError(f"{got.dtype}{got.shape}, not {want.dtype}{want.shape}")
     got, want = (np.atleast_1d(a) for a in (got, want))
-    agree = np.mean(got.argmax(-1) == want.argmax(-1))
+    chosen = np.take_along_axis(want, got.argmax(-1)[..., None], -1)[..., 0]
+    agree = np.mean(chosen >= want.max(-1) - 1e-5 * np.abs(want).max())
     return float(np.abs(got - want).max()), float(np.abs(want).max()), 100 * float(agree)
 
 

@@ -39,7 +39,7 @@ static struct build *nested(bool big)
 {
 	struct build *b = build_new(13), *yes = build_new(13);
 
-	build_input(b, "x", 1, 3);
+	build_input(b, "x", 2, 1, 3);
 	scalar(b, "zero", PARE_F32, 0);
 	scalar(b, "big", PARE_BOOL, big);
 	build_node(b, "ReduceSum", "", "x", "total");
@@ -76,7 +76,7 @@ gives(const struct pare_model *m, const struct pare_array *in, int out, int n, c
 static void branches_see_what_is_around_them(void)
 {
 	float up[3] = { 1, 2, 3 }, down[3] = { -1, -2, -3 };
-	struct pare_array x = { PARE_F32, { 1, { 3 } }, up };
+	struct pare_array x = { PARE_F32, { 2, { 1, 3 } }, up };
 	struct pare_model *m = build_model(nested(true));
 
 	ok(gives(m, &x, 0, 3, (float[]){ 2, 3, 4 }), "the inner branch reads the outermost input");
@@ -256,7 +256,7 @@ static void graphs_inside_are_written(void)
 {
 	int64_t most = 3;
 	float x[6] = { 1, 2, 3, 10, 20, 30 }, zero[2] = { 0, 0 };
-	struct pare_array in[2] = { { PARE_F32, { 1, { 3 } }, x } };
+	struct pare_array in[2] = { { PARE_F32, { 2, { 1, 3 } }, x } };
 	struct pare_model *m = again(nested(false));
 
 	ok(gives(m, in, 0, 3, (float[]){ 4, 6, 8 }), "branches");
@@ -270,6 +270,46 @@ static void graphs_inside_are_written(void)
 	in[0] = (struct pare_array){ PARE_F32, { 1, { 2 } }, zero };
 	in[1] = (struct pare_array){ PARE_F32, { 2, { 2, 3 } }, x };
 	ok(gives(m, in, 0, 2, (float[]){ 6, 60 }), "a scan");
+	pare_model_free(m);
+}
+
+static void info_says_how_it_runs(void)
+{
+	struct build *b = build_new(13);
+	struct pare_model *m = build_model(nested(true));
+	char why[PARE_WHY];
+
+	ok(pare_model_running(m, why) == PARE_RUNS_BY_NODE && strstr(why, "'outer' (If)"),
+		"an If that data choose: %s", why);
+	pare_model_free(m);
+	m = build_model(counting(true));
+	ok(pare_model_running(m, why) == PARE_RUNS_GIVEN && strstr(why, "2 inputs"),
+		"several inputs: %s", why);
+	pare_model_free(m);
+	build_input(b, "x", 3, -1, 3, -1);
+	build_node(b, "Relu", "", "x", "y");
+	build_output(b, "y");
+	m = build_model(b);
+	ok(pare_model_running(m, why) == PARE_RUNS_GIVEN && strstr(why, "axis 2"),
+		"an axis of any length: %s", why);
+	pare_model_free(m);
+	b = build_new(13);
+	build_input(b, "x", 2, 1, 3);
+	build_node(b, "ReduceMean", "", "x", "mean");
+	build_int(b, "keepdims", 0);
+	build_node(b, "Clip", "floor", "x mean", "y");
+	build_output(b, "y");
+	m = build_model(b);
+	ok(pare_model_running(m, why) == PARE_RUNS_SINGLY && strstr(why, "'floor' (Clip)"),
+		"a bound made of data: %s", why);
+	pare_model_free(m);
+	b = build_new(13);
+	build_input(b, "x", 2, 1, 3);
+	build_node(b, "Relu", "", "x", "y");
+	build_output(b, "y");
+	m = build_model(b);
+	ok(pare_model_running(m, why) == PARE_RUNS_BATCHED && !*why,
+		"fixed at a batch of 1, samples run side by side all the same");
 	pare_model_free(m);
 }
 
@@ -312,7 +352,7 @@ static void memory_may_run_out(void)
 	int64_t most = 3;
 	float start[3] = { 1, 0, 2 };
 	struct pare_array in[2] = { { PARE_I64, { 0 }, &most }, { PARE_F32, { 1, { 2 } }, start } };
-	struct pare_array x = { PARE_F32, { 1, { 3 } }, start };
+	struct pare_array x = { PARE_F32, { 2, { 1, 3 } }, start };
 	int good = 1, k = 0;
 
 	for (int which = 0; which < 2; which++) {
@@ -349,6 +389,7 @@ int main(void)
 	loops_run_as_often_as_they_say();
 	scans_go_along_any_axis_either_way();
 	graphs_inside_are_written();
+	info_says_how_it_runs();
 	what_does_not_fit_is_refused();
 	memory_may_run_out();
 	return tap_done();

@@ -465,6 +465,32 @@ static void what_is_written_is_the_same_network(void)
 	pare_model_free(again);
 }
 
+/* What ONNX wants said is said, even where older opsets had it as a default. */
+static void the_axis_of_concat_is_written(void)
+{
+	struct build *b = build_new(13);
+	struct pare_model *m = NULL;
+	struct pare_err err = { 0 };
+	Onnx__ModelProto *p;
+	void *data = NULL;
+	size_t n = 0;
+
+	build_input(b, "x", 2, -1, 4);
+	build_node(b, "Concat", "", "x x", "y");
+	build_output(b, "y");
+	ok(build_read(b, &m, &err) == PARE_E_FORMAT && strstr(err.text, "axis"), "no axis: %s",
+		err.text);
+	build_int(b, "axis", 1);
+	m = build_model(b);
+	ok_status(pare_onnx_write(m, NULL, &data, &n, &err), err, "a Concat along axis 1");
+	p = onnx__model_proto__unpack(NULL, n, data);
+	ok(p && p->graph->node[0]->n_attribute == 1 && p->graph->node[0]->attribute[0]->i == 1,
+		"says its axis");
+	onnx__model_proto__free_unpacked(p, NULL);
+	free(data);
+	pare_model_free(m);
+}
+
 static void halves_are_written_behind_a_cast(void)
 {
 	struct pare_model *m = small_net(), *again;
@@ -602,6 +628,7 @@ int main(void)
 	inputs_that_are_constants();
 	attributes_that_are_not_known();
 	what_is_written_is_the_same_network();
+	the_axis_of_concat_is_written();
 	halves_are_written_behind_a_cast();
 	quantized_weights_come_back();
 	what_cannot_be_said_is_not_written();

@@ -45,6 +45,8 @@ static json_t *model_json(const struct pare_model *m)
 {
 	const struct pare_model_info *info = pare_model_info(m);
 	json_t *layers = json_array(), *bad = json_array(), *in = json_array(), *out = json_array();
+	char why[PARE_WHY];
+	json_t *o;
 
 	for (int i = 0; i < info->n_layers; i++)
 		json_array_append_new(layers, layer_json(pare_model_layer(m, i)));
@@ -58,10 +60,14 @@ static json_t *model_json(const struct pare_model *m)
 		json_array_append_new(in, io_json(pare_model_input(m, i)));
 	for (int i = 0; i < info->n_outputs; i++)
 		json_array_append_new(out, io_json(pare_model_output(m, i)));
-	return json_pack("{s:s s:s s:i s:I s:o s:I s:i s:o s:o s:o s:o}", "model", info->path,
+	o = json_pack("{s:s s:s s:i s:I s:o s:I s:i s:o s:o s:o s:o}", "model", info->path,
 		"sha256", info->sha256, "opset", info->opset, "params", (json_int_t)info->params,
 		"macs", macs_json(info->macs, true), "bytes", (json_int_t)info->bytes, "nodes",
 		info->n_nodes, "inputs", in, "outputs", out, "layers", layers, "unsupported", bad);
+	json_object_set_new(o, "runs", json_string(pare_running_name(pare_model_running(m, why))));
+	if (*why)
+		json_object_set_new(o, "runs_why", json_string(why));
+	return o;
 }
 
 static void print_io(const char *what, const struct pare_io *io)
@@ -92,6 +98,14 @@ static void print_layers(const struct pare_model *m)
 	}
 }
 
+static void print_running(const struct pare_model *m)
+{
+	char why[PARE_WHY];
+	enum pare_running r = pare_model_running(m, why);
+
+	printf("runs      %s%s%s\n", pare_running_name(r), *why ? ": " : "", why);
+}
+
 static int run_info(const struct cli_args *a)
 {
 	const struct pare_model_info *info;
@@ -116,6 +130,7 @@ static int run_info(const struct cli_args *a)
 		print_io("input", pare_model_input(m, i));
 	for (int i = 0; i < info->n_outputs; i++)
 		print_io("output", pare_model_output(m, i));
+	print_running(m);
 	print_layers(m);
 	if (info->n_unsupported)
 		puts("\nnot supported, so the model can be seen but not run:");
