@@ -150,8 +150,11 @@ struct pare_layer {
 	struct pare_shape weight;        /* as in the file */
 	int out_axis, in_axis;           /* of weight: which axis counts output / input channels */
 	struct pare_shape input, output; /* of one sample, batch axis included as 1 */
-	int64_t params;                  /* weights and bias */
-	int64_t weights;                 /* elements of the weight alone */
+	/* What the file stores it in: bits of the integers or halves that its weight, and the
+	 * activation that enters it, are made from; 32 = float. */
+	int stored_weight_bits, stored_act_bits;
+	int64_t params;  /* weights and bias */
+	int64_t weights; /* elements of the weight alone */
 	int64_t macs;
 };
 

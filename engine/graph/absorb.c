@@ -16,6 +16,7 @@ static int own_floats(struct pare_simplifier *s, struct pare_node *n, int input)
 	struct pare_tensor t = *old;
 	int64_t elems = pare_shape_elems(&t.shape);
 	struct pare_blob *b = pare_blob_new((size_t)elems * sizeof(float));
+	int bits = pare_simplify_bits(&s->g->vars[var], elems);
 
 	t.dtype = PARE_F32;
 	t.data = b ? b->data : NULL;
@@ -35,6 +36,7 @@ static int own_floats(struct pare_simplifier *s, struct pare_node *n, int input)
 		s->uses[copy] = 1;
 		n->in[input] = var = copy;
 	}
+	s->g->vars[var].bits = bits;
 	return pare_simplify_constant(s, var, &t, b) ? -1 : var;
 }
 

@@ -149,6 +149,22 @@ static int activation_of(const struct pare_model *m, const struct pare_node *n)
 	return -1;
 }
 
+/* Bits of the integers that an activation is made from by the node before; 32: it is float. */
+static int activation_bits(const struct pare_model *m, int var)
+{
+	int from = var < 0 ? -1 : m->graph.vars[var].producer;
+	const struct pare_node *n = from < 0 ? NULL : &m->graph.nodes[from];
+
+	for (int i = 0; n && i < n->n_in; i++) {
+		enum pare_dtype t = n->in[i] < 0 ? PARE_UNDEFINED : m->known[n->in[i]].dtype;
+		size_t bits = pare_dtype_bits(t);
+
+		if (bits && bits <= 16 && t != PARE_BOOL)
+			return (int)bits;
+	}
+	return 32;
+}
+
 static enum pare_status
 describe_layer(struct pare_model *m, int node, int layer, struct pare_err *err)
 {
@@ -163,6 +179,9 @@ describe_layer(struct pare_model *m, int node, int layer, struct pare_err *err)
 	l->node = node;
 	l->group = -1;
 	l->weight = m->graph.vars[n->in[at.input]].declared.shape;
+	l->stored_weight_bits = m->graph.vars[n->in[at.input]].bits;
+	l->stored_weight_bits = l->stored_weight_bits ? l->stored_weight_bits : 32;
+	l->stored_act_bits = activation_bits(m, activation_of(m, n));
 	l->out_axis = at.out_axis;
 	l->in_axis = at.in_axis;
 	l->weights = l->params = pare_shape_elems(&l->weight);

@@ -12,6 +12,8 @@ struct pare_var { /* a value: what flows along an edge */
 				       even their number); value: constants */
 	struct pare_blob *blob;     /* holds declared.value's data; NULL for activations */
 	int producer;               /* node; -1 = input or constant */
+	int bits; /* of a float constant: of each of the integers or halves that it was made from;
+		     0 = it was float in the file */
 };
 
 struct pare_node {

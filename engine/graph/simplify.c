@@ -96,6 +96,15 @@ enum pare_status pare_simplify_constant(
 	return PARE_OK;
 }
 
+int pare_simplify_bits(const struct pare_var *v, int64_t elems)
+{
+	size_t bits = pare_dtype_bits(v->declared.dtype);
+
+	if (!v->declared.value || pare_shape_elems(&v->declared.shape) != elems)
+		return 0;
+	return v->bits ? v->bits : bits <= 16 && v->declared.dtype != PARE_BOOL ? (int)bits : 0;
+}
+
 int pare_simplify_add(struct pare_simplifier *s, const char *owner, const char *what)
 {
 	struct pare_var *v = &s->g->vars[s->g->n_vars];
@@ -178,6 +187,10 @@ static enum pare_status fold_node(struct pare_simplifier *s, int node, bool *fol
 	for (int i = 0; i < n->n_out && !st; i++) {
 		st = pare_simplify_constant(s, n->out[i], &t[i], b[i]);
 		b[i] = NULL;
+		for (int k = 0; k < n->n_in && t[i].dtype == PARE_F32; k++)
+			if (n->in[k] >= 0 && !s->g->vars[n->out[i]].bits)
+				s->g->vars[n->out[i]].bits = pare_simplify_bits(
+					&s->g->vars[n->in[k]], pare_shape_elems(&t[i].shape));
 	}
 	*folded = !st;
 done:

@@ -18,6 +18,8 @@ struct pare_simplifier {
 /* Var becomes a constant; b is taken over. */
 PARE_MUST_CHECK enum pare_status pare_simplify_constant(
 	struct pare_simplifier *s, int var, const struct pare_tensor *t, struct pare_blob *b);
+/* Bits of the numbers, one for each of `elems`, that the constant was made from; 0: full floats. */
+int pare_simplify_bits(const struct pare_var *v, int64_t elems);
 /* A new value "owner.what"; -1: no memory. */
 int pare_simplify_add(struct pare_simplifier *s, const char *owner, const char *what);
 

@@ -213,6 +213,45 @@ static void weights_become_float(void)
 	}
 }
 
+/* A model that is quantized already: its layers say what they are stored in. */
+static void stored_bits_are_told(void)
+{
+	static const char *const ops[] = { "DequantizeLinear", "Mul", "Cast" };
+	static const int8_t q[12] = { 1, -2, 3 };
+	static const uint16_t half[12] = { 0x3c00, 0x4000 };
+	float scale = .5f;
+	uint8_t zero = 128;
+
+	for (int i = 0; i < 3; i++) {
+		struct build *b = build_new(13);
+		struct pare_model *m;
+
+		build_input(b, "x", 2, -1, 4);
+		build_tensor(b, "scale", PARE_F32, &scale, (struct pare_shape){ 0 });
+		build_tensor(b, "zero", PARE_U8, &zero, (struct pare_shape){ 0 });
+		build_tensor(b, "q", i < 2 ? PARE_I8 : PARE_F16, i < 2 ? (const void *)q : half,
+			(struct pare_shape){ 2, { 4, 3 } });
+		if (i) {
+			build_node(b, "Cast", "", "q", i == 1 ? "whole" : "w");
+			build_int(b, "to", 1);
+		}
+		if (i < 2)
+			build_node(b, ops[i], "", i ? "whole scale" : "q scale", "w");
+		build_node(b, "QuantizeLinear", "", "x scale zero", "xq");
+		build_node(b, "DequantizeLinear", "", "xq scale zero", "xd");
+		build_node(b, "MatMul", "mm", i ? "x w" : "xd w", "y");
+		build_output(b, "y");
+		m = build_model(b);
+		ok(pare_model_layer(m, 0)->stored_weight_bits == (i < 2 ? 8 : 16) &&
+				pare_model_layer(m, 0)->stored_act_bits == (i ? 32 : 8) &&
+				pare_model_weights(m, 0)[1] == (i < 2 ? -1.f : 2.f),
+			"a weight behind %s: %d and %d bits", ops[i],
+			pare_model_layer(m, 0)->stored_weight_bits,
+			pare_model_layer(m, 0)->stored_act_bits);
+		pare_model_free(m);
+	}
+}
+
 static void large_weights_are_not_copied(void)
 {
 	struct build *b = build_new(13);
@@ -621,6 +660,7 @@ int main(void)
 	graphs_that_do_not_hold_together();
 	every_type_is_read();
 	weights_become_float();
+	stored_bits_are_told();
 	large_weights_are_not_copied();
 	data_beside_the_file();
 	the_hash_is_of_all_files();

@@ -35,6 +35,8 @@ static json_t *layer_json(const struct pare_layer *l)
 		(json_int_t)l->params, "macs", macs_json(l->macs, l->output.n > 0), "weight_shape",
 		shape_json(&l->weight), "output_shape", shape_json(&l->output));
 
+	json_object_set_new(o, "stored_weight_bits", json_integer(l->stored_weight_bits));
+	json_object_set_new(o, "stored_activation_bits", json_integer(l->stored_act_bits));
 	json_object_set_new(o, "group", l->group < 0 ? json_null() : json_integer(l->group));
 	if (l->group < 0 && l->stuck)
 		json_object_set_new(o, "stuck", json_string(l->stuck));
@@ -82,15 +84,17 @@ static void print_layers(const struct pare_model *m)
 {
 	char weight[64], output[64], macs[24];
 
-	printf("\n%4s  %-24s %-8s %-14s %-14s %10s %12s  %s\n", "", "layer", "op", "weight",
-		"output", "params", "MACs", "group");
+	/* bits: of the weight and of the activation that enters, as the file stores them */
+	printf("\n%4s  %-24s %-8s %-14s %-14s %10s %12s  %-5s  %s\n", "", "layer", "op", "weight",
+		"output", "params", "MACs", "bits", "group");
 	for (int i = 0; i < pare_model_info(m)->n_layers; i++) {
 		const struct pare_layer *l = pare_model_layer(m, i);
 
-		printf("%4d  %-24s %-8s %-14s %-14s %10" PRId64 " %12s  ", i + 1, l->name, l->op,
-			pare_shape_text(&l->weight, "x", weight, sizeof weight),
+		printf("%4d  %-24s %-8s %-14s %-14s %10" PRId64 " %12s  %2d/%-2d  ", i + 1, l->name,
+			l->op, pare_shape_text(&l->weight, "x", weight, sizeof weight),
 			pare_shape_text(&l->output, "x", output, sizeof output), l->params,
-			macs_text(l->macs, l->output.n > 0, macs));
+			macs_text(l->macs, l->output.n > 0, macs), l->stored_weight_bits,
+			l->stored_act_bits);
 		if (l->group < 0)
 			printf("- (%s)\n", l->stuck ? l->stuck : "fixed");
 		else
