@@ -57,6 +57,12 @@ enum pare_status pare_wrap(struct pare_err *err, enum pare_status code, const ch
 /* The sentence for memory that is not there; `what` names what it was for. */
 enum pare_status pare_nomem(struct pare_err *err, const char *what);
 
+/* A file that appears whole or not at all: written beside `path`, flushed to the disk, renamed over
+ * it.  What is no ordinary file (a pipe, /dev/stdout) is written into.  PARE_E_IO names the file
+ * and the reason. */
+PARE_MUST_CHECK enum pare_status
+pare_file_write(const char *path, const void *data, size_t len, struct pare_err *err);
+
 /* ---- long work --------------------------------------------------------------------------------
  */
 

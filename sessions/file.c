@@ -56,66 +56,6 @@ pare_text_read(const char *path, size_t max, char **text, size_t *len, struct pa
 	return st;
 }
 
-static bool write_all(int fd, const char *s, size_t n)
-{
-	while (n) {
-		ssize_t put = write(fd, s, n);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return false;
-		s += put;
-		n -= (size_t)put;
-	}
-	return true;
-}
-
-static void sync_folder(const char *path)
-{
-	char *folder = pare_path_folder(path);
-	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-	if (fd >= 0) {
-		fsync(fd); /* not every file system can; the rename itself is whole anyway */
-		close(fd);
-	}
-	free(folder);
-}
-
-enum pare_status
-pare_text_write(const char *path, const char *text, size_t len, struct pare_err *err)
-{
-	size_t n = strlen(path) + 8;
-	char *aside = malloc(n);
-	mode_t mask = umask(0);
-	int fd, why = 0;
-
-	umask(mask);
-	if (!aside)
-		return pare_nomem(err, path);
-	snprintf(aside, n, "%s.XXXXXX", path);
-	fd = mkostemp(aside, O_CLOEXEC);
-	if (fd < 0) {
-		why = errno;
-		free(aside);
-		return pare_fail(err, PARE_E_IO, "%s cannot be written: %s", path, strerror(why));
-	}
-	if (!write_all(fd, text, len) || fchmod(fd, 0666 & ~mask) || fsync(fd))
-		why = errno;
-	if (close(fd) && !why)
-		why = errno;
-	if (!why && rename(aside, path))
-		why = errno;
-	if (why)
-		unlink(aside);
-	else
-		sync_folder(path);
-	free(aside);
-	return why ? pare_fail(err, PARE_E_IO, "%s cannot be written: %s", path, strerror(why))
-		   : PARE_OK;
-}
-
 char *pare_path_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');

@@ -7,10 +7,6 @@
  * PARE_E_FORMAT when it is larger or no regular file. */
 PARE_MUST_CHECK enum pare_status
 pare_text_read(const char *path, size_t max, char **text, size_t *len, struct pare_err *err);
-/* The file appears whole or not at all: written aside, synced, renamed. */
-PARE_MUST_CHECK enum pare_status
-pare_text_write(const char *path, const char *text, size_t len, struct pare_err *err);
-
 /* All malloc'ed; NULL: no memory. */
 char *pare_path_folder(const char *path);                   /* "a/b.c" → "a", "b.c" → "." */
 char *pare_path_join(const char *folder, const char *path); /* path alone when it is absolute */

@@ -393,7 +393,7 @@ pare_recipe_write(const char *path, const struct pare_recipe_parts *parts, struc
 	free(folder);
 	if (st)
 		return st;
-	st = pare_text_write(path, text, strlen(text), err);
+	st = pare_file_write(path, text, strlen(text), err);
 	free(text);
 	return st;
 }

@@ -1,6 +1,5 @@
 /* .npz archives: .npy files in a zip, through libzip. */
 #include "../base/err.h"
-#include "../base/file.h"
 #include "data.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,5 @@
 /* Variants as files, and what they weigh. */
 #include "../base/err.h"
-#include "../base/file.h"
 #include "../base/hash.h"
 #include "../prune/prune.h"
 #include "../quantize/quantize.h"

@@ -51,6 +51,11 @@ ok $? 'apply writes the same bytes on one thread'
 grep -q "$(sha256sum "$dir/a.onnx" | cut -d' ' -f1)" "$dir/apply"
 ok $? 'and says their hash'
 
+mkfifo "$dir/pipe" && cat "$dir/pipe" >"$dir/c.onnx" &
+sleep 0.2
+$pare apply "$dir/r.pare" -o "$dir/pipe" >/dev/null && wait && cmp -s "$dir/a.onnx" "$dir/c.onnx" && [ -p "$dir/pipe" ]
+ok $? 'a pipe that is written into stays one'
+
 $pare estimate "$dir/r.pare" --session "$dir/map.session" --json >"$dir/estimate" && has "$dir/estimate" value drop \
 	interval kind bytes ratio macs devices && grep -q '"kind": "estimated"' "$dir/estimate"
 ok $? 'estimate takes its figure from the map of a session'

@@ -471,7 +471,7 @@ static void swap_text(const char *path, const char *from, const char *to)
 		if (rest && at) {
 			int n = sprintf(at, "%s%s%s", text, to, rest);
 
-			if (pare_text_write(path, at, (size_t)n, NULL))
+			if (pare_file_write(path, at, (size_t)n, NULL))
 				printf("# not written\n");
 		}
 		free(at);
