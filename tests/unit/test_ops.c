@@ -393,7 +393,58 @@ static bool affine_agrees(struct sample *s, int *said)
 	return true;
 }
 
-static void case_runs(const struct pare_op *op, const char *text, size_t len, int *affine)
+/* Weights times unfolded windows, and the bias, are what forward gives; two tiles a group. */
+static bool windows_agree(struct sample *s, int *looked)
+{
+	int together = pare_kernels_best()->lanes;
+	struct pare_weight_at at = s->op->weight(&s->node, s->attr);
+	struct pare_tensor in[2] = { input_tensor(s, 0, together, 0),
+		input_tensor(s, 1, together, 0) };
+	const struct pare_tensor *ins[2] = { &in[0], &in[1] };
+	struct pare_call c = {
+		.node = &s->node, .attr = s->attr, .lanes = together, .n_in = 2, .in = ins
+	};
+	const float *w = (const float *)(const void *)s->in[1].data[0];
+	const float *bias = s->n_in > 2 && !s->in[2].absent
+				    ? (const float *)(const void *)s->in[2].data[0]
+				    : NULL;
+	struct pare_tensor out[MAX_OUT];
+	struct pare_windows v;
+	double worst = 0;
+
+	if (!s->in[1].constant || !s->op->windows(&c, &v) ||
+		(bias && (at.bias_at <= 0 ||
+				 pare_shape_elems(&s->in[2].shape) != (int64_t)v.groups * v.o)))
+		return true; /* no layer that is looked at */
+	++*looked;
+	if (!run(s, pare_kernels_best(), together, 0, 0, out) ||
+		pare_shape_elems(&out[0].shape) != v.groups * v.o * v.columns)
+		return false;
+	for (int t = 0; t < 2 * v.groups; t++) {
+		int64_t from = t % 2 ? v.columns / 2 : 0,
+			n = (t % 2 ? v.columns : v.columns / 2) - from;
+		float *x = pare_alloc(s->a, (size_t)(v.k * n * together + 1) * sizeof *x);
+
+		s->op->unfold(&c, t / 2, from, n, x);
+		for (int64_t i = 0; i < v.o * n * together; i++) {
+			int64_t o = t / 2 * v.o + i / (n * together), column = i % (n * together);
+			double sum = bias ? (double)bias[o] : 0;
+
+			for (int64_t k = 0; k < v.k; k++)
+				sum += (double)x[k * n * together + column] *
+				       (double)w[at.out_axis ? k * v.o + o : o * v.k + k];
+			sum -= (double)out[0].f32[(o * v.from_channel + (from + column / together) *
+										v.from_column) *
+							  together +
+						  column % together];
+			worst = fmax(worst, fabs(sum));
+		}
+	}
+	return worst < 1e-4;
+}
+
+static void
+case_runs(const struct pare_op *op, const char *text, size_t len, int *affine, int *looked)
 {
 	struct sample s;
 	struct pare_err err = { 0 };
@@ -415,6 +466,9 @@ static void case_runs(const struct pare_op *op, const char *text, size_t len, in
 	ok(good, "%s: forward writes the shape that was inferred, all of it", op->name);
 	ok(lanes_agree(&s, pare_kernels_best()->lanes) && lanes_agree(&s, 4) && lanes_agree(&s, 3),
 		"%s: samples side by side give what they give alone", op->name);
+	if (op->windows)
+		ok(windows_agree(&s, looked), "%s: its windows and weights make its output",
+			op->name);
 	if (op->affine)
 		ok(affine_agrees(&s, affine), "%s: its scale and shift are what it does", op->name);
 	pare_arena_free(s.a);
@@ -426,7 +480,7 @@ static void every_row_runs_its_case(void)
 
 	for (int i = 0; (op = pare_op_row(i)); i++) {
 		const char *text = op->sample;
-		int affine = 0;
+		int affine = 0, looked = 0;
 
 		ok(op->since > 0 && op->shape && pare_op_find(op->domain, op->name) == op,
 			"%s: says its opset and shape, and is found by its name", op->name);
@@ -437,11 +491,13 @@ static void every_row_runs_its_case(void)
 		for (; *text; text += *text == '|') {
 			size_t n = strcspn(text, "|");
 
-			case_runs(op, text, n, &affine);
+			case_runs(op, text, n, &affine, &looked);
 			text += n;
 		}
 		if (op->affine)
 			ok(affine, "%s: a case has a scale and a shift", op->name);
+		if (op->windows)
+			ok(looked, "%s: a case is a layer that is looked at", op->name);
 	}
 }
 
