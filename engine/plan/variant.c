@@ -65,7 +65,7 @@ static bool rounding_looks(const struct pare_dials *d)
 
 bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, int i)
 {
-	return rounding_looks(&p->dials[i]) && pare_roundings[p->dials[i].rounding].makes_up &&
+	return rounding_looks(&p->dials[i]) && pare_roundings[p->dials[i].rounding].shifts &&
 	       m->weight_at[i].bias < 0 && pare_model_can_shift(m, i);
 }
 

@@ -162,7 +162,7 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 		.l = l,
 		.s = s,
 		.layer = layer,
-		.shifts = l->rounding->makes_up && pare_model_can_shift(f->m, layer),
+		.shifts = l->rounding->shifts && pare_model_can_shift(f->m, layer),
 		.was = pare_model_weights(f->m, layer) };
 	int n = s->win.groups * s->win.o;
 	struct pare_fit_layer rows = *l;

@@ -30,8 +30,9 @@ struct pare_rounding {
 	/* Round a row by what the calibration samples tell of it (lattice.h); `scale` > 0: at that
 	 * one.  Returns the scale.  NULL = a method that does not look. */
 	double (*look)(const struct pare_row *r, double scale, int8_t *q);
-	bool makes_up; /* asked for the float network's output, by weights and bias; else for its
-			  weights at the compressed network's inputs */
+	bool makes_up; /* asked for the float network's output, whatever was lost before; else for
+			  its own weights at the compressed network's inputs */
+	bool shifts;   /* the bias takes up the mean error of each output channel */
 };
 extern const struct pare_rounding pare_roundings[];
 

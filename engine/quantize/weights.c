@@ -15,6 +15,18 @@ static void round_nearest(const float *w, int64_t n, float scale, int lo, int hi
 	}
 }
 
+static double look_nearest(const struct pare_row *r, double scale, int8_t *q)
+{
+	if (!(scale > 0))
+		scale = pare_row_nearest_scale(r);
+	for (int i = 0; i < r->gram->k; i++) {
+		float w = (float)(r->zero && r->zero[i] ? 0 : r->w[i]);
+
+		round_nearest(&w, 1, (float)scale, r->lo, r->hi, q + i);
+	}
+	return scale;
+}
+
 static double look_gptq(const struct pare_row *r, double scale, int8_t *q)
 {
 	if (!(scale > 0))
@@ -25,9 +37,10 @@ static double look_gptq(const struct pare_row *r, double scale, int8_t *q)
 
 /* clang-format off */
 const struct pare_rounding pare_roundings[] = {
-	{ "nearest", "each weight to the nearest value, scale by least squared error", round_nearest, NULL, false },
-	{ "gptq", "weight after weight, the rest making up for what was lost (Frantar 2022)", round_nearest, look_gptq, false },
-	{ "descent", "least error of each layer's output: weights, scales and biases searched", round_nearest, pare_row_search, true },
+	{ "nearest", "each weight to the nearest value, scale by least squared error", round_nearest, NULL, false, false },
+	{ "gptq", "weight after weight, the rest making up for what was lost (Frantar 2022)", round_nearest, look_gptq, false, false },
+	{ "descent", "least error of each layer's output: weights, scales and biases searched", round_nearest, pare_row_search, true, true },
+	{ "corrected", "nearest, and biases that make up for the mean error (Nagel 2019)", round_nearest, look_nearest, false, true },
 	{ 0 },
 };
 /* clang-format on */

@@ -322,6 +322,34 @@ static void looking_pays(const struct network *t)
 		e[0], e[1], e[2]);
 }
 
+/* The last layer's mean answer, on the samples that were looked at. */
+static void means_are_right(const struct network *t)
+{
+	enum { N = 96, ELEMS = TINY_EDGE * TINY_EDGE }; /* of 100: all but a few */
+	float *x = malloc(N * ELEMS * sizeof *x);
+	double mean[3][TINY_CLASSES] = { { 0 } }, off[2] = { 0 };
+	struct pare_err err = { 0 };
+
+	pare_dataset_read(t->d, PARE_CALIBRATE, 0, N, x);
+	for (int k = 0; k < 3; k++) {
+		static const char *const method[] = { "nearest", "nearest", "corrected" };
+		struct pare_array in = { PARE_F32, { 4, { N, 1, TINY_EDGE, TINY_EDGE } }, x }, out;
+		struct pare_variant *v = variant_of(t, method[k], 4, NULL);
+
+		ok_status(pare_model_run(k ? pare_variant_model(v) : t->m, &in, &out, &err), err,
+			"runs");
+		for (int i = 0; i < N * TINY_CLASSES; i++)
+			mean[k][i % TINY_CLASSES] += (double)((float *)out.data)[i] / N;
+		pare_array_free(&out);
+		pare_variant_free(v);
+	}
+	for (int i = 0; i < TINY_CLASSES; i++)
+		for (int k = 0; k < 2; k++)
+			off[k] += fabs(mean[k + 1][i] - mean[0][i]);
+	ok(off[1] < off[0] / 4, "biases take up the mean error: %.3g, was %.3g", off[1], off[0]);
+	free(x);
+}
+
 static void threads_change_nothing(const struct network *t)
 {
 	char sha[2][PARE_SHA_HEX];
@@ -442,6 +470,7 @@ int main(void)
 	ok_status(pare_dataset_open(tiny_path("d"), t.m, &t.d, &err), err, "its samples");
 	ok_status(pare_calibration_new(t.m, t.d, 0, NULL, &t.c, &err), err, "calibrates");
 	looking_pays(&t);
+	means_are_right(&t);
 	threads_change_nothing(&t);
 	sizes_are_known(&t);
 	formats_are_what_they_say(&t);
