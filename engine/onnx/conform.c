@@ -59,7 +59,7 @@ static bool close_enough(enum pare_dtype t, double x, double y)
 {
 	if (isnan(x) || isnan(y))
 		return isnan(x) && isnan(y);
-	return x == y || fabs(x - y) <= 1e-7 + (t == PARE_BF16 ? 0x1p-6 : 1e-3) * fabs(y);
+	return x == y || fabs(x - y) <= 0x1p-22 + (t == PARE_BF16 ? 0x1p-6 : 1e-3) * fabs(y);
 }
 
 /* Where they differ first; -1: nowhere. */
