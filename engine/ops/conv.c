@@ -80,7 +80,8 @@ static enum pare_status conv_shape(const struct pare_shape_call *c, struct pare_
 	return PARE_OK;
 }
 
-/* ---- one sample at a time: columns of windows, then a matrix product ---------------------------
+/* ---- what has no plan: columns of windows, then a matrix product
+ * ---------------------------
  */
 
 enum { COLUMN_BYTES = 1 << 20 };
@@ -256,12 +257,16 @@ static enum pare_status conv_prepare(
 	struct pare_conv *v;
 	enum pare_status st;
 
-	if (c->lanes == 1)
-		return PARE_OK;
+	if (!c->in[1]->data || (op_given(c, 2) && !c->in[2]->data))
+		return PARE_OK; /* weights that are not constant */
 	if (!(v = pare_alloc(a, sizeof *v)))
 		return pare_nomem(err, "a convolution");
 	st = fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, v, err);
-	if (!st)
+	if (!st && c->lanes == 1) {
+		st = pare_wide_plan(c->k, v, c->in[1]->f32, op_conv_bias(c), a, err);
+		if (st == PARE_E_UNSUPPORTED)
+			return PARE_OK; /* rows too long for it */
+	} else if (!st)
 		st = pare_conv_plan(c->k, v, c->in[1]->f32, op_conv_bias(c), a, err);
 	if (!st)
 		*packed = v;

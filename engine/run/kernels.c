@@ -280,6 +280,7 @@ const struct pare_kernels VECTOR_NAME(kernels) = {
 	.product = VECTOR_NAME(product),
 	.winograd = VECTOR_NAME(winograd),
 	.gram = VECTOR_NAME(gram),
+	.wide = VECTOR_NAME(wide),
 	.finish = finish,
 	.quantize = quantize,
 	.lanes_in = lanes_in,

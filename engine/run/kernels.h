@@ -22,7 +22,16 @@ static inline int pare_tile_from(const struct pare_tiles *t, int i)
 	return (int)((int64_t)t->o * i / t->n);
 }
 
-enum { PARE_DEPTHWISE_ROWS = 64 }; /* most rows of a kernel that `depthwise` takes */
+enum {
+	PARE_DEPTHWISE_ROWS = 64, /* most rows of a kernel that `depthwise` takes */
+	PARE_WIDE_SPAN = 12,      /* most vectors of pixels that `wide` takes at a time */
+};
+
+/* A row of input as one column of a kernel sees it: zeros for the first `left` outputs, then `n`
+ * columns from `start` on, a stride apart, then zeros. */
+struct pare_window {
+	int left, start, n;
+};
 
 /* A convolution, or a matrix product (one pixel), laid out for one shape of input.
  *
@@ -38,16 +47,20 @@ struct pare_conv {
 	const float *bias; /* [groups * o] */
 	/* made by pare_conv_plan */
 	struct pare_tiles tiles;
-	int k;                             /* terms of the sum */
-	int strip;                         /* output rows of a strip */
-	int step[3];                       /* of the input, gathered */
-	int rows, columns;                 /* of a plane of the strip */
-	int plane;                         /* floats from plane to plane */
-	bool direct;                       /* the input is read where it lies: nothing to gather */
+	int k;             /* terms of the sum */
+	int strip;         /* output rows of a strip */
+	int step[3];       /* of the input, gathered; wide: planes that a channel is dealt out to */
+	int rows, columns; /* of a plane of the strip */
+	int plane;         /* floats from plane to plane */
+	bool direct;       /* the input is read where it lies: nothing to gather */
 	bool depthwise, product, winograd; /* the kernel that runs it, if not `conv` */
-	int block;                         /* winograd: tiles of 4×4 outputs at a time */
+	bool wide;                         /* one sample, made by pare_wide_plan */
+	/* winograd: tiles of 4×4 outputs at a time; wide: vectors of pixels */
+	int block;
 	const int32_t *offset;             /* [k], floats */
-	const int32_t *pixel;              /* [strip * out[2]], floats */
+	const struct pare_window *windows; /* wide: [kernel[2]] */
+	const int32_t *mask; /* wide: [kernel[2]][plane], 0 for padding and -1; NULL = row by row */
+	const int32_t *pixel; /* [strip * out[2]], floats */
 };
 
 /* What is done to a result before it is stored: clamp(result + add, lo, hi); add NULL = nothing. */
@@ -79,6 +92,9 @@ struct pare_kernels {
 	/* c[m][k] += a[m][n] b[k][n]', n a multiple of `lanes`; upper: at least where row <=
 	 * column. All but c aligned to 64 */
 	void (*gram)(const float *a, int m, const float *b, int k, size_t n, bool upper, float *c);
+	/* One sample, without lanes: x [groups*c][in], out [groups*o][out], any alignment. */
+	void (*wide)(const struct pare_conv *v, const float *x, float *out,
+		const struct pare_finish *f, float *scratch);
 	/* n floats, any lanes; y may be x */
 	void (*finish)(const float *x, float *y, size_t n, const struct pare_finish *f);
 	/* y = (clamp(round_half_even(x / scale) + zero, lo, hi) - zero) * scale */
@@ -92,11 +108,22 @@ struct pare_kernels {
  * bias: [groups*o], borrowed, or NULL; what is made lives in `a`. */
 PARE_MUST_CHECK enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *v,
 	const float *w, const float *bias, struct pare_arena *a, struct pare_err *err);
+/* The same for samples without lanes, one by one. */
+PARE_MUST_CHECK enum pare_status pare_wide_plan(const struct pare_kernels *k, struct pare_conv *v,
+	const float *w, const float *bias, struct pare_arena *a, struct pare_err *err);
 /* A matrix product as a convolution of `pixels` points: w [o][c]. */
 PARE_MUST_CHECK enum pare_status
 pare_product_plan(const struct pare_kernels *k, struct pare_conv *v, int c, int o, int pixels,
 	const float *w, const float *bias, struct pare_arena *a, struct pare_err *err);
 size_t pare_conv_scratch(const struct pare_kernels *k, const struct pare_conv *v); /* bytes */
+static inline size_t pare_wide_bytes(const struct pare_conv *v, int lanes)
+{ /* the last vectors reach over the end of the last plane */
+	size_t planes = (size_t)v->c * v->kernel[0] * v->step[1] * v->step[2];
+
+	return v->direct ? 0 : (v->plane * planes + PARE_WIDE_SPAN * lanes) * sizeof(float);
+}
+/* Weights in the order that tiles read them: to [groups][tile][k][channels of the tile]. */
+void pare_pack_tiles(const struct pare_conv *v, const float *w, float *to);
 /* Run it by the kernel that the plan chose. */
 void pare_conv_run(const struct pare_kernels *k, const struct pare_conv *v, const float *x,
 	float *out, const struct pare_finish *f, float *scratch);

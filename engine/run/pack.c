@@ -104,7 +104,7 @@ static void fill_tables(
 				   lanes;
 }
 
-static void pack_weights(const struct pare_conv *v, const float *w, float *to)
+void pare_pack_tiles(const struct pare_conv *v, const float *w, float *to)
 {
 	for (int g = 0; g < v->groups; g++, w += (size_t)v->o * v->k)
 		for (int i = 0; i < v->tiles.n; i++) {
@@ -255,7 +255,7 @@ enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *
 	if (!offset || !pixel || !packed)
 		return pare_nomem(err, "packed weights");
 	fill_tables(k, v, offset, pixel);
-	pack_weights(v, w, packed);
+	pare_pack_tiles(v, w, packed);
 	v->offset = offset;
 	v->pixel = pixel;
 	v->w = packed;
@@ -278,6 +278,8 @@ enum pare_status pare_product_plan(const struct pare_kernels *k, struct pare_con
 
 size_t pare_conv_scratch(const struct pare_kernels *k, const struct pare_conv *v)
 {
+	if (v->wide)
+		return pare_wide_bytes(v, k->lanes);
 	if (v->depthwise)
 		return (size_t)v->in[2] * k->lanes * sizeof(float);
 	if (v->winograd)
@@ -288,8 +290,9 @@ size_t pare_conv_scratch(const struct pare_kernels *k, const struct pare_conv *v
 void pare_conv_run(const struct pare_kernels *k, const struct pare_conv *v, const float *x,
 	float *out, const struct pare_finish *f, float *scratch)
 {
-	(v->depthwise         ? k->depthwise
-		: v->product  ? k->product
-		: v->winograd ? k->winograd
-			      : k->conv)(v, x, out, f, scratch);
+	(v->wide               ? k->wide
+		: v->depthwise ? k->depthwise
+		: v->product   ? k->product
+		: v->winograd  ? k->winograd
+			       : k->conv)(v, x, out, f, scratch);
 }

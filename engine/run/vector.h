@@ -31,6 +31,9 @@
 #define TILE_P 2
 #define PRODUCT_ROWS 4
 #endif
+/* wide.c: vectors of pixels where one channel is by itself, and terms taken at a time */
+#define WIDE_P 6
+#define WIDE_TERMS 320
 #define INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -55,6 +58,43 @@ INLINE void store(float *p, vec v)
 	*(vec *)p = v;
 }
 
+INLINE vec load_any(const float *p)
+{
+	vec v;
+
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+INLINE void store_any(float *p, vec v)
+{
+	memcpy(p, &v, sizeof v);
+}
+
+/* The first n < LANES of a vector; nothing beyond is touched. */
+INLINE vec load_some(const float *p, int n)
+{
+#if defined(__AVX512F__)
+	return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#else
+	vec v = splat(0);
+
+	for (int i = 0; i < n; i++)
+		v[i] = p[i];
+	return v;
+#endif
+}
+
+INLINE void store_some(float *p, vec v, int n)
+{
+#if defined(__AVX512F__)
+	_mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v);
+#else
+	for (int i = 0; i < n; i++)
+		p[i] = v[i];
+#endif
+}
+
 /* The bound first: where v is NaN, x86 gives the second operand. */
 INLINE vec clamp(vec v, vec lo, vec hi)
 {
@@ -73,14 +113,17 @@ INLINE vec clamp(vec v, vec lo, vec hi)
 #if LANES == 16
 #define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define HALVINGS 4
 #elif LANES == 8
 #define LOW 0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
 #define HALVINGS 3
 #else
 #define LOW 0, 4, 1, 5
 #define HIGH 2, 6, 3, 7
+#define EVEN 0, 2, 4, 6
 #define HALVINGS 2
 #endif
 
@@ -122,6 +165,8 @@ void VECTOR_NAME(product)(const struct pare_conv *v, const float *x, float *out,
 void VECTOR_NAME(gram)(
 	const float *a, int m, const float *b, int k, size_t n, bool upper, float *c);
 void VECTOR_NAME(winograd)(const struct pare_conv *v, const float *x, float *out,
+	const struct pare_finish *f, float *scratch);
+void VECTOR_NAME(wide)(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch);
 
 #endif

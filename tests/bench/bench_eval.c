@@ -1,12 +1,12 @@
 /* How many samples a second a network takes on random inputs: what evaluation costs, without a
  * dataset.
  *
- *     bench_eval MODEL THREADS SECONDS [steps]
+ *     bench_eval MODEL THREADS SECONDS [steps] [alone]
  *
  * prints the samples per second of the best and of the median call, a call being the blocks of
  * lanes that take about a millisecond, as many on each thread; `steps` prints the median time of
- * each step instead.  One thread is timed by its own clock, so that other work on the machine does
- * not count.
+ * each step instead, `alone` runs one sample at a time.  One thread is timed by its own clock, so
+ * that other work on the machine does not count.
  */
 #include "engine/base/pool.h"
 #include "engine/base/rng.h"
@@ -120,9 +120,14 @@ int main(int argc, char **argv)
 	struct pare_err err;
 	int threads = argc > 2 ? atoi(argv[2]) : 1;
 	double seconds = argc > 3 ? atof(argv[3]) : 1;
+	bool steps = false;
 
+	for (int i = 4; i < argc; i++) {
+		steps |= !strcmp(argv[i], "steps");
+		spec.lanes |= !strcmp(argv[i], "alone");
+	}
 	if (argc < 2 || threads < 1 || threads > MAX_THREADS) {
-		fprintf(stderr, "usage: bench_eval MODEL THREADS SECONDS [steps]\n");
+		fprintf(stderr, "usage: bench_eval MODEL THREADS SECONDS [steps] [alone]\n");
 		return 2;
 	}
 	if (pare_model_open(argv[1], &m, &err) || pare_program_new(m, &spec, &b.p, &err)) {
@@ -141,7 +146,7 @@ int main(int argc, char **argv)
 		b.samples[i] = (float)pare_rng_normal(&r);
 	if (!b.samples || block(&b, 0, 0, &err))
 		return 2;
-	if (argc > 4)
+	if (steps)
 		time_steps(&b, seconds);
 	else
 		time_calls(&b, threads, seconds);

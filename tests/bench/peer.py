@@ -5,7 +5,7 @@
 A turn of either is a second of calls on random inputs, and its speed is that of its best call; the
 ratio of a round is of two turns that follow each other. One thread is timed by its own clock, two
 by the wall's. ONNX Runtime gets the batch size, out of
-1, 16, 32, 64 and 128, that suits it best.
+1, 16, 32, 64 and 128, that suits it best. BENCH_ALONE=1 compares one sample at a time instead.
 """
 import json
 import os
@@ -16,7 +16,9 @@ import time
 import numpy as np
 import onnxruntime as ort
 
-BATCHES = (1, 16, 32, 64, 128)
+ALONE = ["alone"] if os.environ.get("BENCH_ALONE") else []
+BATCHES = (1,) if ALONE else (1, 16, 32, 64, 128)
+THREADS = [int(t) for t in os.environ.get("BENCH_THREADS", "1,2").split(",")]
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "1"))
 
@@ -47,7 +49,8 @@ def turn(s, batch, threads, seconds):
 
 
 def pare_turn(tool, path, threads, seconds):
-    r = subprocess.run([tool, path, str(threads), str(seconds)], capture_output=True, text=True)
+    command = [tool, path, str(threads), str(seconds)] + ALONE
+    r = subprocess.run(command, capture_output=True, text=True)
     if r.returncode:
         sys.exit(f"{path}: {r.stderr.strip()}")
     return float(r.stdout.split()[0])
@@ -79,7 +82,7 @@ def main():
     rows = []
     print(f"{'model':20} threads {'pare/s':>10} {'ort/s':>10} batch  ratio (of each round)")
     for path in models:
-        for threads in (1, 2):
+        for threads in THREADS:
             r = measure(tool, path, threads)
             rows.append(r)
             each = " ".join(f"{x['ratio']:.2f}" for x in r["rounds"])

@@ -44,11 +44,18 @@ static double want_at(const struct pare_conv *v, const float *w, const float *bi
 	return sum;
 }
 
+/* The same numbers in memory that ends with them. */
+static float *exactly(const float *from, size_t n)
+{
+	return memcpy(malloc(n * sizeof *from), from, n * sizeof *from);
+}
+
 /* Largest error of a convolution with everything that may come after it, over the spread of its
- * results. */
-static double conv_error(const struct pare_kernels *k, const struct pare_conv *geometry,
+ * results; of samples side by side, or of one alone. */
+static double error_of(const struct pare_kernels *k, bool alone, const struct pare_conv *geometry,
 	uint64_t seed, int with_add, float lo, float hi)
 {
+	int lanes = alone ? 1 : k->lanes;
 	struct pare_arena *a = pare_arena_new();
 	struct pare_rng r = pare_rng_seed(seed, 1);
 	struct pare_conv v = *geometry;
@@ -58,15 +65,19 @@ static double conv_error(const struct pare_kernels *k, const struct pare_conv *g
 	size_t kernel = (size_t)v.kernel[0] * v.kernel[1] * v.kernel[2];
 	float *w = randoms(a, &r, (size_t)v.groups * v.o * v.c * kernel);
 	float *bias = seed % 3 ? randoms(a, &r, (size_t)v.groups * v.o) : NULL;
-	float *x = randoms(a, &r, in * k->lanes), *y = randoms(a, &r, out * k->lanes);
-	struct pare_finish f = { with_add ? randoms(a, &r, out * k->lanes) : NULL, lo, hi };
+	float *x = randoms(a, &r, in * lanes), *y = randoms(a, &r, out * lanes);
+	struct pare_finish f = { with_add ? randoms(a, &r, out * lanes) : NULL, lo, hi };
 	double worst = 0, power = 0;
 	struct at p = { 0 };
 	size_t i = 0;
 
-	if (pare_conv_plan(k, &v, w, bias, a, &err)) {
+	if ((alone ? pare_wide_plan : pare_conv_plan)(k, &v, w, bias, a, &err)) {
 		printf("# %s\n", err.text);
 		return INFINITY;
+	}
+	if (alone) {
+		x = exactly(x, in);
+		y = exactly(y, out);
 	}
 	pare_conv_run(k, &v, x, y, &f, pare_alloc(a, pare_conv_scratch(k, &v)));
 	v = *geometry;
@@ -75,17 +86,27 @@ static double conv_error(const struct pare_kernels *k, const struct pare_conv *g
 			for (p.z = 0; p.z < v.out[0]; p.z++)
 				for (p.y = 0; p.y < v.out[1]; p.y++)
 					for (p.x = 0; p.x < v.out[2]; p.x++)
-						for (p.lane = 0; p.lane < k->lanes; p.lane++, i++) {
-							double want = want_at(
-								&v, w, bias, x, k->lanes, p);
+						for (p.lane = 0; p.lane < lanes; p.lane++, i++) {
+							double want =
+								want_at(&v, w, bias, x, lanes, p);
 
 							power += want * want;
 							want += f.add ? f.add[i] : 0;
 							want = fmin(fmax(want, lo), hi);
 							worst = fmax(worst, fabs(y[i] - want));
 						}
+	if (alone) {
+		free(x);
+		free(y);
+	}
 	pare_arena_free(a);
 	return worst / sqrt(power / (double)i);
+}
+
+static double conv_error(const struct pare_kernels *k, const struct pare_conv *v, uint64_t seed,
+	int with_add, float lo, float hi)
+{
+	return error_of(k, false, v, seed, with_add, lo, hi);
 }
 
 static struct pare_conv square(int groups, int c, int o, int size, int kernel, int stride, int pad)
@@ -134,6 +155,12 @@ static void convolutions_are_their_sums(const struct pare_kernels *k)
 		{ "one axis", line },
 		{ "dilated, uneven pads", rough },
 		{ "depthwise, dilated, uneven strides", wide },
+		{ "3x3, strips", square(1, 64, 9, 60, 3, 1, 1) },
+		{ "5x5 stride 2, strips", square(2, 32, 3, 71, 5, 2, 2) },
+		{ "depthwise, strips", square(2, 1, 1, 300, 3, 1, 1) },
+		{ "1x1 on 32x32", square(1, 40, 9, 32, 1, 1, 0) },
+		{ "one output of many channels", square(1, 40, 1, 20, 1, 1, 0) },
+		{ "3x3, more channels than weights that stay", square(1, 96, 96, 7, 3, 1, 1) },
 	};
 
 	deep.in[0] = 5;
@@ -164,6 +191,10 @@ static void convolutions_are_their_sums(const struct pare_kernels *k)
 
 		ok(e < 1e-5 && f < 1e-5, "%s: %s: %.1e, with add and clamp %.1e", k->isa,
 			rows[i].what, e, f);
+		e = error_of(k, true, &rows[i].v, i, 0, -INFINITY, INFINITY);
+		f = error_of(k, true, &rows[i].v, i + 1, 1, 0, 6);
+		ok(e < 1e-5 && f < 1e-5, "%s, alone: %s: %.1e, with add and clamp %.1e", k->isa,
+			rows[i].what, e, f);
 	}
 }
 
@@ -177,6 +208,8 @@ static void every_width_has_its_tile(const struct pare_kernels *k)
 
 		worst = fmax(worst, conv_error(k, &v, 7, 1, -1, 1));
 		worst = fmax(worst, conv_error(k, &p, 7, 1, -1, 1));
+		worst = fmax(worst, error_of(k, true, &v, 7, 1, -1, 1));
+		worst = fmax(worst, error_of(k, true, &p, 7, 1, -1, 1));
 	}
 	ok(worst < 1e-5, "%s: 1 to 40 output channels: %.1e", k->isa, worst);
 }

@@ -1,0 +1,148 @@
+/* Laying out a convolution of one sample; see wide.c. */
+#include "kernels.h"
+
+enum {
+	STRIP_BYTES = 768 * 1024,  /* of gathered input: a part of a second-level cache */
+	WEIGHT_BYTES = 256 * 1024, /* that may be read again for every few pixels */
+	MOST_BYTES = 8 << 20,      /* of one row; else columns of windows are better */
+	PAGE = 1024,               /* floats; planes so far apart share their cache sets */
+};
+
+static bool size_strip(const struct pare_kernels *k, struct pare_conv *v, int strip)
+{
+	int64_t high = (int64_t)(v->kernel[1] - 1) * v->dilation[1] + 1;
+	int64_t rows = strip + (high - 1) / v->stride[1], plane, planes;
+
+	v->step[1] = high < v->stride[1] ? (int)high : v->stride[1];
+	v->step[2] = v->kernel[2];
+	if (rows > INT32_MAX / 4 / v->out[2])
+		return false;
+	plane = ((rows * v->out[2] + k->lanes - 1) / k->lanes | 1) * k->lanes;
+	if (v->direct)
+		plane = rows * v->out[2];
+	planes = (int64_t)v->c * v->kernel[0] * v->step[1];
+	if (planes > INT32_MAX / v->step[2] || plane > (INT32_MAX - PAGE) / (planes * v->step[2]))
+		return false;
+	v->strip = strip;
+	v->rows = (int)rows;
+	v->columns = v->out[2];
+	v->plane = (int)plane;
+	return true;
+}
+
+/* A kernel as wide as its row makes long rows too much for any strip. */
+static bool choose_strip(const struct pare_kernels *k, struct pare_conv *v)
+{
+	int n = v->out[1];
+
+	for (int parts = 1;; parts++) {
+		int strip = (n + parts - 1) / parts;
+
+		if (size_strip(k, v, strip) &&
+			(v->direct || pare_wide_bytes(v, k->lanes) <=
+					      (strip == 1 ? MOST_BYTES : STRIP_BYTES)))
+			return true;
+		if (strip == 1)
+			return false;
+	}
+}
+
+static void fill_offsets(const struct pare_conv *v, int32_t *to)
+{
+	for (int c = 0; c < v->c * v->kernel[0]; c++)
+		for (int y = 0; y < v->kernel[1]; y++)
+			for (int x = 0; x < v->kernel[2]; x++) {
+				int row = y * v->dilation[1];
+				int plane = (c * v->step[1] + row % v->stride[1]) * v->step[2] + x;
+
+				*to++ = plane * v->plane + row / v->stride[1] * v->columns;
+			}
+}
+
+/* Where each pixel is by itself, all are one row.  They may be read where they lie if channels do
+ * not lie on top of each other in the cache, and vectors are enough that none reaches beyond the
+ * end. */
+static void simplify(const struct pare_kernels *k, struct pare_conv *v)
+{
+	int64_t n = (int64_t)v->in[0] * v->in[1] * v->in[2], apart = n % PAGE;
+
+	for (int i = 0; i < 3; i++)
+		if (v->kernel[i] != 1 || v->stride[i] != 1 || v->pad[i] || v->in[i] != v->out[i])
+			return;
+	v->direct = n >= PARE_WIDE_SPAN * k->lanes && apart >= 64 && apart <= PAGE - 64;
+	if (!v->direct && v->c * n > STRIP_BYTES / (int64_t)sizeof(float))
+		return;
+	v->in[0] = v->out[0] = v->in[1] = v->out[1] = 1;
+	v->in[2] = v->out[2] = (int)n;
+}
+
+static void find_windows(const struct pare_conv *v, struct pare_window *to)
+{
+	int step = v->stride[2];
+
+	for (int x = 0; x < v->kernel[2]; x++, to++) {
+		int shift = x * v->dilation[2] - v->pad[2];
+
+		to->left = shift < 0 ? (step - 1 - shift) / step : 0;
+		to->left = to->left < v->out[2] ? to->left : v->out[2];
+		to->start = to->left * step + shift;
+		to->n = to->start < v->in[2] ? (v->in[2] - 1 - to->start) / step + 1 : 0;
+		to->n = to->n < v->out[2] - to->left ? to->n : v->out[2] - to->left;
+	}
+}
+
+/* Rows as long as the output's and no strides: a plane is a run of the input with some columns
+ * left out. */
+static bool make_mask(const struct pare_kernels *k, struct pare_conv *v, struct pare_arena *a)
+{
+	size_t n = (size_t)v->kernel[2] * v->plane + k->lanes; /* read by whole vectors */
+	int32_t *mask;
+
+	if (v->direct || v->stride[1] != 1 || v->stride[2] != 1 || v->in[2] != v->out[2])
+		return true;
+	if (!(mask = pare_alloc_n(a, n, sizeof *mask)))
+		return false;
+	v->mask = mask;
+	for (int x = 0; x < v->kernel[2]; x++, mask += v->plane)
+		for (int i = 0; i < v->rows * v->columns; i++) {
+			int column = i % v->columns + x * v->dilation[2] - v->pad[2];
+
+			mask[i] = column >= 0 && column < v->in[2] ? -1 : 0;
+		}
+	return true;
+}
+
+enum pare_status pare_wide_plan(const struct pare_kernels *k, struct pare_conv *v, const float *w,
+	const float *bias, struct pare_arena *a, struct pare_err *err)
+{
+	size_t kernel = (size_t)v->kernel[0] * v->kernel[1] * v->kernel[2];
+	struct pare_window *windows;
+	int32_t *offset;
+	float *packed;
+
+	v->wide = true;
+	v->bias = bias ? bias : pare_alloc_n(a, (size_t)v->groups * v->o, sizeof *bias);
+	if (!v->bias)
+		return pare_nomem(err, "a bias");
+	if (v->c * kernel > INT32_MAX / 64)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "more than 2^25 terms in a sum");
+	v->k = (int)(v->c * kernel);
+	v->tiles = (struct pare_tiles){ v->o, (v->o + k->tile_o - 1) / k->tile_o };
+	v->block = (size_t)v->o * v->k * sizeof *w > WEIGHT_BYTES || v->o == 1 ? PARE_WIDE_SPAN
+									       : k->tile_p;
+	simplify(k, v);
+	if (!choose_strip(k, v))
+		return pare_fail(err, PARE_E_UNSUPPORTED, "a row of its input is too large");
+	offset = pare_alloc_n(a, (size_t)v->k, sizeof *offset);
+	windows = pare_alloc_n(a, (size_t)v->kernel[2], sizeof *windows);
+	packed = pare_alloc_n(a, (size_t)v->groups * v->o * v->k, sizeof *packed);
+	if (!offset || !windows || !packed || !make_mask(k, v, a))
+		return pare_nomem(err, "packed weights");
+	fill_offsets(v, offset);
+	find_windows(v, windows);
+	pare_pack_tiles(v, w, packed);
+	v->offset = offset;
+	v->windows = windows;
+	v->w = packed;
+	return PARE_OK;
+}
