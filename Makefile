@@ -27,7 +27,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 # Vector code: one object an ISA from each source, chosen at run time.
-VECTOR := kernels depthwise gram product winograd wide
+VECTOR := kernels depthwise each gram product winograd wide
 ifneq ($(findstring x86_64,$(MACHINE)),)
 ISAS := sse2 avx2 avx512
 ISA_sse2 :=

@@ -63,4 +63,26 @@ OP_INLINE float op_tanh(float x)
 	return a < 0.625f ? p : x < 0 ? -big : big;
 }
 
+/* Polynomials: N. Juffa, "erff with maximum error of about 1 ulp", as he gave them on Stack
+ * Overflow: x + x p(x^2) up to 0.92, then 1 - e^q(|x|). */
+OP_INLINE float op_erf(float x)
+{
+	float a = x < 0 ? -x : x, t = a > 3.92572478f ? 3.92572478f : a, z = t * t, p, q;
+
+	p = -5.96761703e-4f;
+	p = p * z + 4.99119423e-3f;
+	p = p * z - 2.67681349e-2f;
+	p = p * z + 1.12819925e-1f;
+	p = p * z - 3.76125336e-1f;
+	p = p * z + 1.28379166e-1f;
+	p = p * x + x;
+	q = -1.72853470e-5f * t + 3.83197126e-4f;
+	q = q * z + (-3.88396438e-3f * t + 2.42546219e-2f);
+	q = q * t - 1.06777877e-1f;
+	q = q * t - 6.34846687e-1f;
+	q = q * t - 1.28717512e-1f;
+	q = 1 - op_exp(q * t - t);
+	return t < 0.921875f ? p : x < 0 ? -q : q;
+}
+
 #endif

@@ -3,6 +3,7 @@
 #include "../run/kernels.h"
 #include "kit.h"
 #include <cblas.h>
+#include <math.h>
 #include <string.h>
 
 struct gemm {
@@ -120,6 +121,56 @@ static bool is_layer(const struct pare_call *c)
 	       (!bias || (bias->lanes == 1 && bias->data));
 }
 
+/* One sample's: B with its columns side by side, where it lies so or is constant. */
+struct alone {
+	struct pare_conv v;
+	const float *b; /* NULL = as it comes */
+};
+
+static enum pare_status alone_prepare(
+	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err)
+{
+	const struct gemm *g = c->attr;
+	struct sizes s = sizes_of(g, &c->in[0]->shape, &c->in[1]->shape);
+	struct alone *t = pare_alloc(a, sizeof *t);
+	enum pare_status st;
+	float *b;
+
+	if (!t)
+		return pare_nomem(err, "a product");
+	if (!s.m || !s.n || !s.k || (g->trans_b && !c->in[1]->data))
+		return PARE_OK;
+	st = pare_wide_product_plan(c->k, &t->v, (int)s.m, (int)s.n, (int)s.k, a, err);
+	if (st)
+		return st == PARE_E_UNSUPPORTED ? PARE_OK : st;
+	if (g->trans_b) {
+		if (!(b = pare_alloc_n(a, (size_t)(s.n * s.k), sizeof *b)))
+			return pare_nomem(err, "packed weights");
+		for (int64_t o = 0; o < s.n; o++)
+			for (int64_t k = 0; k < s.k; k++)
+				b[k * s.n + o] = c->in[1]->f32[o * s.k + k];
+		t->b = b;
+	}
+	*packed = t;
+	return PARE_OK;
+}
+
+static void alone_forward(const struct pare_call *c, struct sizes s, const struct pare_finish *f)
+{
+	const struct gemm *g = c->attr;
+	const struct alone *t = c->packed;
+	size_t across = (size_t)c->in[0]->shape.d[1];
+	struct pare_wide_side side = { c->in[0]->f32, g->trans_a ? 1 : across,
+		g->trans_a ? across : 1, g->alpha };
+	float *out = c->out[0]->f32;
+	struct pare_finish sum = { out, -INFINITY, INFINITY };
+
+	start(c, s, out);
+	pare_wide_product_run(
+		c->k, &t->v, &side, t->b ? t->b : c->in[1]->f32, out, &sum, c->scratch);
+	c->k->finish(out, out, (size_t)(s.m * s.n), f);
+}
+
 static enum pare_status gemm_prepare(
 	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err)
 {
@@ -129,6 +180,8 @@ static enum pare_status gemm_prepare(
 	float *w, *bias;
 	enum pare_status st;
 
+	if (c->lanes == 1)
+		return alone_prepare(c, a, packed, err);
 	if (!is_layer(c))
 		return PARE_OK;
 	v = pare_alloc(a, sizeof *v);
@@ -154,7 +207,12 @@ static enum pare_status gemm_prepare(
 
 static size_t gemm_scratch(const struct pare_call *c)
 {
-	return c->packed ? pare_conv_scratch(c->k, c->packed) : 0;
+	const struct alone *t = c->packed;
+
+	if (!t)
+		return 0;
+	return c->lanes == 1 ? pare_wide_product_scratch(c->k, &t->v)
+			     : pare_conv_scratch(c->k, c->packed);
 }
 
 static void gemm_forward(const struct pare_call *c)
@@ -165,6 +223,10 @@ static void gemm_forward(const struct pare_call *c)
 		c->after->hi };
 	float *out = c->out[0]->f32;
 
+	if (c->packed && c->lanes == 1) {
+		alone_forward(c, s, &f);
+		return;
+	}
 	if (c->packed) {
 		pare_conv_run(c->k, c->packed, c->in[0]->f32, out, &f, c->scratch);
 		return;

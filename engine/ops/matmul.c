@@ -3,6 +3,7 @@
 #include "../run/kernels.h"
 #include "kit.h"
 #include <cblas.h>
+#include <math.h>
 #include <string.h>
 
 /* Shapes with the missing axis of a vector put in. */
@@ -95,6 +96,24 @@ static enum side weight_side(const struct pare_call *c, const struct sides *s)
 	return NEITHER;
 }
 
+/* One sample: packed for its sizes alone, if at all. */
+static enum pare_status alone_prepare(const struct pare_call *c, const struct sides *s,
+	struct pare_arena *a, const void **packed, struct pare_err *err)
+{
+	struct pare_conv *v = pare_alloc(a, sizeof *v);
+	enum pare_status st;
+
+	if (!v)
+		return pare_nomem(err, "a product");
+	if (!s->m || !s->n || !s->k)
+		return PARE_OK;
+	st = pare_wide_product_plan(c->k, v, (int)s->m, (int)s->n, (int)s->k, a, err);
+	if (st == PARE_E_UNSUPPORTED)
+		return PARE_OK;
+	*packed = v;
+	return st;
+}
+
 static enum pare_status matmul_prepare(
 	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err)
 {
@@ -104,8 +123,12 @@ static enum pare_status matmul_prepare(
 	enum side side;
 	float *w;
 
-	if (st || (side = weight_side(c, &s)) == NEITHER)
+	if (st)
 		return st;
+	if (c->lanes == 1)
+		return alone_prepare(c, &s, a, packed, err);
+	if ((side = weight_side(c, &s)) == NEITHER)
+		return PARE_OK;
 	v = pare_alloc(a, sizeof *v);
 	w = pare_alloc_n(a, (size_t)(s.n * s.k), sizeof *w);
 	if (!v || !w)
@@ -126,7 +149,10 @@ static enum pare_status matmul_prepare(
 
 static size_t matmul_scratch(const struct pare_call *c)
 {
-	return c->packed ? pare_conv_scratch(c->k, c->packed) : 0;
+	if (!c->packed)
+		return 0;
+	return c->lanes == 1 ? pare_wide_product_scratch(c->k, c->packed)
+			     : pare_conv_scratch(c->k, c->packed);
 }
 
 static void
@@ -144,6 +170,22 @@ packed_forward(const struct pare_call *c, const struct sides *s, const struct pa
 
 		pare_conv_run(
 			c->k, c->packed, x + i * in, c->out[0]->f32 + i * out, &g, c->scratch);
+	}
+}
+
+static void
+alone_forward(const struct pare_call *c, const struct sides *s, const struct pare_finish *f)
+{
+	int64_t lead = pare_shape_span(&s->lead, 0, s->lead.n), size = s->m * s->n;
+
+	for (int64_t i = 0; i < lead; i++) {
+		const float *a = c->in[0]->f32 + matrix_at(&s->a, &s->lead, i) * s->m * s->k;
+		const float *b = c->in[1]->f32 + matrix_at(&s->b, &s->lead, i) * s->k * s->n;
+		struct pare_wide_side side = { a, (size_t)s->k, 1, 1 };
+		struct pare_finish g = { f->add ? f->add + i * size : NULL, f->lo, f->hi };
+
+		pare_wide_product_run(
+			c->k, c->packed, &side, b, c->out[0]->f32 + i * size, &g, c->scratch);
 	}
 }
 
@@ -169,6 +211,7 @@ static void matmul_forward(const struct pare_call *c)
 {
 	struct pare_finish f = { c->after->add ? c->after->add->f32 : NULL, c->after->lo,
 		c->after->hi };
+	struct pare_finish none = { NULL, -INFINITY, INFINITY };
 	float *out = c->out[0]->f32;
 	struct sides s;
 	int64_t lead;
@@ -176,7 +219,7 @@ static void matmul_forward(const struct pare_call *c)
 	if (sides_of(&c->in[0]->shape, &c->in[1]->shape, &s, NULL))
 		return; /* shapes were checked: does not happen */
 	if (c->packed) {
-		packed_forward(c, &s, &f);
+		(c->lanes == 1 ? alone_forward : packed_forward)(c, &s, &f);
 		return;
 	}
 	lead = pare_shape_span(&s.lead, 0, s.lead.n);
@@ -187,7 +230,9 @@ static void matmul_forward(const struct pare_call *c)
 			c->in[1]->f32 + matrix_at(&s.b, &s.lead, i) * s.k * s.n * c->in[1]->lanes;
 		float *to = out + i * s.m * s.n * c->lanes;
 
-		if (c->lanes > 1 || !s.k)
+		if (c->lanes > 1 && c->in[0]->lanes > 1 && c->in[1]->lanes > 1)
+			c->k->each(a, b, (int)s.m, (int)s.n, (int)s.k, to, &none);
+		else if (c->lanes > 1 || !s.k)
 			lanes_forward(c, &s, a, b, to);
 		else if (s.m && s.n)
 			cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)s.m, (int)s.n,

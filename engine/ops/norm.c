@@ -1,7 +1,7 @@
 /* Normalizations: numbers are taken along some axes, the rest lies beside them.  [outer][n][inner],
  * the lanes being part of `inner`. */
 #include "../graph/model.h"
-#include "kit.h"
+#include "curves.h"
 #include <math.h>
 
 struct norm {
@@ -306,32 +306,98 @@ static struct cut cut_at(const struct pare_call *c)
 		op_span(s, end, s->n) * (size_t)c->lanes };
 }
 
-/* e^(x - max) / sum, or its logarithm.  One column at a time: `step` apart. */
-static void soft_column(const float *x, size_t n, size_t step, bool log, float *out)
+enum { SOFT = 16 }; /* columns, or parts of one, side by side */
+
+/* By itself, so that it is vectorized over whatever lies side by side. */
+OP_HOT static void exponentials(float *v, size_t n)
 {
-	float max = x[0], sum = 0;
-
-	for (size_t i = 1; i < n; i++)
-		max = x[i * step] > max ? x[i * step] : max;
-	for (size_t i = 0; i < n; i++) {
-		float e = expf(x[i * step] - max);
-
-		sum += e;
-		out[i * step] = log ? x[i * step] - max : e;
-	}
-	sum = log ? logf(sum) : 1 / sum;
 	for (size_t i = 0; i < n; i++)
-		out[i * step] = log ? out[i * step] - sum : out[i * step] * sum;
+		v[i] = op_exp(v[i]);
 }
 
-static void soft(const struct pare_call *c, bool log)
+/* e^(x - max) / sum, or its logarithm, of `width` columns that lie side by side: rows `step`
+ * apart. */
+OP_INLINE void
+soft_columns(const float *x, size_t n, size_t step, bool log, float *out, const int width)
+{
+	float max[SOFT], sum[SOFT] = { 0 };
+
+	for (int l = 0; l < width; l++)
+		max[l] = x[l];
+	for (size_t i = 1; i < n; i++)
+		for (int l = 0; l < width; l++)
+			max[l] = x[i * step + l] > max[l] ? x[i * step + l] : max[l];
+	for (size_t i = 0; i < n; i++)
+		for (int l = 0; l < width; l++)
+			out[i * step + l] = x[i * step + l] - max[l];
+	for (size_t i = 0; i < n && log; i++)
+		for (int l = 0; l < width; l++)
+			sum[l] += op_exp(out[i * step + l]);
+	if (!log && step == (size_t)width)
+		exponentials(out, n * step);
+	else if (!log)
+		for (size_t i = 0; i < n; i++)
+			exponentials(out + i * step, (size_t)width);
+	for (size_t i = 0; i < n && !log; i++)
+		for (int l = 0; l < width; l++)
+			sum[l] += out[i * step + l];
+	for (int l = 0; l < width; l++)
+		sum[l] = log ? logf(sum[l]) : 1 / sum[l];
+	for (size_t i = 0; i < n; i++)
+		for (int l = 0; l < width; l++)
+			out[i * step + l] =
+				log ? out[i * step + l] - sum[l] : out[i * step + l] * sum[l];
+}
+
+/* One column that lies in a row. */
+OP_INLINE void soft_row(const float *x, size_t n, bool log, float *out)
+{
+	size_t whole = n / SOFT * SOFT;
+	float max[SOFT], sum[SOFT] = { 0 }, most = x[0], all = 0;
+
+	for (int l = 0; l < SOFT; l++)
+		max[l] = x[0];
+	for (size_t i = 0; i < whole; i += SOFT)
+		for (int l = 0; l < SOFT; l++)
+			max[l] = x[i + l] > max[l] ? x[i + l] : max[l];
+	for (int l = 0; l < SOFT; l++)
+		most = max[l] > most ? max[l] : most;
+	for (size_t i = whole; i < n; i++)
+		most = x[i] > most ? x[i] : most;
+	for (size_t i = 0; i < n; i++)
+		out[i] = op_exp(x[i] - most);
+	for (size_t i = 0; i < whole; i += SOFT)
+		for (int l = 0; l < SOFT; l++)
+			sum[l] += out[i + l];
+	for (int l = 0; l < SOFT; l++)
+		all += sum[l];
+	for (size_t i = whole; i < n; i++)
+		all += out[i];
+	all = log ? logf(all) : 1 / all;
+	for (size_t i = 0; i < n; i++)
+		out[i] = log ? x[i] - most - all : out[i] * all;
+}
+
+OP_HOT static void soft(const struct pare_call *c, bool log)
 {
 	struct cut k = cut_at(c);
+	const float *x = c->in[0]->f32;
+	float *out = c->out[0]->f32;
 
-	for (size_t o = 0; o < k.outer && k.n; o++)
-		for (size_t i = 0; i < k.inner; i++)
-			soft_column(c->in[0]->f32 + o * k.n * k.inner + i, k.n, k.inner, log,
-				c->out[0]->f32 + o * k.n * k.inner + i);
+	for (size_t o = 0; o < k.outer && k.n; o++, x += k.n * k.inner, out += k.n * k.inner) {
+		size_t i = 0;
+
+		if (k.inner == 1) {
+			soft_row(x, k.n, log, out);
+			continue;
+		}
+		for (; i + SOFT <= k.inner; i += SOFT)
+			soft_columns(x + i, k.n, k.inner, log, out + i, SOFT);
+		for (; i + 4 <= k.inner; i += 4)
+			soft_columns(x + i, k.n, k.inner, log, out + i, 4);
+		for (; i < k.inner; i++)
+			soft_columns(x + i, k.n, k.inner, log, out + i, 1);
+	}
 }
 
 static void softmax_forward(const struct pare_call *c)

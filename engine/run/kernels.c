@@ -281,6 +281,7 @@ const struct pare_kernels VECTOR_NAME(kernels) = {
 	.winograd = VECTOR_NAME(winograd),
 	.gram = VECTOR_NAME(gram),
 	.wide = VECTOR_NAME(wide),
+	.each = VECTOR_NAME(each),
 	.finish = finish,
 	.quantize = quantize,
 	.lanes_in = lanes_in,

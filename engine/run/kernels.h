@@ -95,6 +95,9 @@ struct pare_kernels {
 	/* One sample, without lanes: x [groups*c][in], out [groups*o][out], any alignment. */
 	void (*wide)(const struct pare_conv *v, const float *x, float *out,
 		const struct pare_finish *f, float *scratch);
+	/* A product a lane: a [m][terms][lanes], b [terms][n][lanes], out [m][n][lanes] */
+	void (*each)(const float *a, const float *b, int m, int n, int terms, float *out,
+		const struct pare_finish *f);
 	/* n floats, any lanes; y may be x */
 	void (*finish)(const float *x, float *y, size_t n, const struct pare_finish *f);
 	/* y = (clamp(round_half_even(x / scale) + zero, lo, hi) - zero) * scale */
@@ -108,9 +111,24 @@ struct pare_kernels {
  * bias: [groups*o], borrowed, or NULL; what is made lives in `a`. */
 PARE_MUST_CHECK enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *v,
 	const float *w, const float *bias, struct pare_arena *a, struct pare_err *err);
-/* The same for samples without lanes, one by one. */
+/* The same for samples without lanes, one by one.  PARE_E_UNSUPPORTED also where a row is too long
+ * for it.  w NULL: the weights come with each run. */
 PARE_MUST_CHECK enum pare_status pare_wide_plan(const struct pare_kernels *k, struct pare_conv *v,
 	const float *w, const float *bias, struct pare_arena *a, struct pare_err *err);
+/* A product of one sample, a [m][terms] by b [terms][n], whatever they hang on: `v` for the sizes,
+ * then runs.  Element (i, j) of a is a[i * row + j * column]; out [m][n] = alpha * a b, finished.
+ */
+PARE_MUST_CHECK enum pare_status pare_wide_product_plan(const struct pare_kernels *k,
+	struct pare_conv *v, int m, int n, int terms, struct pare_arena *a, struct pare_err *err);
+size_t pare_wide_product_scratch(const struct pare_kernels *k, const struct pare_conv *v);
+struct pare_wide_side {
+	const float *a;
+	size_t row, column;
+	float alpha;
+};
+void pare_wide_product_run(const struct pare_kernels *k, const struct pare_conv *v,
+	const struct pare_wide_side *a, const float *b, float *out, const struct pare_finish *f,
+	float *scratch);
 /* A matrix product as a convolution of `pixels` points: w [o][c]. */
 PARE_MUST_CHECK enum pare_status
 pare_product_plan(const struct pare_kernels *k, struct pare_conv *v, int c, int o, int pixels,

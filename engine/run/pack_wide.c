@@ -69,7 +69,8 @@ static void simplify(const struct pare_kernels *k, struct pare_conv *v)
 	for (int i = 0; i < 3; i++)
 		if (v->kernel[i] != 1 || v->stride[i] != 1 || v->pad[i] || v->in[i] != v->out[i])
 			return;
-	v->direct = n >= PARE_WIDE_SPAN * k->lanes && apart >= 64 && apart <= PAGE - 64;
+	v->direct = (n >= PARE_WIDE_SPAN * k->lanes || n % k->lanes == 0) &&
+		    (v->o == 1 || (apart >= 64 && apart <= PAGE - 64));
 	if (!v->direct && v->c * n > STRIP_BYTES / (int64_t)sizeof(float))
 		return;
 	v->in[0] = v->out[0] = v->in[1] = v->out[1] = 1;
@@ -135,14 +136,52 @@ enum pare_status pare_wide_plan(const struct pare_kernels *k, struct pare_conv *
 		return pare_fail(err, PARE_E_UNSUPPORTED, "a row of its input is too large");
 	offset = pare_alloc_n(a, (size_t)v->k, sizeof *offset);
 	windows = pare_alloc_n(a, (size_t)v->kernel[2], sizeof *windows);
-	packed = pare_alloc_n(a, (size_t)v->groups * v->o * v->k, sizeof *packed);
+	packed = pare_alloc_n(a, w ? (size_t)v->groups * v->o * v->k : 1, sizeof *packed);
 	if (!offset || !windows || !packed || !make_mask(k, v, a))
 		return pare_nomem(err, "packed weights");
 	fill_offsets(v, offset);
 	find_windows(v, windows);
-	pare_pack_tiles(v, w, packed);
+	if (w)
+		pare_pack_tiles(v, w, packed);
 	v->offset = offset;
 	v->windows = windows;
 	v->w = packed;
 	return PARE_OK;
+}
+
+enum pare_status pare_wide_product_plan(const struct pare_kernels *k, struct pare_conv *v, int m,
+	int n, int terms, struct pare_arena *a, struct pare_err *err)
+{
+	*v = (struct pare_conv){ .groups = 1,
+		.c = terms,
+		.o = m,
+		.in = { 1, 1, n },
+		.out = { 1, 1, n },
+		.kernel = { 1, 1, 1 },
+		.stride = { 1, 1, 1 },
+		.dilation = { 1, 1, 1 } };
+	return pare_wide_plan(k, v, NULL, NULL, a, err);
+}
+
+size_t pare_wide_product_scratch(const struct pare_kernels *k, const struct pare_conv *v)
+{
+	return pare_wide_bytes(v, k->lanes) + (size_t)v->o * v->k * sizeof(float);
+}
+
+void pare_wide_product_run(const struct pare_kernels *k, const struct pare_conv *v,
+	const struct pare_wide_side *a, const float *b, float *out, const struct pare_finish *f,
+	float *scratch)
+{
+	float *w = scratch + pare_wide_bytes(v, k->lanes) / sizeof *w;
+	struct pare_conv now = *v;
+
+	now.w = w;
+	for (int i = 0; i < v->tiles.n; i++) {
+		int from = pare_tile_from(&v->tiles, i), end = pare_tile_from(&v->tiles, i + 1);
+
+		for (int j = 0; j < v->k; j++)
+			for (int o = from; o < end; o++)
+				*w++ = a->alpha * a->a[o * a->row + j * a->column];
+	}
+	k->wide(&now, b, out, f, scratch);
 }

@@ -166,6 +166,8 @@ void VECTOR_NAME(gram)(
 	const float *a, int m, const float *b, int k, size_t n, bool upper, float *c);
 void VECTOR_NAME(winograd)(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch);
+void VECTOR_NAME(each)(const float *a, const float *b, int m, int n, int terms, float *out,
+	const struct pare_finish *f);
 void VECTOR_NAME(wide)(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch);
 

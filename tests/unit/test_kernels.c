@@ -275,6 +275,57 @@ static void lanes_go_in_and_out(const struct pare_kernels *k)
 	pare_arena_free(a);
 }
 
+/* Largest error of a [m][terms] by b [terms][n], every lane by itself or one alone. */
+static double product_error(const struct pare_kernels *k, bool alone, int m, int n, int terms)
+{
+	struct pare_arena *a = pare_arena_new();
+	struct pare_rng r = pare_rng_seed(5, 1);
+	size_t lanes = alone ? 1 : (size_t)k->lanes, out = (size_t)(m * n) * lanes;
+	float *x = randoms(a, &r, (size_t)(m * terms) * lanes);
+	float *y =
+		exactly(randoms(a, &r, (size_t)(terms * n) * lanes), (size_t)(terms * n) * lanes);
+	float *z = randoms(a, &r, out),
+	      *b = pare_alloc_n(a, (size_t)(terms * n) * lanes, sizeof *b);
+	struct pare_finish f = { randoms(a, &r, out), -9, 9 };
+	struct pare_wide_side side = { x, (size_t)terms, 1, 1 };
+	struct pare_conv v;
+	double worst = 0;
+
+	memcpy(b, y, (size_t)(terms * n) * lanes * sizeof *b);
+	if (!alone)
+		k->each(x, b, m, n, terms, z, &f);
+	else if (pare_wide_product_plan(k, &v, m, n, terms, a, NULL))
+		worst = INFINITY;
+	else
+		pare_wide_product_run(
+			k, &v, &side, y, z, &f, pare_alloc(a, pare_wide_product_scratch(k, &v)));
+	for (size_t i = 0; i < out; i++) {
+		size_t l = i % lanes, row = i / lanes / n, column = i / lanes % n;
+		double want = f.add[i];
+
+		for (size_t j = 0; j < (size_t)terms; j++)
+			want += (double)x[(row * terms + j) * lanes + l] *
+				y[(j * n + column) * lanes + l];
+		worst = fmax(worst, fabs(z[i] - fmin(fmax(want, -9), 9)));
+	}
+	free(y);
+	pare_arena_free(a);
+	return worst;
+}
+
+static void products_of_samples(const struct pare_kernels *k)
+{
+	static const int sizes[][3] = { { 1, 1, 1 }, { 7, 9, 5 }, { 6, 4, 33 }, { 1, 640, 128 },
+		{ 13, 128, 40 }, { 3, 200, 9 }, { 9, 1024, 3 }, { 20, 30, 700 } };
+	double worst = 0;
+
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+		for (int alone = 0; alone < 2; alone++)
+			worst = fmax(worst,
+				product_error(k, alone, sizes[i][0], sizes[i][1], sizes[i][2]));
+	ok(worst < 1e-4, "%s: products of two activations: %.1e", k->isa, worst);
+}
+
 static void absurd_sizes_are_refused(void)
 {
 	struct pare_arena *a = pare_arena_new();
@@ -294,6 +345,7 @@ int main(void)
 
 		convolutions_are_their_sums(k);
 		every_width_has_its_tile(k);
+		products_of_samples(k);
 		finish_adds_and_clamps(k);
 		quantize_rounds_to_even(k);
 		lanes_go_in_and_out(k);

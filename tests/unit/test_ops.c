@@ -560,15 +560,17 @@ static double ulps(float got, double right)
 
 static void curves_are_close(void)
 {
-	double e = 0, l = 0, t = 0;
+	double e = 0, l = 0, t = 0, f = 0;
 	bool nan;
 
 	for (float x = -87; x < 88; x += 0.00137f) {
 		e = fmax(e, ulps(op_exp(x), exp(x)));
 		l = fmax(l, ulps(op_logistic(x), 1 / (1 + exp(-(double)x))));
 		t = fmax(t, ulps(op_tanh(x), tanh(x)));
+		f = fmax(f, ulps(op_erf(x), erf(x)));
 	}
-	ok(e < 1.5 && l < 3 && t < 1.5, "within %.2f, %.2f and %.2f ulp", e, l, t);
+	ok(e < 1.5 && l < 3 && t < 1.5 && f < 1.5, "within %.2f, %.2f, %.2f and %.2f ulp", e, l, t,
+		f);
 	ok(op_exp(-200) == 0 && isinf(op_exp(89.5f)) && op_tanh(50) == 1 && op_logistic(-200) == 0,
 		"far out they are what they tend to");
 	nan = isnan(op_exp(NAN)) && isnan(op_tanh(NAN)) && isnan(op_logistic(NAN));
