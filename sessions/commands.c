@@ -66,7 +66,11 @@ static enum pare_status spread_budget(const struct saying *y, struct pare_plan *
 	enum pare_status st = picked ? PARE_OK : pare_nomem(y->err, "a plan");
 	int n;
 
-	if (!st && !y->w->data)
+	if (!st && !y->w->headless) /* it may take minutes, and the screen waits for no one */
+		st = pare_fail(y->err, PARE_E_UNSUPPORTED,
+			"spreading a budget takes too long for the screen: say it in 'pare shell', "
+			"with the same --session, and come back");
+	else if (!st && !y->w->data)
 		st = pare_fail(y->err, PARE_E_ARG,
 			"a budget is spread by looking at samples; open the model with --data");
 	if (!st)
