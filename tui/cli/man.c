@@ -81,12 +81,12 @@ static void methods(void)
 		[PARE_GRANULARITY] = "Scales",
 		[PARE_CALIBRATOR] = "Calibrators",
 		[PARE_ROUNDING] = "Rounding",
-		[PARE_CRITERION] = "What goes first when weights are pruned",
+		[PARE_CRITERION] = "Weights that go first",
+		[PARE_CHANNEL_CRITERION] = "Channels that go first",
+		[PARE_REPAIR] = "Repair after channels",
 	};
 
 	for (int family = 0; family < PARE_N_METHODS; family++) {
-		if (!title[family])
-			continue;
 		printf(".SS %s\n", title[family]);
 		for (int i = 0; pare_method_name((enum pare_method)family, i); i++)
 			entry(pare_method_name((enum pare_method)family, i), NULL,
