@@ -4,7 +4,6 @@
 #include "study.h"
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct scoring {
 	const struct pare_program *program,
@@ -45,14 +44,6 @@ static enum pare_status score_block(void *user, const struct pare_block *b, stru
 	return PARE_OK;
 }
 
-static double seconds_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* `reference` NULL: the model is its own. */
 static enum pare_status evaluate(const struct pare_model *m, const struct pare_act_quant *acts,
 	const struct pare_model *reference, const struct pare_dataset *d, int64_t limit,
@@ -77,7 +68,7 @@ static enum pare_status evaluate(const struct pare_model *m, const struct pare_a
 	s.scorer = calloc((size_t)threads, sizeof *s.scorer);
 	if (!st && !s.scorer)
 		st = pare_nomem(err, "an evaluation");
-	start = seconds_now();
+	start = pare_study_clock();
 	if (!st) {
 		s.program = f.program = program;
 		s.reference = ref;
@@ -96,7 +87,7 @@ static enum pare_status evaluate(const struct pare_model *m, const struct pare_a
 	if (st)
 		return st;
 	out->measure = info->labelled ? PARE_TOP1 : PARE_FIDELITY;
-	out->seconds = seconds_now() - start;
+	out->seconds = pare_study_clock() - start;
 	out->samples_per_second = (double)n / out->seconds;
 	out->accuracy =
 		(struct pare_value){ PARE_MEASURED, 100 * (double)right / (double)n, 0, 0, n };

@@ -12,7 +12,7 @@ enum {
 	PACKED_BYTES = 256 << 20, /* variants held at once may take so much */
 };
 
-static double seconds_now(void)
+double pare_study_clock(void)
 {
 	struct timespec t;
 
@@ -396,7 +396,7 @@ enum pare_status pare_study_run(const struct pare_study *s, const struct pare_ta
 	struct pare_ctl *ctl, struct pare_result **out, struct pare_err *err)
 {
 	struct pare_result *r;
-	double start = seconds_now();
+	double start = pare_study_clock();
 	enum pare_status st;
 
 	if (!s->dataset)
@@ -422,7 +422,7 @@ enum pare_status pare_study_run(const struct pare_study *s, const struct pare_ta
 	}
 	r->n = s->n;
 	r->k = r->base ? r->base->k : s->base->k;
-	r->seconds = seconds_now() - start;
+	r->seconds = pare_study_clock() - start;
 	*out = r;
 	return PARE_OK;
 }

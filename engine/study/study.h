@@ -73,6 +73,8 @@ struct pare_result {
 	} * part;
 };
 
+double pare_study_clock(void); /* seconds, from some fixed moment on */
+
 /* Options of a dial: the first and how many.  The first is "off". */
 void pare_dial_options(enum pare_dial dial, int *first, int *n);
 /* Options of which `d` is made, at most two a dial, with their weights; for the superposition. */

@@ -55,6 +55,8 @@ json_t *cli_value_json(const struct pare_value *v); /* [lo, hi] or null */
 
 const char *cli_measure_name(enum pare_measure m); /* "top1" or "fidelity" */
 
+double cli_clock(void); /* seconds, from some fixed moment on */
+
 /* The job control of this process: Ctrl-C cancels it; on a terminal a progress bar with ETA on
  * stderr. */
 struct pare_ctl *cli_ctl(const char *what);

@@ -74,7 +74,7 @@ json_t *cli_value_json(const struct pare_value *v)
 	return json_pack("[ff]", v->lo, v->hi);
 }
 
-static double now(void)
+double cli_clock(void)
 {
 	struct timespec t;
 
@@ -91,7 +91,7 @@ static void on_interrupt(int sig)
 static void draw(void *user, double done, double total)
 {
 	enum { WIDTH = 30 };
-	double t = now(), part = total > 0 ? done / total : 0;
+	double t = cli_clock(), part = total > 0 ? done / total : 0;
 	int full = (int)(part * WIDTH);
 	char bar[WIDTH + 1];
 
@@ -116,7 +116,7 @@ struct pare_ctl *cli_ctl(const char *what)
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	job.what = what;
-	job.started = now();
+	job.started = cli_clock();
 	job.ctl.progress = isatty(STDERR_FILENO) ? draw : NULL;
 	return &job.ctl;
 }

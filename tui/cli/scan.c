@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static const char *data, *limit_text, *session;
 
@@ -81,14 +80,6 @@ static void print_map(const struct pare_workspace *w, double seconds)
 	printf("\n%d cells in %.1f s\n", pare_study_n_done(s), seconds);
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int run_scan(const struct cli_args *a)
 {
 	struct pare_workspace_spec spec = { .model = a->word[0],
@@ -98,7 +89,7 @@ static int run_scan(const struct cli_args *a)
 		.idle = true };
 	struct pare_workspace *w;
 	struct pare_err err;
-	double start = now();
+	double start = cli_clock();
 	int code = CLI_OK;
 	enum pare_status st;
 
@@ -117,9 +108,9 @@ static int run_scan(const struct cli_args *a)
 		code = cli_bad(&err);
 	if (!st || st == PARE_E_CANCELED) {
 		if (cli_common.json)
-			code = cli_json(map_json(w, now() - start), code);
+			code = cli_json(map_json(w, cli_clock() - start), code);
 		else
-			print_map(w, now() - start);
+			print_map(w, cli_clock() - start);
 	}
 	pare_workspace_close(w);
 	return code;
