@@ -1,5 +1,5 @@
 /* The plan as a value. */
-#include "../pare.h"
+#include "fields.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,35 +35,15 @@ void pare_plan_free(struct pare_plan *p)
 	free(p);
 }
 
-/* A method that has no effect is no difference: a rounding matters to integers alone. */
-static struct pare_dials effective(struct pare_dials d)
-{
-	bool integer = pare_formats[d.weights].kind == PARE_KIND_INT;
-
-	if (!integer)
-		d.granularity = d.rounding = 0;
-	if (!d.activations)
-		d.calibrator = 0;
-	if (!(d.channels > 0)) {
-		d.channels = 0;
-		d.channel_criterion = d.repair = 0;
-	}
-	if (!(d.sparsity > 0)) {
-		d.sparsity = 0;
-		d.criterion = 0;
-	}
-	return d;
-}
-
+/* A method that has no effect is no difference. */
 static bool same(struct pare_dials a, struct pare_dials b)
 {
-	a = effective(a);
-	b = effective(b);
-	return a.weights == b.weights && a.activations == b.activations &&
-	       a.granularity == b.granularity && a.calibrator == b.calibrator &&
-	       a.rounding == b.rounding && a.criterion == b.criterion && a.sparsity == b.sparsity &&
-	       a.channel_criterion == b.channel_criterion && a.repair == b.repair &&
-	       a.channels == b.channels;
+	a = pare_dials_effective(a);
+	b = pare_dials_effective(b);
+	for (int i = 0; i < pare_n_fields; i++)
+		if (*pare_field_of(&a, i) != *pare_field_of(&b, i))
+			return false;
+	return a.sparsity == b.sparsity && a.channels == b.channels;
 }
 
 bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b)
@@ -88,15 +68,19 @@ uint64_t pare_plan_hash(const struct pare_plan *p)
 	uint64_t h = mix(0x70617265, (uint64_t)p->n);
 
 	for (int i = 0; i < p->n; i++) {
-		struct pare_dials d = effective(p->dials[i]);
+		struct pare_dials d = pare_dials_effective(p->dials[i]);
 		uint32_t sparsity, channels;
+		uint64_t rows = 0;
 
 		memcpy(&sparsity, &d.sparsity, 4);
 		memcpy(&channels, &d.channels, 4);
-		h = mix(h, (uint64_t)d.weights | (uint64_t)d.activations << 8 |
-				   (uint64_t)d.granularity << 16 | (uint64_t)d.calibrator << 24 |
-				   (uint64_t)d.rounding << 32 | (uint64_t)d.criterion << 40 |
-				   (uint64_t)d.channel_criterion << 48 | (uint64_t)d.repair << 56);
+		for (int k = 0; k < pare_n_fields; k++) {
+			rows |= (uint64_t)*pare_field_of(&d, k) << k % 8 * 8;
+			if (k % 8 == 7 || k + 1 == pare_n_fields) {
+				h = mix(h, rows);
+				rows = 0;
+			}
+		}
 		h = mix(h, sparsity | (uint64_t)channels << 32);
 	}
 	return h;

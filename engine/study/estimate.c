@@ -1,5 +1,6 @@
 /* What would this plan cost?  Superposition of logit moves on the nearest measured plan. */
 #include "../base/err.h"
+#include "../plan/fields.h"
 #include "study.h"
 #include <math.h>
 #include <stdlib.h>
@@ -38,15 +39,15 @@ struct study_mix pare_study_mix(const struct pare_dials *d)
 
 /* The cells of the map are measured with the first row of every method: a dial that names another
  * is not on the map, nor is a format without a column. */
-static bool on_map(const struct pare_dials *d)
+static bool on_map(const struct pare_dials *dials)
 {
-	bool integer = pare_formats[d->weights].kind == PARE_KIND_INT;
+	struct pare_dials d = pare_dials_effective(*dials);
 
-	return pare_options[pare_option_of(d, PARE_DIAL_WEIGHTS)].format == d->weights &&
-	       pare_options[pare_option_of(d, PARE_DIAL_ACTIVATIONS)].format == d->activations &&
-	       !(integer && (d->granularity || d->rounding)) &&
-	       !(d->activations && d->calibrator) && !(d->sparsity > 0 && d->criterion) &&
-	       !(d->channels > 0 && (d->channel_criterion || d->repair));
+	for (int i = 0; i < pare_n_fields; i++)
+		if (pare_fields[i].family != PARE_N_METHODS && *pare_field_of(&d, i))
+			return false;
+	return pare_options[pare_option_of(&d, PARE_DIAL_WEIGHTS)].format == d.weights &&
+	       pare_options[pare_option_of(&d, PARE_DIAL_ACTIVATIONS)].format == d.activations;
 }
 
 static bool same_dials(const struct pare_dials *a, const struct pare_dials *b)

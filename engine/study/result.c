@@ -1,6 +1,7 @@
 /* Results as bytes, for the session file: a header, then arrays in the order in which struct fields
  * stand. Little-endian, as all machines that pare runs on. */
 #include "../base/err.h"
+#include "../plan/fields.h"
 #include "study.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -74,50 +75,30 @@ static void *get_array(struct bytes *b, size_t n, size_t size)
 static void put_plan(struct bytes *b, const struct pare_plan *p)
 {
 	for (int i = 0; i < p->n; i++) {
-		const struct pare_dials *d = &p->dials[i];
-		uint8_t row[8] = { d->weights, d->activations, d->granularity, d->calibrator,
-			d->rounding, d->criterion, d->channel_criterion, d->repair };
+		struct pare_dials d = p->dials[i];
 
-		put(b, row, sizeof row);
-		put(b, &d->sparsity, sizeof d->sparsity);
-		put(b, &d->channels, sizeof d->channels);
+		for (int k = 0; k < pare_n_fields; k++)
+			put(b, pare_field_of(&d, k), 1);
+		put(b, &d.sparsity, sizeof d.sparsity);
+		put(b, &d.channels, sizeof d.channels);
 	}
-}
-
-static bool is_row(enum pare_method family, int i)
-{
-	return pare_method_name(family, i) != NULL;
 }
 
 static struct pare_plan *get_plan(struct bytes *b, int n_layers)
 {
 	struct pare_plan *p = pare_plan_new(n_layers);
-	int n_formats = 0;
 
-	while (pare_formats[n_formats].name)
-		n_formats++;
 	for (int i = 0; p && i < n_layers; i++) {
 		struct pare_dials *d = &p->dials[i];
-		uint8_t row[8] = { 0 };
 
-		get(b, row, sizeof row);
+		for (int k = 0; k < pare_n_fields; k++) {
+			get(b, pare_field_of(d, k), 1);
+			b->bad |= !pare_field_valid(k, *pare_field_of(d, k));
+		}
 		get(b, &d->sparsity, sizeof d->sparsity);
 		get(b, &d->channels, sizeof d->channels);
-		d->weights = row[0];
-		d->activations = row[1];
-		d->granularity = row[2];
-		d->calibrator = row[3];
-		d->rounding = row[4];
-		d->criterion = row[5];
-		d->channel_criterion = row[6];
-		d->repair = row[7];
-		if (row[0] >= n_formats || row[1] >= n_formats ||
-			!is_row(PARE_GRANULARITY, row[2]) || !is_row(PARE_CALIBRATOR, row[3]) ||
-			!is_row(PARE_ROUNDING, row[4]) || !is_row(PARE_CRITERION, row[5]) ||
-			!is_row(PARE_CHANNEL_CRITERION, row[6]) || !is_row(PARE_REPAIR, row[7]) ||
-			!(d->channels >= 0 && d->channels < 1) ||
-			!(d->sparsity >= 0 && d->sparsity < 1))
-			b->bad = true;
+		b->bad |= !(d->channels >= 0 && d->channels < 1) ||
+			  !(d->sparsity >= 0 && d->sparsity < 1);
 	}
 	if (!p)
 		b->bad = true;

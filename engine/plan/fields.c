@@ -1,0 +1,58 @@
+#include "fields.h"
+#include <stddef.h>
+
+/* A rounding matters to integers alone. */
+static bool with_integers(const struct pare_dials *d)
+{
+	return pare_formats[d->weights].kind == PARE_KIND_INT;
+}
+
+static bool with_activations(const struct pare_dials *d)
+{
+	return d->activations != 0;
+}
+
+static bool with_channels(const struct pare_dials *d)
+{
+	return d->channels > 0;
+}
+
+static bool with_sparsity(const struct pare_dials *d)
+{
+	return d->sparsity > 0;
+}
+
+/* clang-format off */
+#define AT(field) offsetof(struct pare_dials, field)
+const struct pare_field pare_fields[] = {
+	{ AT(weights), PARE_N_METHODS, NULL },
+	{ AT(activations), PARE_N_METHODS, NULL },
+	{ AT(granularity), PARE_GRANULARITY, with_integers },
+	{ AT(calibrator), PARE_CALIBRATOR, with_activations },
+	{ AT(rounding), PARE_ROUNDING, with_integers },
+	{ AT(criterion), PARE_CRITERION, with_sparsity },
+	{ AT(channel_criterion), PARE_CHANNEL_CRITERION, with_channels },
+	{ AT(repair), PARE_REPAIR, with_channels },
+};
+/* clang-format on */
+const int pare_n_fields = sizeof pare_fields / sizeof *pare_fields;
+
+struct pare_dials pare_dials_effective(struct pare_dials d)
+{
+	d.channels = with_channels(&d) ? d.channels : 0;
+	d.sparsity = with_sparsity(&d) ? d.sparsity : 0;
+	for (int i = 0; i < pare_n_fields; i++)
+		if (pare_fields[i].matters && !pare_fields[i].matters(&d))
+			*pare_field_of(&d, i) = 0;
+	return d;
+}
+
+bool pare_field_valid(int i, uint8_t value)
+{
+	if (pare_fields[i].family != PARE_N_METHODS)
+		return pare_method_name(pare_fields[i].family, value) != NULL;
+	for (int k = 0; pare_formats[k].name; k++)
+		if (k == value)
+			return true;
+	return false;
+}
