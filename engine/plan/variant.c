@@ -19,33 +19,6 @@ static double snr_db(const float *was, const float *now, int64_t n)
 	return noise > 0 ? 10 * log10(signal / noise) : INFINITY;
 }
 
-static enum pare_status quantize_layer(struct pare_variant *v, const struct pare_layer *l, int i,
-	const struct pare_dials *d, float *w, struct pare_err *err)
-{
-	const struct pare_format *f = &pare_formats[d->weights];
-	struct pare_weight_store *s = &v->store[i];
-	int axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
-	struct pare_channels c = pare_channels_of(&l->weight, axis);
-	float *scale;
-	int8_t *q;
-
-	if (f->kind == PARE_KIND_FLOAT) {
-		for (int64_t k = 0; f->store == PARE_F16 && k < l->weights; k++)
-			w[k] = pare_f16_to_f32(pare_f32_to_f16(w[k]));
-		for (int64_t k = 0; f->store == PARE_BF16 && k < l->weights; k++)
-			w[k] = pare_bf16_to_f32(pare_f32_to_bf16(w[k]));
-		s->dtype = f->store;
-		return PARE_OK;
-	}
-	scale = pare_alloc_n(v->arena, (size_t)c.channels, sizeof *scale);
-	q = pare_alloc(v->arena, (size_t)l->weights);
-	if (!scale || !q)
-		return pare_nomem(err, "quantized weights");
-	*s = (struct pare_weight_store){ f->store, axis, c.channels, scale, q };
-	return pare_quantize_weights(
-		w, c, f->lo, f->hi, &pare_roundings[d->rounding], scale, q, w, err);
-}
-
 /* While a plan is carried out. */
 struct making {
 	struct pare_variant *v;
@@ -57,6 +30,38 @@ struct making {
 	struct pare_blob **pruned;          /* [n_layers] of layers whose rounding looks */
 	struct pare_fit_layer *fit;         /* [n_layers] */
 };
+
+static enum pare_status quantize_layer(struct making *k, const struct pare_layer *l, int i,
+	const struct pare_dials *d, float *w, struct pare_err *err)
+{
+	struct pare_variant *v = k->v;
+	const struct pare_format *f = &pare_formats[d->weights];
+	struct pare_weight_store *s = &v->store[i];
+	int axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
+	struct pare_channels c = pare_channels_of(&l->weight, axis);
+	float *scale;
+	int8_t *q;
+	enum pare_status st;
+
+	if (f->kind == PARE_KIND_FLOAT) {
+		for (int64_t j = 0; f->store == PARE_F16 && j < l->weights; j++)
+			w[j] = pare_f16_to_f32(pare_f32_to_f16(w[j]));
+		for (int64_t j = 0; f->store == PARE_BF16 && j < l->weights; j++)
+			w[j] = pare_bf16_to_f32(pare_f32_to_bf16(w[j]));
+		s->dtype = f->store;
+		return PARE_OK;
+	}
+	scale = pare_alloc_n(v->arena, (size_t)c.channels, sizeof *scale);
+	q = pare_alloc(v->arena, (size_t)l->weights);
+	if (!scale || !q)
+		return pare_nomem(err, "quantized weights");
+	*s = (struct pare_weight_store){ f->store, axis, c.channels, scale, q };
+	st = pare_quantize_weights(
+		w, c, f->lo, f->hi, &pare_roundings[d->rounding], scale, q, w, err);
+	return st ? st
+		  : pare_bias_for(&c, &v->acts[i], pare_model_bias(k->m, i),
+			    l->weight.d[l->out_axis], scale, q, w, &k->bias[i], err);
+}
 
 static bool rounding_looks(const struct pare_dials *d)
 {
@@ -124,7 +129,7 @@ static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
 		memcpy(k->pruned[i]->data, b->data, b->len);
 	}
 	if (!st)
-		st = quantize_layer(k->v, l, i, d, b->data, err);
+		st = quantize_layer(k, l, i, d, b->data, err);
 	return st;
 }
 

@@ -194,6 +194,10 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 		st = pare_parallel(n, fit_row, &t, f->ctl, quiet, err);
 	if (!st && t.shifts)
 		st = shift_bias(&t, err);
+	if (!st && f->acts)
+		st = pare_bias_for(&l->channels, &f->acts[layer],
+			t.shifts ? f->bias[layer]->data : pare_model_bias(f->m, layer), n, l->scale,
+			l->q, t.now, &f->bias[layer], err);
 	for (int g = 0; g < s->win.groups && t.gram; g++)
 		pare_gram_free(&t.gram[g]);
 	free(t.gram);

@@ -52,6 +52,20 @@ PARE_MUST_CHECK enum pare_status pare_quantize_weights(const float *w, struct pa
 	int lo, int hi, const struct pare_rounding *rounding, float *scale, int8_t *q, float *out,
 	struct pare_err *err);
 
+/* The bias [n] of a layer of integers, for an activation of act_scale, as integers of 32 bits would
+ * give it, for ONNX Runtime makes such integers of it where it joins a layer with the quantizer
+ * that follows: multiples of act_scale times the channel's scale.  Scales that leave the bias no
+ * room, or that weigh nothing but zeros, are widened to fit it; q and w [elements of c] follow.  n
+ * is c->channels, or any where that is 1. */
+void pare_bias_settle(const struct pare_channels *c, float act_scale, float *scale, int8_t *q,
+	float *w, int64_t n, float *bias);
+
+/* The same of `from` [n] in a blob of its own, which takes the place of *bias (`from` may be its
+ * data); nothing without a quantizer or a bias (from NULL). */
+PARE_MUST_CHECK enum pare_status pare_bias_for(const struct pare_channels *c,
+	const struct pare_act_quant *act, const float *from, int64_t n, float *scale, int8_t *q,
+	float *w, struct pare_blob **bias, struct pare_err *err);
+
 /* What was seen of an activation: its bounds and a histogram between them.  min > max: nothing. */
 enum { PARE_BINS = 2048 };
 struct pare_range {

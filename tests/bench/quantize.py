@@ -33,9 +33,9 @@ def accuracy(path, conf, x, y):
 
 class Reader(CalibrationDataReader):
     def __init__(self, model, conf, x):
-        entry = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).get_inputs()[0]
-        shape = tuple(d if isinstance(d, int) else x.shape[i + 1] for i, d in enumerate(entry.shape[1:]))
-        self.feeds = iter([{entry.name: peer.inputs(conf, x[i:i + 1], shape)} for i in range(len(x))])
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        name, shape = session.get_inputs()[0].name, peer.entry_shape(session, x)
+        self.feeds = iter([{name: peer.inputs(conf, x[i:i + 1], shape)} for i in range(len(x))])
 
     def get_next(self):
         return next(self.feeds, None)

@@ -58,13 +58,18 @@ def inputs(conf, x, shape):
     return x.astype(np.float32)
 
 
-def answers(model, conf, x):
+def entry_shape(session, x):
+    return tuple(d if isinstance(d, int) else x.shape[i + 1]
+                 for i, d in enumerate(session.get_inputs()[0].shape[1:]))
+
+
+def answers(model, conf, x, level="ORT_ENABLE_ALL"):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    entry = session.get_inputs()[0]
-    shape = tuple(d if isinstance(d, int) else x.shape[i + 1] for i, d in enumerate(entry.shape[1:]))
-    return np.concatenate([session.run(None, {entry.name: inputs(conf, x[i:i + 100], shape)})[0].reshape(
+    name, shape = session.get_inputs()[0].name, entry_shape(session, x)
+    return np.concatenate([session.run(None, {name: inputs(conf, x[i:i + 100], shape)})[0].reshape(
         len(x[i:i + 100]), -1) for i in range(0, len(x), 100)])
 
 

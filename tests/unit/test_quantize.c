@@ -114,6 +114,33 @@ static void outliers_are_clipped_by_error(void)
 	ok(hi < 6, "percentile drops it: %g", (double)hi);
 }
 
+/* What ONNX Runtime makes of a float bias: round(b / (s_a s_w)) in 32 bits, times s_a s_w. */
+static void biases_are_integers(void)
+{
+	struct pare_channels c = { 1, 4, 2 };
+	float scale[4] = { .5f, .25f, 1, 0x1p-60f }, b[4] = { 1.07f, -.33f, .7f, 5 };
+	float w[8] = { .5f, 1, -.25f, 0, 0, 0, 0x1p-60f, 0x1p-54f };
+	int8_t q[8] = { 1, 2, -1, 0, 0, 0, 1, 64 };
+	float t[2] = { 10, -3000 }, one = 0x1p-44f, tw[2] = { 0x1p-38f, 0 };
+	int8_t tq[2] = { 64, 0 };
+	struct pare_channels whole = { 1, 1, 2 };
+
+	pare_bias_settle(&c, .125f, scale, q, w, 4, b);
+	ok(b[0] == 17 * .0625f && b[1] == -11 * .03125f,
+		"1.07 is 17 steps of 1/16, -0.33 is -11 of 1/32: %g %g", (double)b[0],
+		(double)b[1]);
+	ok(scale[0] == .5f && scale[1] == .25f && q[1] == 2 && w[2] == -.25f, "their weights stay");
+	ok(fabsf(b[2] - .7f) < 1e-6f && !q[4] && !w[5],
+		"beside weights of nothing but zeros a bias is as fine as it likes: %g",
+		(double)b[2]);
+	ok(b[3] / (.125f * scale[3]) < 0x1p31f && fabsf(b[3] - 5) < 1e-5f,
+		"a scale too fine for its bias is widened: %g", (double)scale[3]);
+	ok(!q[6] && w[7] == (float)q[7] * scale[3], "its weights are rounded again");
+	pare_bias_settle(&whole, 0x1p-4f, &one, tq, tw, 2, t);
+	ok(one > 0x1p-44f && t[1] < -2999 && fabsf(t[0] - 10) < 1e-3f,
+		"one scale for all has room for the largest: %g", (double)one);
+}
+
 static void the_smallest_go(void)
 {
 	float w[10] = { 3, -1, 2, -2, 5, 1, -7, .5f, 1, 0 };
@@ -165,6 +192,7 @@ int main(void)
 	channels_are_apart();
 	zero_lies_on_the_grid();
 	outliers_are_clipped_by_error();
+	biases_are_integers();
 	the_smallest_go();
 	ties_fall_in_order();
 	random_is_a_control();
