@@ -444,6 +444,10 @@ struct pare_variant; /* immutable */
 PARE_MUST_CHECK enum pare_status pare_variant_new(const struct pare_model *m,
 	const struct pare_plan *p, const struct pare_calibration *calibration, struct pare_ctl *ctl,
 	struct pare_variant **out, struct pare_err *err);
+/* Several at once, [n]: what they have in common is looked at once. */
+PARE_MUST_CHECK enum pare_status pare_variants_new(const struct pare_model *m,
+	const struct pare_plan *const *plans, int n, const struct pare_calibration *calibration,
+	struct pare_ctl *ctl, struct pare_variant **out, struct pare_err *err);
 void pare_variant_free(struct pare_variant *v);
 /* The model with the plan's weights in float32; borrowed. */
 const struct pare_model *pare_variant_model(const struct pare_variant *v);

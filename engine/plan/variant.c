@@ -177,9 +177,18 @@ static enum pare_status make(struct making *k, struct pare_err *err)
 	return PARE_OK;
 }
 
-enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_plan *p,
-	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_variant **out,
-	struct pare_err *err)
+/* Ranges of activations are asked for; roundings that look do so by themselves. */
+static bool wants_ranges(const struct pare_plan *p)
+{
+	for (int i = 0; i < p->n; i++)
+		if (p->dials[i].activations)
+			return true;
+	return false;
+}
+
+static enum pare_status variant_new(const struct pare_model *m, const struct pare_plan *p,
+	const struct pare_calibration *calibration, struct pare_channel_memo *memo,
+	struct pare_ctl *ctl, struct pare_variant **out, struct pare_err *err)
 {
 	struct pare_calibration *narrow_ranges = NULL;
 	struct pare_model *narrow = NULL;
@@ -206,8 +215,8 @@ enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_
 		st = pare_fail(err, PARE_E_MISMATCH, "the plan is for %d layers, the model has %d",
 			p->n, (int)n);
 	else if (pare_plan_cuts(m, p))
-		st = pare_prune_channels(m, p, calibration, ctl, &narrow, err);
-	if (narrow && calibration && pare_plan_looks(p)) { /* what enters its layers is new */
+		st = pare_prune_channels(m, p, calibration, memo, ctl, &narrow, err);
+	if (!st && narrow && calibration && wants_ranges(p)) { /* what enters its layers is new */
 		st = pare_calibration_new(narrow, calibration->dataset, calibration->n_samples, ctl,
 			&narrow_ranges, err);
 		k.calibration = narrow_ranges;
@@ -231,6 +240,33 @@ enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_
 	else
 		*out = k.v;
 	return st;
+}
+
+enum pare_status pare_variants_new(const struct pare_model *m, const struct pare_plan *const *plans,
+	int n, const struct pare_calibration *calibration, struct pare_ctl *ctl,
+	struct pare_variant **out, struct pare_err *err)
+{
+	struct pare_channel_memo memo = { 0 };
+	enum pare_status st = PARE_OK;
+	int made = 0;
+
+	while (made < n && !st)
+		if (!(st = variant_new(m, plans[made], calibration, n > 1 ? &memo : NULL, ctl,
+			      &out[made], err)))
+			made++;
+	for (int i = 0; i < made && st; i++) {
+		pare_variant_free(out[i]);
+		out[i] = NULL;
+	}
+	pare_channel_memo_free(&memo);
+	return st;
+}
+
+enum pare_status pare_variant_new(const struct pare_model *m, const struct pare_plan *p,
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_variant **out,
+	struct pare_err *err)
+{
+	return pare_variants_new(m, &p, 1, calibration, ctl, out, err);
 }
 
 void pare_variant_free(struct pare_variant *v)

@@ -124,7 +124,7 @@ static enum pare_status measure_group(struct spreading *s, int group, struct par
 	d->channel_criterion = s->p->dials[s->member[group]].channel_criterion;
 	d->repair = s->p->dials[s->member[group]].repair;
 	set_gone(s, alone, group, gone);
-	st = pare_prune_channels(s->m, alone, s->calibration, s->ctl, &m, err);
+	st = pare_prune_channels(s->m, alone, s->calibration, NULL, s->ctl, &m, err);
 	if (!st)
 		st = ask(s, m, &now, err);
 	if (!st)

@@ -4,6 +4,7 @@
 #include "../graph/model.h"
 
 struct pare_calibration;
+struct pare_moments;
 
 /* How much a weight matters; the least go first. */
 struct pare_criterion {
@@ -57,10 +58,21 @@ void pare_drop_units(
 PARE_MUST_CHECK enum pare_status pare_drop_by_score(const struct pare_model *m, int group,
 	const struct pare_dials *d, bool *keep, struct pare_err *err);
 
+/* What was found out of the float network for one plan and holds for the next, of the same model
+ * and calibration.  Begins as zeros. */
+struct pare_channel_memo {
+	int layer;                  /* the layer that `first` is of; NULL moments: none */
+	struct pare_moments *first; /* of the layer that reads pruned channels first */
+	int group;                  /* that `order` is of */
+	int *order;                 /* in which its units go; NULL = none */
+};
+void pare_channel_memo_free(struct pare_channel_memo *memo);
+
 /* The model without the channels that the plan takes away, its consumers refitted as the plan asks.
- * PARE_E_ARG: it needs calibration samples and has none. */
-PARE_MUST_CHECK enum pare_status pare_prune_channels(const struct pare_model *m,
-	const struct pare_plan *p, const struct pare_calibration *calibration, struct pare_ctl *ctl,
-	struct pare_model **out, struct pare_err *err);
+ * `memo` may be NULL.  PARE_E_ARG: it needs calibration samples and has none. */
+PARE_MUST_CHECK enum pare_status
+pare_prune_channels(const struct pare_model *m, const struct pare_plan *p,
+	const struct pare_calibration *calibration, struct pare_channel_memo *memo,
+	struct pare_ctl *ctl, struct pare_model **out, struct pare_err *err);
 
 #endif

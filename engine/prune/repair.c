@@ -12,12 +12,14 @@
 struct repair {
 	const struct pare_model *m;
 	const struct pare_calibration *calibration; /* NULL = none */
+	struct pare_channel_memo *memo;             /* NULL = none is kept */
 	struct pare_ctl *ctl;
 	const struct pare_dials **dials;    /* [n_groups]; NULL = nothing goes */
 	bool *keep;                         /* [n_units] */
 	bool *chosen;                       /* [n_groups]: keep says what goes */
 	int *order;                         /* layers as they run */
 	struct pare_blob **weights, **bias; /* [n_layers]; NULL = as they were */
+	bool changed;                       /* a layer has been visited */
 	int n_chain;                        /* the pruned network, anew after each layer */
 	struct pare_model **models;
 	struct pare_program **programs;
@@ -179,6 +181,26 @@ static void chain_free(struct repair *r)
 	r->n_chain = 0;
 }
 
+/* What enters the first layer that reads pruned channels is what enters it in the float network,
+ * whatever goes. */
+static enum pare_status look_at_first(struct repair *r, struct pare_walk *walk, int layer,
+	struct pare_progress_span span, struct pare_moments *s, struct pare_err *err)
+{
+	struct pare_channel_memo *memo = r->memo;
+	enum pare_status st;
+
+	if (memo && memo->first && memo->layer == layer)
+		return pare_moments_copy(memo->first, s, err);
+	st = pare_walk_to(walk, layer, pare_walk_program(walk), span, r->ctl, s, err);
+	if (st || !memo)
+		return st;
+	if (!memo->first && !(memo->first = calloc(1, sizeof *memo->first)))
+		return pare_nomem(err, "the products of a layer's inputs");
+	pare_moments_free(memo->first);
+	memo->layer = layer;
+	return pare_moments_copy(s, memo->first, err);
+}
+
 static enum pare_status visit(struct repair *r, struct pare_walk *walk, int layer,
 	struct pare_progress_span span, struct pare_err *err)
 {
@@ -188,9 +210,11 @@ static enum pare_status visit(struct repair *r, struct pare_walk *walk, int laye
 
 	if (!reads_pruned(r, layer, &repairs))
 		return PARE_OK;
-	st = chain(r, walk, err);
-	if (!st)
+	if (!r->changed)
+		st = look_at_first(r, walk, layer, span, &s, err);
+	else if (!(st = chain(r, walk, err)))
 		st = pare_walk_to(walk, layer, r->programs[r->n_chain - 1], span, r->ctl, &s, err);
+	r->changed = true;
 	if (!st && s.win.k)
 		st = refit(r, layer, &s, repairs, err);
 	else if (!st)
@@ -228,25 +252,43 @@ static int n_readers(const struct pare_model *m, int group)
 	return n;
 }
 
+static void drop(struct repair *r, int group, const int *order)
+{
+	pare_drop_units(r->m, group, r->dials[group]->channels, order, r->keep);
+	r->chosen[group] = true;
+}
+
 /* Groups of several readers, or none, are chosen by what all of them lose in the float network. */
 static enum pare_status choose_shared(struct repair *r, struct pare_err *err)
 {
 	bool *wanted = calloc((size_t)r->m->n_groups + 1, sizeof *wanted), any = false;
 	struct pare_survey survey = { 0 };
+	struct pare_channel_memo *memo = r->memo;
 	enum pare_status st = PARE_OK;
 
 	if (!wanted)
 		return pare_nomem(err, "the choice of channels");
-	for (int g = 0; g < r->m->n_groups; g++)
-		any |= wanted[g] = r->dials[g] && !r->chosen[g] && n_readers(r->m, g) != 1;
+	for (int g = 0; g < r->m->n_groups; g++) {
+		wanted[g] = r->dials[g] && !r->chosen[g] && n_readers(r->m, g) != 1;
+		if (wanted[g] && memo && memo->order && memo->group == g) {
+			drop(r, g, memo->order);
+			wanted[g] = false;
+		}
+		any |= wanted[g];
+	}
 	if (any)
 		st = pare_survey_new(r->m, wanted, r->calibration, r->ctl, &survey, err);
-	for (int g = 0; g < r->m->n_groups && any && !st; g++)
-		if (wanted[g]) {
-			pare_drop_units(r->m, g, r->dials[g]->channels,
-				survey.group[g].n ? survey.group[g].order : NULL, r->keep);
-			r->chosen[g] = true;
+	for (int g = 0; g < r->m->n_groups && any && !st; g++) {
+		if (!wanted[g])
+			continue;
+		drop(r, g, survey.group[g].n ? survey.group[g].order : NULL);
+		if (memo) { /* the survey's own is left to it */
+			free(memo->order);
+			memo->group = g;
+			memo->order = survey.group[g].order;
+			survey.group[g].order = NULL;
 		}
+	}
 	pare_survey_free(&survey);
 	free(wanted);
 	return st;
@@ -297,12 +339,12 @@ static enum pare_status prune(struct repair *r, struct pare_model **out, struct 
 }
 
 enum pare_status pare_prune_channels(const struct pare_model *m, const struct pare_plan *p,
-	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_model **out,
-	struct pare_err *err)
+	const struct pare_calibration *calibration, struct pare_channel_memo *memo,
+	struct pare_ctl *ctl, struct pare_model **out, struct pare_err *err)
 {
 	struct pare_arena *a = pare_arena_new();
 	size_t n = (size_t)m->info.n_layers + 1, groups = (size_t)m->n_groups + 1;
-	struct repair r = { .m = m, .calibration = calibration, .ctl = ctl };
+	struct repair r = { .m = m, .calibration = calibration, .memo = memo, .ctl = ctl };
 	enum pare_status st;
 
 	if (a && (r.keep = pare_alloc(a, (size_t)m->n_units + 1)) &&
@@ -326,4 +368,13 @@ enum pare_status pare_prune_channels(const struct pare_model *m, const struct pa
 	}
 	pare_arena_free(a);
 	return st;
+}
+
+void pare_channel_memo_free(struct pare_channel_memo *memo)
+{
+	if (memo->first)
+		pare_moments_free(memo->first);
+	free(memo->first);
+	free(memo->order);
+	*memo = (struct pare_channel_memo){ 0 };
 }

@@ -326,19 +326,50 @@ static void slots_free(struct pare_walk *w)
 		worker_end(&w->worker[t]);
 }
 
-/* Slots in their order, so that sums do not depend on who took them. */
-static enum pare_status
-merge(const struct pare_walk *w, struct pare_moments *out, struct pare_err *err)
+/* Numbers of all four lists, which lie one behind the other. */
+static size_t moments_len(const struct pare_windows *win)
 {
-	size_t g = (size_t)w->win.groups, k = (size_t)w->win.k, o = (size_t)w->win.o;
-	struct pare_moments m = { .win = w->win, .n = (double)w->n * (double)w->win.columns };
+	size_t g = (size_t)win->groups, k = (size_t)win->k, o = (size_t)win->o;
 
-	m.h = calloc(g * k * (k + o) + g * (k + o) + 1, sizeof *m.h);
+	return g * k * (k + o) + g * (k + o);
+}
+
+static enum pare_status moments_new(
+	const struct pare_windows *win, double n, struct pare_moments *out, struct pare_err *err)
+{
+	size_t g = (size_t)win->groups, k = (size_t)win->k, o = (size_t)win->o;
+	struct pare_moments m = { .win = *win, .n = n };
+
+	m.h = calloc(moments_len(win) + 1, sizeof *m.h);
 	if (!m.h)
 		return pare_nomem(err, "the products of a layer's inputs");
 	m.c = m.h + g * k * k;
 	m.x = m.c + g * k * o;
 	m.t = m.x + g * k;
+	*out = m;
+	return PARE_OK;
+}
+
+enum pare_status
+pare_moments_copy(const struct pare_moments *from, struct pare_moments *to, struct pare_err *err)
+{
+	enum pare_status st = moments_new(&from->win, from->n, to, err);
+
+	if (!st)
+		memcpy(to->h, from->h, moments_len(&from->win) * sizeof *to->h);
+	return st;
+}
+
+/* Slots in their order, so that sums do not depend on who took them. */
+static enum pare_status
+merge(const struct pare_walk *w, struct pare_moments *out, struct pare_err *err)
+{
+	size_t g = (size_t)w->win.groups, k = (size_t)w->win.k, o = (size_t)w->win.o;
+	struct pare_moments m;
+	enum pare_status st = moments_new(&w->win, (double)w->n * (double)w->win.columns, &m, err);
+
+	if (st)
+		return st;
 	for (int i = 0; i < w->n_slots; i++) {
 		const struct slot *s = &w->slot[i];
 

@@ -15,6 +15,8 @@ struct pare_moments {
 	double *t; /* [groups][o] */
 };
 void pare_moments_free(struct pare_moments *s);
+PARE_MUST_CHECK enum pare_status
+pare_moments_copy(const struct pare_moments *from, struct pare_moments *to, struct pare_err *err);
 
 /* A walk through two networks of one graph side by side, layer by layer, block by block. */
 struct pare_walk;

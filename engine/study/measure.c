@@ -311,12 +311,12 @@ static enum pare_status run_trial(const struct pare_study *s, struct pare_plan *
 	t.worker = calloc((size_t)threads, sizeof *t.worker);
 	if (!t.worker)
 		st = pare_nomem(err, "a run over the data");
+	if (!st)
+		st = pare_variants_new(s->model, (const struct pare_plan *const *)plans, n,
+			base->calibration, ctl, t.variant, err);
 	for (int v = 0; v < n && !st; v++) {
-		st = pare_variant_new(
-			s->model, plans[v], base->calibration, ctl, &t.variant[v], err);
-		if (!st)
-			st = pare_feed_program(t.variant[v]->model, t.variant[v]->acts,
-				base->program, &t.program[v], err);
+		st = pare_feed_program(
+			t.variant[v]->model, t.variant[v]->acts, base->program, &t.program[v], err);
 		if (!st && !(part[v].slots = malloc(
 				     ((size_t)base->n * (size_t)base->k + 1) * sizeof(float))))
 			st = pare_nomem(err, "a variant's answers");

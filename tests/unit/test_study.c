@@ -191,6 +191,48 @@ static void threads_do_not_matter(void)
 	pare_study_free(s);
 }
 
+/* What is looked at once for several plans is what each alone would look at. */
+static void plans_made_at_once_are_those_made_alone(void)
+{
+	enum { N = 4 };
+	struct pare_study *s = study_with_baseline();
+	int n = pare_model_info(model)->n_layers;
+	struct pare_plan *p[N];
+	struct pare_variant *v[N] = { 0 };
+	char recipe[PARE_SHA_HEX];
+
+	pare_sha256("recipe", 6, recipe);
+	for (int k = 0; k < N; k++) {
+		p[k] = pare_plan_new(n);
+		p[k]->dials[k < 2 ? 0 : 1].channels = .2f + .1f * (float)k;
+		pare_plan_tie(model, p[k], k < 2 ? 0 : 1);
+		for (int i = 0; i < n && k == N - 1; i++) {
+			p[k]->dials[i].weights = (uint8_t)pare_format_find("int8");
+			p[k]->dials[i].activations = (uint8_t)pare_format_find("int8");
+		}
+	}
+	ok_status(pare_variants_new(model, (const struct pare_plan *const *)p, N,
+			  pare_study_calibration(s), NULL, v, &err),
+		err, "several at once");
+	for (int k = 0; k < N; k++) {
+		struct pare_variant *alone = NULL;
+		char sha[2][PARE_SHA_HEX] = { "", "-" };
+		int64_t bytes;
+
+		ok_status(pare_variant_new(
+				  model, p[k], pare_study_calibration(s), NULL, &alone, &err),
+			err, "one alone");
+		ok(!pare_variant_hash(v[k], recipe, sha[0], &bytes, &err) &&
+				!pare_variant_hash(alone, recipe, sha[1], &bytes, &err) &&
+				!strcmp(sha[0], sha[1]),
+			"is the same, to the bit");
+		pare_variant_free(alone);
+		pare_variant_free(v[k]);
+		pare_plan_free(p[k]);
+	}
+	pare_study_free(s);
+}
+
 static void a_budget_is_met(void)
 {
 	struct pare_study *s = study_with_baseline();
@@ -385,6 +427,7 @@ int main(void)
 	what_is_shown_is_what_is_applied();
 	groups_share_their_cells();
 	threads_do_not_matter();
+	plans_made_at_once_are_those_made_alone();
 	a_budget_is_met();
 	measured_plans_are_anchors();
 	results_survive_the_session_file();
