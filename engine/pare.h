@@ -102,6 +102,14 @@ enum pare_dtype {
 	PARE_BOOL,
 	PARE_I4, /* two to a byte, low half first */
 	PARE_U4,
+	PARE_I2, /* four to a byte */
+	PARE_U2,
+	PARE_F8E4M3,   /* ONNX's float8e4m3fn: no infinity */
+	PARE_F8E4M3UZ, /* …fnuz: no infinity, no negative zero */
+	PARE_F8E5M2,
+	PARE_F8E5M2UZ,
+	PARE_F8E8M0, /* powers of two */
+	PARE_F4E2M1, /* two to a byte */
 };
 
 enum { PARE_MAX_DIMS = 8 };
@@ -239,8 +247,8 @@ void pare_runner_free(struct pare_runner *r); /* NULL allowed */
 enum pare_case_result { PARE_CASE_PASSED, PARE_CASE_FAILED, PARE_CASE_UNSUPPORTED };
 
 /* Run one ONNX test case: `dir` holds model.onnx and test_data_set_N/{input,output}_K.pb.  Outputs
- * agree when |x - y| <= 1e-7 + 1e-3 |y|, as in ONNX's own runner.  `why` tells what failed or is
- * not supported. */
+ * agree when |x - y| <= 1e-7 + 1e-3 |y| (float16: 2^-9 |y|, bfloat16: 2^-6 |y|; conform.c says
+ * why), much as in ONNX's own runner.  `why` tells what failed or is not supported. */
 enum pare_case_result pare_conform(const char *dir, char why[256]);
 
 /* ---- dataset ----------------------------------------------------------------------------------

@@ -8,23 +8,32 @@
 static const struct {
 	const char *name;
 	unsigned bits;
+	int32_t onnx; /* TensorProto.DataType */
 } dtypes[] = {
-	[PARE_UNDEFINED] = { "undefined", 0 },
-	[PARE_F32] = { "float32", 32 },
-	[PARE_F64] = { "float64", 64 },
-	[PARE_F16] = { "float16", 16 },
-	[PARE_BF16] = { "bfloat16", 16 },
-	[PARE_I8] = { "int8", 8 },
-	[PARE_U8] = { "uint8", 8 },
-	[PARE_I16] = { "int16", 16 },
-	[PARE_U16] = { "uint16", 16 },
-	[PARE_I32] = { "int32", 32 },
-	[PARE_U32] = { "uint32", 32 },
-	[PARE_I64] = { "int64", 64 },
-	[PARE_U64] = { "uint64", 64 },
-	[PARE_BOOL] = { "bool", 8 },
-	[PARE_I4] = { "int4", 4 },
-	[PARE_U4] = { "uint4", 4 },
+	[PARE_UNDEFINED] = { "undefined", 0, 0 },
+	[PARE_F32] = { "float32", 32, 1 },
+	[PARE_F64] = { "float64", 64, 11 },
+	[PARE_F16] = { "float16", 16, 10 },
+	[PARE_BF16] = { "bfloat16", 16, 16 },
+	[PARE_I8] = { "int8", 8, 3 },
+	[PARE_U8] = { "uint8", 8, 2 },
+	[PARE_I16] = { "int16", 16, 5 },
+	[PARE_U16] = { "uint16", 16, 4 },
+	[PARE_I32] = { "int32", 32, 6 },
+	[PARE_U32] = { "uint32", 32, 12 },
+	[PARE_I64] = { "int64", 64, 7 },
+	[PARE_U64] = { "uint64", 64, 13 },
+	[PARE_BOOL] = { "bool", 8, 9 },
+	[PARE_I4] = { "int4", 4, 22 },
+	[PARE_U4] = { "uint4", 4, 21 },
+	[PARE_I2] = { "int2", 2, 26 },
+	[PARE_U2] = { "uint2", 2, 25 },
+	[PARE_F8E4M3] = { "float8e4m3fn", 8, 17 },
+	[PARE_F8E4M3UZ] = { "float8e4m3fnuz", 8, 18 },
+	[PARE_F8E5M2] = { "float8e5m2", 8, 19 },
+	[PARE_F8E5M2UZ] = { "float8e5m2fnuz", 8, 20 },
+	[PARE_F8E8M0] = { "float8e8m0", 8, 24 },
+	[PARE_F4E2M1] = { "float4e2m1", 4, 23 },
 };
 
 const char *pare_dtype_name(enum pare_dtype t)
@@ -35,6 +44,19 @@ const char *pare_dtype_name(enum pare_dtype t)
 size_t pare_dtype_bits(enum pare_dtype t)
 {
 	return dtypes[t].bits;
+}
+
+enum pare_dtype pare_dtype_from_onnx(int64_t type)
+{
+	for (size_t i = 1; i < sizeof dtypes / sizeof dtypes[0]; i++)
+		if (dtypes[i].onnx == type)
+			return (enum pare_dtype)i;
+	return PARE_UNDEFINED;
+}
+
+int32_t pare_dtype_to_onnx(enum pare_dtype t)
+{
+	return dtypes[t].onnx;
 }
 
 void pare_array_free(struct pare_array *a)
@@ -254,12 +276,26 @@ pare_to_f32(enum pare_dtype from, const void *data, int64_t n, float *out, struc
 			out[i] = pare_bf16_to_f32(((const uint16_t *)data)[i]);
 		return PARE_OK;
 	case PARE_I4:
+	case PARE_I2:
 	case PARE_U4:
+	case PARE_U2:
 		for (int64_t i = 0; i < n; i++) {
-			int q = ((const uint8_t *)data)[i / 2] >> (i % 2 * 4) & 15;
+			unsigned bits = dtypes[from].bits;
+			int q = (int)pare_bits_get(data, (size_t)i, bits);
+			bool minus = (from == PARE_I4 || from == PARE_I2) && q >> (bits - 1);
 
-			out[i] = (float)(from == PARE_I4 && q > 7 ? q - 16 : q);
+			out[i] = (float)(q - (minus ? 1 << bits : 0));
 		}
+		return PARE_OK;
+	case PARE_F8E4M3:
+	case PARE_F8E4M3UZ:
+	case PARE_F8E5M2:
+	case PARE_F8E5M2UZ:
+	case PARE_F8E8M0:
+	case PARE_F4E2M1:
+		for (int64_t i = 0; i < n; i++)
+			out[i] = pare_small_to_f32(
+				from, pare_bits_get(data, (size_t)i, dtypes[from].bits));
 		return PARE_OK;
 	case PARE_UNDEFINED:
 		break;

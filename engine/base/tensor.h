@@ -32,6 +32,9 @@ bool pare_shape_equal(const struct pare_shape *a, const struct pare_shape *b);
 int64_t pare_shape_span(const struct pare_shape *s, int from, int to);
 /* Bytes of `elems` elements, sub-byte types packed; false on overflow. */
 bool pare_dtype_bytes(enum pare_dtype t, int64_t elems, size_t *bytes);
+/* ONNX's TensorProto.DataType to ours and back; UNDEFINED for what pare does not have. */
+enum pare_dtype pare_dtype_from_onnx(int64_t type);
+int32_t pare_dtype_to_onnx(enum pare_dtype t);
 /* Shape of numpy broadcasting; false when a and b do not broadcast. */
 bool pare_shape_broadcast(
 	const struct pare_shape *a, const struct pare_shape *b, struct pare_shape *out);
@@ -52,6 +55,25 @@ float pare_f16_to_f32(uint16_t h);
 uint16_t pare_f32_to_f16(float f); /* to nearest even; overflow to inf */
 float pare_bf16_to_f32(uint16_t h);
 uint16_t pare_f32_to_bf16(float f);
+/* Floats of 4 and 8 bits, by their codes.  To the nearest, ties to even; what is too large becomes
+ * the largest if `saturate` (or if there is nothing else), else infinity, or NaN where there is
+ * none. float8e8m0 rounds `up`, `down` or to the nearest, and knows no sign. */
+enum pare_round { PARE_NEAREST, PARE_UP, PARE_DOWN };
+bool pare_is_small_float(enum pare_dtype t);
+float pare_small_to_f32(enum pare_dtype t, unsigned code);
+unsigned pare_f32_to_small(enum pare_dtype t, float f, bool saturate, enum pare_round how);
+/* Element i of those that share a byte, low bits first. */
+static inline unsigned pare_bits_get(const void *data, size_t i, unsigned bits)
+{
+	return ((const uint8_t *)data)[i * bits / 8] >> i * bits % 8 & ((1u << bits) - 1);
+}
+static inline void pare_bits_put(void *data, size_t i, unsigned bits, unsigned code)
+{
+	uint8_t *p = (uint8_t *)data + i * bits / 8;
+	unsigned at = (unsigned)(i * bits % 8), mask = ((1u << bits) - 1) << at;
+
+	*p = (uint8_t)((*p & ~mask) | (code << at & mask));
+}
 /* Any dtype to float32, element by element. */
 PARE_MUST_CHECK enum pare_status
 pare_to_f32(enum pare_dtype from, const void *data, int64_t n, float *out, struct pare_err *err);

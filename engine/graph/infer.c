@@ -22,7 +22,6 @@ bool pare_node_is_constant(const struct pare_shape_call *c)
 enum pare_status
 pare_node_compute(const struct pare_shape_call *c, struct pare_tensor *out, struct pare_err *err)
 {
-	const struct pare_op *op = c->node->op;
 	size_t n_in = (size_t)c->n_in, n_out = (size_t)c->n_out, scratch;
 	struct pare_tensor *in = calloc(n_in + 1, sizeof *in);
 	const struct pare_tensor **ins = calloc(n_in + 1, sizeof *ins);
@@ -51,11 +50,11 @@ pare_node_compute(const struct pare_shape_call *c, struct pare_tensor *out, stru
 	}
 	for (size_t i = 0; i < n_out; i++)
 		outs[i] = &out[i];
-	scratch = op->scratch ? op->scratch(&call) : 0;
+	scratch = pare_op_scratch(&call);
 	if (scratch && !(call.scratch = aligned_alloc(64, (scratch + 63) / 64 * 64)))
 		st = pare_nomem(err, "a constant");
 	else
-		op->forward(&call);
+		pare_op_forward(&call);
 	free(call.scratch);
 done:
 	free(in);
@@ -122,7 +121,7 @@ infer_node(struct inference *f, const struct pare_node *n, struct pare_err *err)
 	memset(f->out, 0, (size_t)n->n_out * sizeof *f->out);
 	if (!n->op->shape)
 		return pare_fail(err, PARE_E_UNSUPPORTED, "its output's shape cannot be told");
-	if ((st = n->op->shape(&c, err)))
+	if ((st = pare_op_shape(&c, err)))
 		return st;
 	for (int i = 0; i < n->n_out; i++)
 		if (pare_shape_elems(&f->out[i].shape) < 0)

@@ -170,7 +170,7 @@ static enum pare_status fold_node(struct pare_simplifier *s, int node, bool *fol
 	for (int i = 0; i < n->n_out && !st; i++)
 		if (n->out[i] >= 0 && s->is_out[n->out[i]])
 			goto done; /* an output stays something that a node makes */
-	if (st || !constant_call(s, n, in, out, &c) || n->op->shape(&c, NULL) ||
+	if (st || !constant_call(s, n, in, out, &c) || pare_op_shape(&c, NULL) ||
 		!worth_folding(s, &c))
 		goto done;
 	for (int i = 0; i < n->n_out && !st; i++) {

@@ -37,7 +37,8 @@ static enum pare_case_result from_status(struct test_case *c, enum pare_status s
 
 static bool is_float(enum pare_dtype t)
 {
-	return t == PARE_F32 || t == PARE_F64 || t == PARE_F16 || t == PARE_BF16;
+	return t == PARE_F32 || t == PARE_F64 || t == PARE_F16 || t == PARE_BF16 ||
+	       pare_is_small_float(t);
 }
 
 static double float_at(const struct pare_array *a, int64_t i)
@@ -49,39 +50,65 @@ static double float_at(const struct pare_array *a, int64_t i)
 		return ((const double *)a->data)[i];
 	case PARE_F16:
 		return pare_f16_to_f32(((const uint16_t *)a->data)[i]);
-	default:
+	case PARE_BF16:
 		return pare_bf16_to_f32(((const uint16_t *)a->data)[i]);
+	default:
+		return pare_small_to_f32(a->dtype,
+			pare_bits_get(a->data, (size_t)i, (unsigned)pare_dtype_bits(a->dtype)));
 	}
 }
 
-/* bfloat16 has 8 bits: what was rounded on the way ends a step or two aside. */
-static bool close_enough(enum pare_dtype t, double x, double y)
+/* As ONNX's own runner judges (onnx/backend/test/runner of 1.23): rtol 1e-3, for bfloat16 two of
+ * its last places, atol 1e-7.  Wider in two ways, for expected values are rounded too.  float16 has
+ * two of its last places as well: attention_4d_causal_fp16_expanded wants 0.46948 where the exact
+ * value is 0.46919 and rounding node by node gives 0.46899.  And of float32 sums nothing is known
+ * below the last places of the largest: dft_inverse wants 2e-7 where the exact value is 0. */
+static double relative_part(enum pare_dtype t)
+{
+	return t == PARE_BF16 ? 0x1p-6 : t == PARE_F16 ? 0x1p-9 : 1e-3;
+}
+
+static double absolute_part(const struct pare_array *want)
+{
+	int64_t n = pare_shape_elems(&want->shape);
+	double largest = 0;
+
+	for (int64_t i = 0; i < n; i++) {
+		double v = fabs(float_at(want, i));
+
+		largest = v > largest && !isinf(v) ? v : largest;
+	}
+	return fmax(1e-7, 0x1p-23 * largest);
+}
+
+static bool close_enough(double x, double y, double part, double far)
 {
 	if (isnan(x) || isnan(y))
 		return isnan(x) && isnan(y);
-	return x == y || fabs(x - y) <= 0x1p-22 + (t == PARE_BF16 ? 0x1p-6 : 1e-3) * fabs(y);
+	return x == y || fabs(x - y) <= far + part * fabs(y);
+}
+
+static bool same_bits(const struct pare_array *got, const struct pare_array *want, int64_t i)
+{
+	size_t bits = pare_dtype_bits(want->dtype), size = bits / 8;
+
+	if (bits < 8)
+		return pare_bits_get(got->data, (size_t)i, (unsigned)bits) ==
+		       pare_bits_get(want->data, (size_t)i, (unsigned)bits);
+	return !memcmp((const char *)got->data + (size_t)i * size,
+		(const char *)want->data + (size_t)i * size, size);
 }
 
 /* Where they differ first; -1: nowhere. */
 static int64_t first_difference(const struct pare_array *got, const struct pare_array *want)
 {
 	int64_t n = pare_shape_elems(&want->shape);
-	size_t size = pare_dtype_bits(want->dtype) / 8, bytes;
+	bool real = is_float(want->dtype);
+	double far = real ? absolute_part(want) : 0, part = relative_part(want->dtype);
 
-	if (is_float(want->dtype)) {
-		for (int64_t i = 0; i < n; i++)
-			if (!close_enough(want->dtype, float_at(got, i), float_at(want, i)))
-				return i;
-		return -1;
-	}
-	if (!size) /* two to a byte; what pads an odd count is not compared */
-		return pare_dtype_bytes(want->dtype, n, &bytes) &&
-				       !memcmp(got->data, want->data, bytes)
-			       ? -1
-			       : 0;
 	for (int64_t i = 0; i < n; i++)
-		if (memcmp((const char *)got->data + (size_t)i * size,
-			    (const char *)want->data + (size_t)i * size, size))
+		if (real ? !close_enough(float_at(got, i), float_at(want, i), part, far)
+			 : !same_bits(got, want, i))
 			return i;
 	return -1;
 }

@@ -11,55 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct {
-	enum pare_dtype dtype;
-	const char *name;
-} types[] = {
-	/* by TensorProto.DataType; newer ones than Debian's onnx.proto knows included */
-	{ PARE_UNDEFINED, "undefined" },
-	{ PARE_F32, "float32" },
-	{ PARE_U8, "uint8" },
-	{ PARE_I8, "int8" },
-	{ PARE_U16, "uint16" },
-	{ PARE_I16, "int16" },
-	{ PARE_I32, "int32" },
-	{ PARE_I64, "int64" },
-	{ PARE_UNDEFINED, "string" },
-	{ PARE_BOOL, "bool" },
-	{ PARE_F16, "float16" },
-	{ PARE_F64, "float64" },
-	{ PARE_U32, "uint32" },
-	{ PARE_U64, "uint64" },
-	{ PARE_UNDEFINED, "complex64" },
-	{ PARE_UNDEFINED, "complex128" },
-	{ PARE_BF16, "bfloat16" },
-	{ PARE_UNDEFINED, "float8e4m3fn" },
-	{ PARE_UNDEFINED, "float8e4m3fnuz" },
-	{ PARE_UNDEFINED, "float8e5m2" },
-	{ PARE_UNDEFINED, "float8e5m2fnuz" },
-	{ PARE_U4, "uint4" },
-	{ PARE_I4, "int4" },
-	{ PARE_UNDEFINED, "float4e2m1" },
-};
-
-enum { N_TYPES = sizeof types / sizeof *types };
-
-enum pare_dtype pare_dtype_from_onnx(int32_t type)
-{
-	return type > 0 && type < N_TYPES ? types[type].dtype : PARE_UNDEFINED;
-}
-
-int32_t pare_dtype_to_onnx(enum pare_dtype t)
-{
-	for (int32_t i = 1; i < N_TYPES; i++)
-		if (types[i].dtype == t)
-			return i;
-	return 0;
-}
-
 const char *pare_onnx_type_name(int32_t type)
 {
-	return type > 0 && type < N_TYPES ? types[type].name : "unknown";
+	enum pare_dtype t = pare_dtype_from_onnx(type);
+
+	return t            ? pare_dtype_name(t)
+	       : type == 8  ? "string"
+	       : type == 14 ? "complex64"
+	       : type == 15 ? "complex128"
+			    : "unknown";
 }
 
 static enum pare_status
@@ -352,7 +312,7 @@ static enum pare_status count_is(size_t got, int64_t want, struct pare_err *err)
 		(long long)want);
 }
 
-/* Small types travel as int32; those of 4 bits two to an int32. */
+/* Small types travel as int32; those that share a byte do so here too. */
 static void narrow(const int32_t *from, int64_t n, size_t bits, void *to)
 {
 	for (int64_t i = 0; i < n; i++)
@@ -388,8 +348,8 @@ static enum pare_status take_typed(const Onnx__TensorProto *t, enum pare_dtype d
 		break;
 	default:
 		n = t->n_int32_data, whole = t->int32_data;
-		if (bits == 4)
-			elems = (elems + 1) / 2;
+		if (bits < 8)
+			elems = (int64_t)bytes;
 	}
 	if ((st = count_is(n, elems, err)))
 		return st;

@@ -27,8 +27,6 @@ PARE_MUST_CHECK enum pare_status
 pare_source_load(const char *path, struct pare_blob **out, struct pare_err *err);
 
 /* PARE_UNDEFINED for types that pare has no tensors of (strings, complex, 8-bit floats). */
-enum pare_dtype pare_dtype_from_onnx(int32_t type);
-int32_t pare_dtype_to_onnx(enum pare_dtype t);
 const char *pare_onnx_type_name(int32_t type); /* "string" … for messages */
 
 /* The elements of a tensor of a thin copy (wire.h).  Large raw data stays in the buffer and the

@@ -118,7 +118,7 @@ static const char *refuse_eye(const struct pare_node *n, const void *attr)
 	const struct along *a = attr;
 
 	(void)n;
-	return a->dtype && !op_onnx_type(a->dtype) ? "its type" : NULL;
+	return a->dtype && !pare_dtype_from_onnx(a->dtype) ? "its type" : NULL;
 }
 
 static enum pare_status shape_eye(const struct pare_shape_call *c, struct pare_err *err)
@@ -132,7 +132,7 @@ static enum pare_status shape_eye(const struct pare_shape_call *c, struct pare_e
 		return st;
 	st = pare_shape_same(c, err);
 	if (a->dtype)
-		c->out[0].dtype = op_onnx_type(a->dtype);
+		c->out[0].dtype = pare_dtype_from_onnx(a->dtype);
 	return st;
 }
 
@@ -291,20 +291,20 @@ OP_BY_LANE(tensor_scatter)
 	  .scratch = op_lanes_scratch, __VA_ARGS__ }
 const struct pare_op pare_ops_along[] = {
 	ALONG("CumSum", 14, 2, 2, running_attrs, shape_running, sum_forward, .plain = 2,
-	      .sample = "f32[1,3,4] i64=1|i64[1,5] i32=-1 exclusive=1 reverse=1"),
+	      .takes = OP_REALS, .sample = "f32[1,3,4] i64=1|i64[1,5] i32=-1 exclusive=1 reverse=1"),
 	ALONG("CumProd", 26, 2, 2, running_attrs, shape_running, product_forward, .plain = 2,
-	      .sample = "f32[1,3,4] i64=1 reverse=1|i64[1,5] i64=-1"),
+	      .takes = OP_REALS, .sample = "f32[1,3,4] i64=1 reverse=1|i64[1,5] i64=-1"),
 	ALONG("Trilu", 14, 1, 2, trilu_attrs, shape_trilu, trilu_forward,
-	      .sample = "f32[1,3,4] i64=1|i64[1,4,4] upper=0"),
+	      .takes = OP_MOVED, .sample = "f32[1,3,4] i64=1|i64[1,4,4] upper=0"),
 	ALONG("EyeLike", 9, 1, 1, eye_attrs, shape_eye, eye_forward, .refuse = refuse_eye,
-	      .by_shape = true, .sample = "f32[3,4] k=1|f32[3,3] dtype=7"),
+	      .by_shape = true, .takes = OP_MOVED, .sample = "f32[3,4] k=1|f32[3,3] dtype=7"),
 	ALONG("OneHot", 11, 3, 3, one_hot_attrs, shape_one_hot, one_hot_forward,
-	      .sample = "i64[1,3] i64=4 f32{0,1}|i64[1,3] f32=5 i64{-1,2} axis=1"),
+	      .takes = OP_MOVED, .sample = "i64[1,3] i64=4 f32{0,1}|i64[1,3] f32=5 i64{-1,2} axis=1"),
 	ALONG("ReverseSequence", 10, 2, 2, sequence_attrs, shape_sequence, sequence_forward,
-	      .sample = "f32[4,2,3] i64+[2]|f32[1,5] i64{3} batch_axis=0 time_axis=1"),
+	      .takes = OP_MOVED, .sample = "f32[4,2,3] i64+[2]|f32[1,5] i64{3} batch_axis=0 time_axis=1"),
 	ALONG("TensorScatter", 24, 2, 3, scatter_attrs, shape_tensor_scatter,
 	      tensor_scatter_forward,
-	      .sample = "f32[1,2,4,3] f32[1,2,2,3] i64{1}|"
+	      .takes = OP_MOVED, .sample = "f32[1,2,4,3] f32[1,2,2,3] i64{1}|"
 			"f32[1,4,3] f32[1,2,3] i64{3} mode=circular"),
 	{ 0 } };
 /* clang-format on */

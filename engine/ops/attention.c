@@ -249,7 +249,7 @@ static void attention_one(const struct pare_call *c)
 	if (op_wants(c, 2))
 		keep(&p, V, c->out[2]->f32);
 }
-OP_BY_FLOAT_LANE(attention)
+OP_BY_LANE(attention)
 
 static size_t attention_scratch(const struct pare_call *c)
 {
@@ -257,7 +257,7 @@ static size_t attention_scratch(const struct pare_call *c)
 
 	if (op_given(c, PAST_K))
 		keys += (size_t)c->in[PAST_K]->shape.d[2];
-	return op_float_lanes_scratch(c) + keys * sizeof(float);
+	return op_lanes_scratch(c) + keys * sizeof(float);
 }
 
 static int64_t attention_macs(const struct pare_shape_call *c)
@@ -331,7 +331,7 @@ static void rotary_one(const struct pare_call *c)
 		}
 	}
 }
-OP_BY_FLOAT_LANE(rotary)
+OP_BY_LANE(rotary)
 
 /* clang-format off */
 const struct pare_op pare_ops_attention[] = {
@@ -345,7 +345,7 @@ const struct pare_op pare_ops_attention[] = {
 		    "outputs=4 qk_matmul_output_mode=3" },
 	{ .name = "RotaryEmbedding", .since = 23, .min_in = 3, .max_in = 4, .attrs = rotary_attrs,
 	  .attr_size = sizeof(struct rotary), .shape = shape_rotary, .forward = rotary_forward,
-	  .scratch = op_float_lanes_scratch,
+	  .scratch = op_lanes_scratch,
 	  .sample = "f32[1,2,3,4] f32[7,2]! f32[7,2]! i64[1,3]|"
 		    "f32[1,3,8] f32[1,3,1]! f32[1,3,1]! num_heads=2 rotary_embedding_dim=2 interleaved=1" },
 	{ 0 } };

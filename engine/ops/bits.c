@@ -109,7 +109,7 @@ static void bits_not_forward(const struct pare_call *c)
 static enum pare_status shape_cast(const struct pare_shape_call *c, struct pare_err *err)
 {
 	const struct bits *a = c->attr;
-	enum pare_dtype to = op_onnx_type(a->to);
+	enum pare_dtype to = pare_dtype_from_onnx(a->to);
 	enum pare_status st = op_types(c, 0, OP_BYTES, err);
 
 	if (!st && !to)
@@ -166,8 +166,8 @@ const struct pare_op pare_ops_bits[] = {
 	BITS("BitwiseXor", 18, 2, NULL, shape_pair, bits_xor_forward, .mixed = true,
 	     .sample = "i32[1,3,2] i32[3,1]!"),
 	BITS("BitwiseNot", 18, 1, NULL, shape_not, bits_not_forward, .sample = "i32[1,5]"),
-	BITS("BitCast", 26, 1, cast_attrs, shape_cast, cast_forward, .sample = "f32[1,5] to=6"),
+	BITS("BitCast", 26, 1, cast_attrs, shape_cast, cast_forward, .takes = OP_MOVED, .sample = "f32[1,5] to=6"),
 	BITS("IsInf", 20, 1, inf_attrs, shape_inf, inf_forward, .flow = PARE_FLOW_PASS,
-	     .sample = "f32[1,5]"),
+	     .takes = OP_REALS, .sample = "f32[1,5]"),
 	{ 0 } };
 /* clang-format on */

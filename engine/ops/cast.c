@@ -1,18 +1,21 @@
-/* Casts between all types that are whole bytes.  Integers go by way of int64 (so that they wrap
+/* Casts between all types.  Integers go by way of int64 (so that they wrap
  * around), all else by way of double. */
 #include "kit.h"
 #include <math.h>
 
 struct cast {
 	int64_t to, saturate;
+	const char *round_mode; /* of float8e8m0 */
 };
 static const struct pare_attr cast_attrs[] = { { "to", PARE_ATTR_INT, offsetof(struct cast, to), 0,
 						       0 },
-	{ "saturate", PARE_ATTR_INT, offsetof(struct cast, saturate), 1, 0 }, { 0 } };
+	{ "saturate", PARE_ATTR_INT, offsetof(struct cast, saturate), 1, 0 },
+	{ "round_mode", PARE_ATTR_STRING, offsetof(struct cast, round_mode), 0, 0 }, { 0 } };
+#define ANY (OP_BYTES | OP_PACKED)
 
 static enum pare_dtype cast_type(const struct cast *a)
 {
-	return op_onnx_type(a->to);
+	return pare_dtype_from_onnx(a->to);
 }
 
 static const char *refuse_cast(const struct pare_node *n, const void *attr)
@@ -23,7 +26,7 @@ static const char *refuse_cast(const struct pare_node *n, const void *attr)
 
 static enum pare_status shape_cast(const struct pare_shape_call *c, struct pare_err *err)
 {
-	enum pare_status st = op_types(c, 0, OP_BYTES, err);
+	enum pare_status st = op_types(c, 0, ANY, err);
 
 	if (st)
 		return st;
@@ -34,10 +37,10 @@ static enum pare_status shape_cast(const struct pare_shape_call *c, struct pare_
 
 static enum pare_status shape_cast_like(const struct pare_shape_call *c, struct pare_err *err)
 {
-	enum pare_status st = op_types(c, 0, OP_BYTES, err);
+	enum pare_status st = op_types(c, 0, ANY, err);
 
 	if (!st)
-		st = op_types(c, 1, OP_BYTES, err);
+		st = op_types(c, 1, ANY, err);
 	if (st)
 		return st;
 	st = pare_shape_same(c, err);
@@ -47,7 +50,7 @@ static enum pare_status shape_cast_like(const struct pare_shape_call *c, struct 
 
 static bool is_real(enum pare_dtype t)
 {
-	return t == PARE_F32 || t == PARE_F64 || t == PARE_F16 || t == PARE_BF16;
+	return OP_T(t) & (OP_REALS | OP_SMALL | OP_T(PARE_F4E2M1));
 }
 
 #define GET(D, T, field)                                                                           \
@@ -70,68 +73,80 @@ static bool is_real(enum pare_dtype t)
 	X(I64, int64_t, )                                                                          \
 	X(U64, uint64_t, )
 
-static void get_integers(enum pare_dtype t, const void *p, size_t n, int64_t *v)
+/* n numbers from place `at` on. */
+static void get_integers(const struct pare_tensor *t, size_t at, size_t n, int64_t *v)
 {
+	const void *p = t->u8 + at * op_size(t->dtype);
 	typedef int64_t V;
 
-	switch (t) {
+	switch (t->dtype) {
 		INTEGERS(GET)
 		GET(BOOL, uint8_t, )
 	default:
-		break;
+		for (size_t i = 0; i < n; i++)
+			v[i] = op_get_int(t, at + i);
 	}
 }
 
-static void get_reals(enum pare_dtype t, const void *p, size_t n, double *v)
+static void get_reals(const struct pare_tensor *t, size_t at, size_t n, double *v)
 {
+	const void *p = t->u8 + at * op_size(t->dtype);
 	typedef double V;
 
-	switch (t) {
+	switch (t->dtype) {
 		INTEGERS(GET)
 		GET(BOOL, uint8_t, )
 		GET(F32, float, )
 		GET(F64, double, )
-	case PARE_F16:
-	case PARE_BF16:
-		for (size_t i = 0; i < n; i++)
-			v[i] = t == PARE_F16 ? pare_f16_to_f32(((const uint16_t *)p)[i])
-					     : pare_bf16_to_f32(((const uint16_t *)p)[i]);
-		break;
 	default:
-		break;
+		for (size_t i = 0; i < n; i++)
+			v[i] = op_get(t, at + i);
 	}
 }
 
-static void put_integers(enum pare_dtype t, void *p, size_t n, const int64_t *v)
+static void put_integers(const struct pare_tensor *t, size_t at, size_t n, const int64_t *v)
 {
-	switch (t) {
+	void *p = t->u8 + at * op_size(t->dtype);
+
+	switch (t->dtype) {
 		INTEGERS(PUT)
 	case PARE_BOOL:
 		for (size_t i = 0; i < n; i++)
 			((uint8_t *)p)[i] = v[i] != 0;
 		break;
 	default:
-		break;
+		for (size_t i = 0; i < n; i++)
+			op_put_int(t, at + i, v[i]);
 	}
 }
 
-static void put_reals(enum pare_dtype t, void *p, size_t n, const double *v)
+static enum pare_round round_of(const struct cast *a)
 {
-	switch (t) {
+	return op_word(a->round_mode, "up", "up")     ? PARE_UP
+	       : op_word(a->round_mode, "up", "down") ? PARE_DOWN
+						      : PARE_NEAREST;
+}
+
+static void
+put_reals(const struct cast *a, const struct pare_tensor *t, size_t at, size_t n, const double *v)
+{
+	unsigned bits = (unsigned)pare_dtype_bits(t->dtype);
+	void *p = t->u8 + at * op_size(t->dtype);
+
+	switch (t->dtype) {
 		PUT(F32, float, )
 		PUT(F64, double, )
 	case PARE_F16:
 	case PARE_BF16:
-		for (size_t i = 0; i < n; i++)
-			((uint16_t *)p)[i] = t == PARE_F16 ? pare_f32_to_f16((float)v[i])
-							   : pare_f32_to_bf16((float)v[i]);
-		break;
 	case PARE_BOOL:
 		for (size_t i = 0; i < n; i++)
-			((uint8_t *)p)[i] = v[i] != 0;
+			op_put(t, at + i, v[i]);
 		break;
 	default:
-		break;
+		for (size_t i = 0; i < n; i++)
+			pare_bits_put(t->data, at + i, bits,
+				pare_f32_to_small(
+					t->dtype, (float)v[i], a->saturate != 0, round_of(a)));
 	}
 }
 
@@ -151,24 +166,22 @@ static void cast_forward(const struct pare_call *c)
 
 	for (size_t at = 0; at < total; at += CHUNK) {
 		size_t n = total - at < CHUNK ? total - at : CHUNK;
-		const void *in = x->u8 + at * op_size(x->dtype);
-		void *out = y->u8 + at * op_size(y->dtype);
 		int64_t whole[CHUNK];
 		double real[CHUNK];
 
 		if (!is_real(x->dtype) && !is_real(y->dtype)) {
-			get_integers(x->dtype, in, n, whole);
-			put_integers(y->dtype, out, n, whole);
+			get_integers(x, at, n, whole);
+			put_integers(y, at, n, whole);
 			continue;
 		}
-		get_reals(x->dtype, in, n, real);
+		get_reals(x, at, n, real);
 		if (is_real(y->dtype) || y->dtype == PARE_BOOL) {
-			put_reals(y->dtype, out, n, real);
+			put_reals(c->attr, y, at, n, real);
 			continue;
 		}
 		for (size_t i = 0; i < n; i++)
 			whole[i] = truncated(real[i]);
-		put_integers(y->dtype, out, n, whole);
+		put_integers(y, at, n, whole);
 	}
 }
 
@@ -176,10 +189,10 @@ static void cast_forward(const struct pare_call *c)
 const struct pare_op pare_ops_cast[] = {
 	{ .name = "Cast", .since = 13, .min_in = 1, .max_in = 1, .attrs = cast_attrs,
 	  .attr_size = sizeof(struct cast), .refuse = refuse_cast, .shape = shape_cast,
-	  .forward = cast_forward, .flow = PARE_FLOW_PASS,
+	  .forward = cast_forward, .takes = OP_REALS | OP_SMALL | OP_PACKED, .flow = PARE_FLOW_PASS,
 	  .sample = "f32[1,9] to=7|i64[1,9] to=1|f32[1,9] to=10|i64[1,9] to=2|i64[1,9] to=9" },
 	{ .name = "CastLike", .since = 15, .min_in = 2, .max_in = 2, .attrs = cast_attrs,
-	  .attr_size = sizeof(struct cast), .shape = shape_cast_like, .forward = cast_forward,
+	  .attr_size = sizeof(struct cast), .shape = shape_cast_like, .forward = cast_forward, .takes = OP_REALS | OP_SMALL | OP_PACKED,
 	  .plain = 2, .flow = PARE_FLOW_PASS, .sample = "i64[1,9] f32=0" },
 	{ 0 } };
 /* clang-format on */

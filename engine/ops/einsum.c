@@ -226,13 +226,13 @@ static void einsum_one(const struct pare_call *c)
 		c->out[0]->f32[o] = (float)sum_from(&e, c, e.n_out, steps, from);
 	}
 }
-OP_BY_FLOAT_LANE(einsum)
+OP_BY_LANE(einsum)
 
 /* clang-format off */
 const struct pare_op pare_ops_einsum[] = {
 	{ .name = "Einsum", .since = 12, .min_in = 1, .max_in = -1, .attrs = einsum_attrs,
 	  .attr_size = sizeof(struct einsum), .shape = shape_einsum, .forward = einsum_forward,
-	  .scratch = op_float_lanes_scratch,
+	  .scratch = op_lanes_scratch,
 	  .sample = "f32[1,3,4] f32[4,5]! equation=bij,jk->bik|f32[1,3,3] equation=...ii->...i|"
 		    "f32[1,3,4] f32[1,3,4] f32[3]! equation=bij,bij,i->b" },
 	{ 0 } };

@@ -149,19 +149,19 @@ static void run_kernel(kernel_fn *fn, const struct pare_tensor *out, const struc
 	KERNEL(OP_HOT, name##_F32, float, float, REAL)                                             \
 	KERNEL(COLD, name##_F64, double, double, REAL)                                             \
 	INTEGERS(ARITH_INT, name, INT)                                                             \
-	static kernel_fn *const name[PARE_U4 + 1] = {                                              \
+	static kernel_fn *const name[PARE_BOOL + 1] = {                                            \
 		[PARE_F32] = name##_F32, [PARE_F64] = name##_F64, INTEGERS(ENTRY, name)            \
 	};
 #define TEST(name, EXPR)                                                                           \
 	KERNEL(OP_HOT, name##_F32, float, uint8_t, EXPR)                                           \
 	KERNEL(COLD, name##_F64, double, uint8_t, EXPR)                                            \
 	INTEGERS(TEST_INT, name, EXPR)                                                             \
-	static kernel_fn *const name[PARE_U4 + 1] = { [PARE_F32] = name##_F32,                     \
+	static kernel_fn *const name[PARE_BOOL + 1] = { [PARE_F32] = name##_F32,                   \
 		[PARE_F64] = name##_F64,                                                           \
 		INTEGERS(ENTRY, name)[PARE_BOOL] = name##_U8 };
 #define LOGIC(name, EXPR)                                                                          \
 	KERNEL(COLD, name##_BOOL, uint8_t, uint8_t, EXPR)                                          \
-	static kernel_fn *const name[PARE_U4 + 1] = { [PARE_BOOL] = name##_BOOL };
+	static kernel_fn *const name[PARE_BOOL + 1] = { [PARE_BOOL] = name##_BOOL };
 
 /* Integers wrap around, as in ONNX Runtime, by way of unsigned arithmetic. */
 #define WRAP(op) ((uint64_t)x op(uint64_t) y)
@@ -262,11 +262,14 @@ FORWARD(binary, one_of)
 static void mean_forward(const struct pare_call *c)
 {
 	size_t n = op_count(c->out[0]);
-	float *o = c->out[0]->f32;
 
 	fold(c, add);
-	for (size_t i = 0; i < n; i++)
-		o[i] /= (float)c->n_in;
+	if (c->out[0]->dtype == PARE_F64)
+		for (size_t i = 0; i < n; i++)
+			c->out[0]->f64[i] /= (double)c->n_in;
+	else
+		for (size_t i = 0; i < n; i++)
+			c->out[0]->f32[i] /= (float)c->n_in;
 }
 
 struct mod {
@@ -415,7 +418,7 @@ static enum pare_status shape_arith(const struct pare_shape_call *c, struct pare
 
 static enum pare_status shape_mean(const struct pare_shape_call *c, struct pare_err *err)
 {
-	return of_types(c, OP_F32, err);
+	return of_types(c, OP_FLOATS, err);
 }
 
 static enum pare_status shape_test(const struct pare_shape_call *c, struct pare_err *err)
@@ -483,10 +486,11 @@ static enum pare_status shape_where(const struct pare_shape_call *c, struct pare
 /* clang-format off */
 #define TIED(n, v, least, most, sh, fw, ex)                                                        \
 	{ .name = n, .since = v, .min_in = least, .max_in = most, .shape = sh, .forward = fw,      \
-	  .mixed = true, .flow = PARE_FLOW_TIE, .sample = ex }
+	  .takes = OP_T(PARE_F64), .mixed = true, .flow = PARE_FLOW_TIE, .sample = ex }
 #define LINEAR(n, fw, af, ex, ...)                                                                 \
 	{ .name = n, .since = 7, .min_in = 2, .max_in = 2, .shape = shape_arith, .forward = fw,    \
-	  .mixed = true, .flow = PARE_FLOW_TIE, .affine = af, .sample = ex, __VA_ARGS__ }
+	  .takes = OP_T(PARE_F64), .mixed = true, .flow = PARE_FLOW_TIE, .affine = af,           \
+	  .sample = ex, __VA_ARGS__ }
 const struct pare_op pare_ops_elementwise[] = {
 	LINEAR("Add", add_forward, add_affine,
 	       "f32[1,3,2,5] f32[1,3,2,5]|f32[1,3,2,5] f32=0.5|f32[5]! f32[1,3,2,5]|"
@@ -507,7 +511,7 @@ const struct pare_op pare_ops_elementwise[] = {
 	TIED("Max", 8, 1, -1, shape_arith, larger_forward,
 	     "i64[1,4] i64[1,4]"),
 	{ .name = "PRelu", .since = 9, .min_in = 2, .max_in = 2, .attr_size = sizeof(struct prelu),
-	  .upgrade = upgrade_prelu, .shape = shape_prelu, .forward = prelu_forward, .mixed = true,
+	  .upgrade = upgrade_prelu, .shape = shape_prelu, .forward = prelu_forward, .takes = OP_T(PARE_F64), .mixed = true,
 	  .flow = PARE_FLOW_TIE, .sample = "f32[1,3,2,5] f32[3,1,1]!" },
 	TIED("Equal", 11, 2, 2, shape_test, equal_forward,
 	     "i64+[1,7] i64+[1,7]"),
@@ -525,11 +529,12 @@ const struct pare_op pare_ops_elementwise[] = {
 	     "bool[1,7] bool[7]!"),
 	TIED("Xor", 7, 2, 2, shape_logic, one_of_forward,
 	     "bool[1,1] bool[7]!"),
-	TIED("Where", 9, 3, 3, shape_where, where_forward,
-	     "bool[1,3,1,1] f32[1,3,2,5] f32=0.5|bool[4]! f32[1,4] f32[1,4]"),
+	{ .name = "Where", .since = 9, .min_in = 3, .max_in = 3, .shape = shape_where,
+	  .forward = where_forward, .takes = OP_MOVED, .mixed = true, .flow = PARE_FLOW_TIE,
+	  .sample = "bool[1,3,1,1] f32[1,3,2,5] f32=0.5|bool[4]! f32[1,4] f32[1,4]" },
 	{ .name = "Mod", .since = 10, .min_in = 2, .max_in = 2, .attrs = mod_attrs,
 	  .attr_size = sizeof(struct mod), .shape = shape_arith, .forward = mod_forward,
-	  .mixed = true, .flow = PARE_FLOW_TIE,
+	  .takes = OP_T(PARE_F64), .mixed = true, .flow = PARE_FLOW_TIE,
 	  .sample = "i64[1,9] i64{3,-3,2,1,-1,5,7,-2,0}" },
 	{ 0 } };
 /* clang-format on */

@@ -149,11 +149,11 @@ const struct pare_op pare_ops_gather[] = {
 	{ .name = "Gather", .since = 1, .min_in = 2, .max_in = 2, .attrs = gather_attrs,
 	  .attr_size = sizeof(struct gather), .shape = shape_gather, .forward = gather_forward,
 	  .mixed = true,
-	  .sample = "f32[2,3]! i64+[1,5]|f32[1,5,3] i64{-1,0,2} axis=1|"
+	  .takes = OP_MOVED, .sample = "f32[2,3]! i64+[1,5]|f32[1,5,3] i64{-1,0,2} axis=1|"
 		    "f32[1,2,3] i64+[1,2] axis=1" },
 	{ .name = "GatherElements", .since = 11, .min_in = 2, .max_in = 2, .attrs = gather_attrs,
 	  .attr_size = sizeof(struct gather), .shape = shape_elements,
 	  .forward = elements_forward, .mixed = true,
-	  .sample = "f32[1,2,3] i64+[1,4,3] axis=1|f32[1,2,3] i64+[1,2,3]! axis=-1" },
+	  .takes = OP_MOVED, .sample = "f32[1,2,3] i64+[1,4,3] axis=1|f32[1,2,3] i64+[1,2,3]! axis=-1" },
 	{ 0 } };
 /* clang-format on */

@@ -88,37 +88,6 @@ enum pare_status pare_const_ints(const struct pare_shape_call *c, int i, int64_t
 	return op_const_ints(c, i, v, PARE_MAX_DIMS, n, err);
 }
 
-double op_scalar(const struct pare_tensor *t)
-{
-	switch (t->dtype) {
-	case PARE_F32:
-		return t->f32[0];
-	case PARE_F64:
-		return t->f64[0];
-	case PARE_F16:
-		return pare_f16_to_f32(t->u16[0]);
-	case PARE_BF16:
-		return pare_bf16_to_f32(t->u16[0]);
-	case PARE_I8:
-		return t->i8[0];
-	case PARE_U8:
-	case PARE_BOOL:
-		return t->u8[0];
-	case PARE_I16:
-		return t->i16[0];
-	case PARE_U16:
-		return t->u16[0];
-	case PARE_I32:
-		return t->i32[0];
-	case PARE_U32:
-		return (uint32_t)t->i32[0];
-	case PARE_U64:
-		return (double)t->u64[0];
-	default:
-		return (double)t->i64[0];
-	}
-}
-
 enum pare_status op_axes(const int64_t *axes, int n, int rank, unsigned *set, struct pare_err *err)
 {
 	unsigned got = 0;

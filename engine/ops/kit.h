@@ -28,7 +28,14 @@
 #define OP_UNSIGNED (OP_T(PARE_U8) | OP_T(PARE_U16) | OP_T(PARE_U32) | OP_T(PARE_U64))
 #define OP_NUMBERS (OP_FLOATS | OP_SIGNED | OP_UNSIGNED)
 #define OP_REALS (OP_FLOATS | OP_T(PARE_F16) | OP_T(PARE_BF16))
-#define OP_BYTES (OP_NUMBERS | OP_T(PARE_F16) | OP_T(PARE_BF16) | OP_T(PARE_BOOL))
+#define OP_SMALL                                                                                   \
+	(OP_T(PARE_F8E4M3) | OP_T(PARE_F8E4M3UZ) | OP_T(PARE_F8E5M2) | OP_T(PARE_F8E5M2UZ) |       \
+		OP_T(PARE_F8E8M0))
+#define OP_PACKED                                                                                  \
+	(OP_T(PARE_I4) | OP_T(PARE_U4) | OP_T(PARE_I2) | OP_T(PARE_U2) | OP_T(PARE_F4E2M1))
+#define OP_BYTES (OP_NUMBERS | OP_REALS | OP_SMALL | OP_T(PARE_BOOL))
+/* `takes` of rows that move elements whatever they are. */
+#define OP_MOVED (OP_REALS | OP_SMALL)
 
 /* PARE_E_UNSUPPORTED unless input i is of a type in the set. */
 PARE_MUST_CHECK enum pare_status
@@ -74,8 +81,6 @@ int op_ints(const struct pare_tensor *t, int64_t *v, int max);
 /* pare_const_ints with a limit of one's own. */
 PARE_MUST_CHECK enum pare_status op_const_ints(
 	const struct pare_shape_call *c, int i, int64_t *v, int max, int *n, struct pare_err *err);
-/* Element 0 of a number, as a double. */
-double op_scalar(const struct pare_tensor *t);
 /* Set of axes (bit per axis) from `n` axes; all when n is 0. */
 PARE_MUST_CHECK enum pare_status
 op_axes(const int64_t *axes, int n, int rank, unsigned *set, struct pare_err *err);
@@ -128,20 +133,12 @@ size_t op_lanes_scratch(const struct pare_call *c);
 		op_each_lane(c, name##_one);                                                       \
 	}
 
-/* The same, and all floats come as float32: what is float16, bfloat16 or double is converted. */
-void op_each_float_lane(const struct pare_call *c, pare_forward_fn *one);
-size_t op_float_lanes_scratch(const struct pare_call *c);
-#define OP_BY_FLOAT_LANE(name)                                                                     \
-	static void name##_forward(const struct pare_call *c)                                      \
-	{                                                                                          \
-		op_each_float_lane(c, name##_one);                                                 \
-	}
-/* For rows that know lanes but no floats other than float32. */
-void op_widened(const struct pare_call *c, pare_forward_fn *f32);
-size_t op_widened_scratch(const struct pare_call *c);
-
-/* Element i of a tensor without lanes. */
+/* Element i of a tensor, lanes counted. */
 double op_get(const struct pare_tensor *t, size_t i);
+static inline double op_scalar(const struct pare_tensor *t)
+{
+	return op_get(t, 0);
+}
 int64_t op_get_int(const struct pare_tensor *t, size_t i);
 void op_put(const struct pare_tensor *t, size_t i, double v);
 void op_put_int(const struct pare_tensor *t, size_t i, int64_t v);
@@ -152,8 +149,6 @@ op_known(const struct pare_shape_call *c, int i, struct pare_err *err);
 /* An axis of input 0. */
 PARE_MUST_CHECK enum pare_status
 op_axis_of(const struct pare_shape_call *c, int64_t axis, int *out, struct pare_err *err);
-/* ONNX's TensorProto.DataType to ours; UNDEFINED for what pare does not have. */
-enum pare_dtype op_onnx_type(int64_t type);
 /* Does an attribute hold this word? */
 bool op_word(const char *value, const char *preset, const char *word);
 

@@ -87,7 +87,7 @@ static void likelihood_one(const struct pare_call *c)
 {
 	pick(c, c->in[0]->f32);
 }
-OP_BY_FLOAT_LANE(likelihood)
+OP_BY_LANE(likelihood)
 
 static void cross_entropy_one(const struct pare_call *c)
 {
@@ -110,18 +110,18 @@ static void cross_entropy_one(const struct pare_call *c)
 	}
 	pick(c, log_p);
 }
-OP_BY_FLOAT_LANE(cross_entropy)
+OP_BY_LANE(cross_entropy)
 
 static size_t scratch_cross_entropy(const struct pare_call *c)
 {
-	return op_float_lanes_scratch(c) + op_count(c->in[0]) * sizeof(float);
+	return op_lanes_scratch(c) + op_count(c->in[0]) * sizeof(float);
 }
 
 /* clang-format off */
 const struct pare_op pare_ops_loss[] = {
 	{ .name = "NegativeLogLikelihoodLoss", .since = 12, .min_in = 2, .max_in = 3,
 	  .attrs = loss_attrs, .attr_size = sizeof(struct loss), .refuse = refuse_loss,
-	  .shape = shape_loss, .forward = likelihood_forward, .scratch = op_float_lanes_scratch,
+	  .shape = shape_loss, .forward = likelihood_forward, .scratch = op_lanes_scratch,
 	  .sample = "f32[2,3,2] i64+[2,2] f32+[3]!|f32[2,3] i64+[2] ignore_index=1 reduction=none" },
 	{ .name = "SoftmaxCrossEntropyLoss", .since = 12, .min_in = 2, .max_in = 3, .max_out = 2,
 	  .attrs = loss_attrs, .attr_size = sizeof(struct loss), .refuse = refuse_loss,

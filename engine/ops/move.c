@@ -469,7 +469,7 @@ static void to_depth_forward(const struct pare_call *c)
 #define MOVED(n, v, least, most, at, sh, fw, fl, ...)                                              \
 	{ .name = n, .since = v, .min_in = least, .max_in = most, .attrs = at,                     \
 	  .attr_size = sizeof(struct move), .shape = sh, .forward = fw, .flow = fl,                \
-	  .quant = PARE_Q_SAME_SCALE, __VA_ARGS__ }
+	  .quant = PARE_Q_SAME_SCALE, .takes = OP_MOVED, __VA_ARGS__ }
 const struct pare_op pare_ops_move[] = {
 	MOVED("Transpose", 1, 1, 1, transpose_attrs, shape_transpose, transpose_forward,
 	      PARE_FLOW_MOVE, .sample = "f32[1,3,2,5] perm=0,2,3,1"),

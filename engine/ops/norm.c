@@ -444,7 +444,7 @@ const struct pare_op pare_ops_norm[] = {
 	  .sample = "f32[1,3,2,5] f32[3]! f32[3]!" },
 	{ .name = "LayerNormalization", .since = 17, .min_in = 2, .max_in = 3, .max_out = 3,
 	  .attrs = layer_attrs, .attr_size = sizeof(struct norm), .shape = shape_layer,
-	  .forward = layer_forward, .plain = 6,
+	  .forward = layer_forward, .plain = 6, .stays = 6,
 	  .sample = "f32[1,3,4] f32[4]! f32[4]! axis=-1|f32[1,3,4] f32[3,4]! axis=1 outputs=3" },
 	{ .name = "LRN", .since = 1, .min_in = 1, .max_in = 1, .attrs = lrn_attrs,
 	  .attr_size = sizeof(struct norm), .refuse = refuse_lrn, .shape = shape_lrn,

@@ -180,6 +180,12 @@ struct pare_op {
 		const struct pare_call *c); /* bytes; in/out have shapes but no data; NULL = 0 */
 	unsigned plain; /* bit i: input i is read without lanes, so must be constant in a batched
 			   run */
+	/* Floats that `shape` and `forward` know beside float32, one bit a dtype.  All others reach
+	 * them as float32, and what they make is converted back: a row need not know them.  Rows
+	 * that take float8 as it lies move elements: what shares a byte reaches them a byte each.
+	 */
+	unsigned takes;
+	unsigned stays; /* bit i: output i is float32 whatever the inputs were */
 	bool mixed;     /* reads constants of lanes 1 beside activations of the run's lanes */
 	/* Once a program, before `scratch` and any forward: lay out what constants become (packed
 	 * weights) in `a`; it comes back as call->packed.  Constant inputs have data, all else
@@ -226,6 +232,15 @@ struct pare_op {
 	 * outputs=3 when they are more than one; | parts cases. */
 	const char *sample;
 };
+
+/* A row's functions behind its types (`takes`): what everyone but the row itself calls.  A row
+ * without the function gives the default. */
+PARE_MUST_CHECK enum pare_status
+pare_op_shape(const struct pare_shape_call *c, struct pare_err *err);
+size_t pare_op_scratch(const struct pare_call *c);
+PARE_MUST_CHECK enum pare_status pare_op_prepare(
+	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err);
+void pare_op_forward(const struct pare_call *c);
 
 /* The row for an operator; NULL when there is none.  Alphabetical: pare_op_row(i), NULL after the
  * last. */

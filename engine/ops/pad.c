@@ -173,7 +173,7 @@ const struct pare_op pare_ops_pad[] = {
 	  .attr_size = sizeof(struct pad), .refuse = refuse_pad, .shape = shape_pad,
 	  .forward = pad_forward, .plain = 0xe, .flow = PARE_FLOW_BLOCK,
 	  .flow_at = op_flow_spatial, .quant = PARE_Q_SAME_SCALE,
-	  .sample = "f32[1,2,4,5] i64{0,0,1,2,0,0,2,-1} f32=0.5|"
+	  .takes = OP_MOVED, .sample = "f32[1,2,4,5] i64{0,0,1,2,0,0,2,-1} f32=0.5|"
 		    "f32[1,2,4,5] i64{0,0,1,2,0,0,2,3} mode=reflect|"
 		    "f32[1,2,4,5] i64{2,0,0,3} _ i64{1,-1} mode=edge" },
 	{ 0 } };

@@ -15,7 +15,7 @@ static const struct pare_attr arg_attrs[] = { { "axis", PARE_ATTR_INT, AT(axis),
 	{ "keepdims", PARE_ATTR_INT, AT(keepdims), 1, 0 },
 	{ "select_last_index", PARE_ATTR_INT, AT(last), 0, 0 }, { 0 } };
 
-#define REDUCED (OP_FLOATS | OP_T(PARE_I32) | OP_T(PARE_I64))
+#define REDUCED (OP_NUMBERS | OP_T(PARE_BOOL))
 
 static void squash(struct pare_known *out, const struct pare_known *in, unsigned set, bool keep)
 {
@@ -112,23 +112,11 @@ OP_HOT static void load(const struct pare_tensor *x, size_t at, size_t n, double
 		LOAD(F64, f64)
 		LOAD(I32, i32)
 		LOAD(I64, i64)
+		LOAD(U8, u8)
 	default:
-		break;
+		for (size_t i = 0; i < n; i++)
+			v[i] = op_get(x, at + i);
 	}
-}
-
-static void store(const struct pare_tensor *out, size_t i, double v)
-{
-	bool fits = v >= -0x1p63 && v < 0x1p63;
-
-	if (out->dtype == PARE_F32)
-		out->f32[i] = (float)v;
-	else if (out->dtype == PARE_F64)
-		out->f64[i] = v;
-	else if (out->dtype == PARE_I32)
-		out->i32[i] = (int32_t)(fits ? (int64_t)v : 0);
-	else
-		out->i64[i] = fits ? (int64_t)v : 0;
 }
 
 /* How a number is taken into what was taken before.  `top` is the largest, for LogSumExp. */
@@ -204,6 +192,19 @@ static void walk_run(const struct walk *w, const struct pare_tensor *x, take_fn 
 
 /* ---- the kinds ------------------------------------------------------------------------------ */
 
+/* Where a type has no infinity, its lowest or highest number stands for it. */
+static double within(enum pare_dtype t, double v)
+{
+	double bits = (double)pare_dtype_bits(t);
+	bool sign = OP_T(t) & OP_SIGNED;
+
+	if (!isinf(v) || OP_T(t) & OP_REALS)
+		return v;
+	if (t == PARE_BOOL)
+		return v > 0;
+	return v < 0 ? (sign ? -ldexp(1, (int)bits - 1) : 0) : ldexp(1, (int)bits - sign) - 1;
+}
+
 static double *taken(const struct pare_call *c, double init, take_fn *take)
 {
 	double *acc = c->scratch;
@@ -211,7 +212,7 @@ static double *taken(const struct pare_call *c, double init, take_fn *take)
 	size_t n = op_count(c->out[0]);
 
 	for (size_t i = 0; i < n; i++)
-		acc[i] = init;
+		acc[i] = within(c->in[0]->dtype, init);
 	walk_run(&w, c->in[0], take, acc, NULL);
 	return acc;
 }
@@ -227,7 +228,7 @@ static double *taken(const struct pare_call *c, double init, take_fn *take)
 		(void)count;                                                                       \
 		for (size_t i = 0; i < n; i++) {                                                   \
 			double v = acc[i];                                                         \
-			store(c->out[0], i, EXPR);                                                 \
+			op_put(c->out[0], i, EXPR);                                                \
 		}                                                                                  \
 	}
 REDUCE(sum, 0, take_sum, v)
@@ -249,7 +250,7 @@ static void log_sum_exp_forward(const struct pare_call *c)
 	memset(sum, 0, n * sizeof *sum);
 	walk_run(&w, c->in[0], take_exp, sum, top);
 	for (size_t i = 0; i < n; i++)
-		store(c->out[0], i, log(sum[i]) + (isinf(top[i]) ? 0 : top[i]));
+		op_put(c->out[0], i, log(sum[i]) + (isinf(top[i]) ? 0 : top[i]));
 }
 
 /* Totals, and the largest of each. */
@@ -333,12 +334,12 @@ static void arg_min_forward(const struct pare_call *c)
 #define REDUCED_BY(n, v, fw)                                                                       \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 2, .attrs = reduce_attrs,                  \
 	  .attr_size = sizeof(struct reduce), .shape = shape_reduce, .forward = fw,                \
-	  .scratch = scratch_reduce, .plain = 2, .flow_at = flow_reduce,                           \
+	  .scratch = scratch_reduce, .takes = OP_T(PARE_F64), .plain = 2, .flow_at = flow_reduce,                           \
 	  .sample = "f32+[1,3,2,5] i64{1,3} keepdims=0|f32+[1,3,2,5]|f32+[1,3,2,5] i64{2,3}|"      \
 		    "f32+[1,3] noop_with_empty_axes=1" }
 #define ARG(n, fw)                                                                                 \
 	{ .name = n, .since = 11, .min_in = 1, .max_in = 1, .attrs = arg_attrs,                    \
-	  .attr_size = sizeof(struct reduce), .shape = shape_arg, .forward = fw,                   \
+	  .attr_size = sizeof(struct reduce), .shape = shape_arg, .forward = fw, .takes = OP_T(PARE_F64),                  \
 	  .sample = "f32[1,5,3] axis=1|i64[1,5,3] axis=-1 keepdims=0 select_last_index=1" }
 const struct pare_op pare_ops_reduce[] = {
 	REDUCED_BY("ReduceSum", 13, sum_forward),

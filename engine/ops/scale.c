@@ -85,7 +85,7 @@ static void rms_one(const struct pare_call *c)
 				x[i] * inv * c->in[1]->f32[reads(s, &c->in[1]->shape, o * n + i)];
 	}
 }
-OP_BY_FLOAT_LANE(rms)
+OP_BY_LANE(rms)
 
 static enum pare_status shape_group(const struct pare_shape_call *c, struct pare_err *err)
 {
@@ -137,7 +137,7 @@ static void group_one(const struct pare_call *c)
 		}
 	}
 }
-OP_BY_FLOAT_LANE(group)
+OP_BY_LANE(group)
 
 /* ---- MeanVarianceNormalization, LpNormalization --------------------------------------------- */
 
@@ -176,7 +176,7 @@ static size_t group_of(const struct pare_shape *s, unsigned set, size_t i)
 
 static size_t scratch_mean(const struct pare_call *c)
 {
-	return op_float_lanes_scratch(c) + 3 * op_count(c->in[0]) * sizeof(double);
+	return op_lanes_scratch(c) + 3 * op_count(c->in[0]) * sizeof(double);
 }
 
 static void mean_one(const struct pare_call *c)
@@ -203,7 +203,7 @@ static void mean_one(const struct pare_call *c)
 		c->out[0]->f32[i] = (float)((x[i] - m) / (sqrt(var < 0 ? 0 : var) + 1e-9));
 	}
 }
-OP_BY_FLOAT_LANE(mean)
+OP_BY_LANE(mean)
 
 static enum pare_status shape_lp(const struct pare_shape_call *c, struct pare_err *err)
 {
@@ -245,7 +245,7 @@ static void lp_one(const struct pare_call *c)
 				sum == 0 ? 0 : (float)(c->in[0]->f32[from + j * inner] / sum);
 	}
 }
-OP_BY_FLOAT_LANE(lp)
+OP_BY_LANE(lp)
 
 /* ---- gates ---------------------------------------------------------------------------------- */
 
@@ -255,16 +255,11 @@ OP_HOT static void swish(const float *x, size_t n, float alpha, float *out)
 		out[i] = x[i] * op_logistic(alpha * x[i]);
 }
 
-static void swish_f32(const struct pare_call *c)
+static void swish_forward(const struct pare_call *c)
 {
 	const struct scale *a = c->attr;
 
 	swish(c->in[0]->f32, op_count(c->out[0]), a->alpha, c->out[0]->f32);
-}
-
-static void swish_forward(const struct pare_call *c)
-{
-	op_widened(c, swish_f32);
 }
 
 static enum pare_status shape_gate(const struct pare_shape_call *c, struct pare_err *err)
@@ -276,18 +271,13 @@ static enum pare_status shape_gate(const struct pare_shape_call *c, struct pare_
 	return st;
 }
 
-static void gate_f32(const struct pare_call *c)
+static void gate_forward(const struct pare_call *c)
 {
 	size_t n = op_count(c->out[0]);
 
-	swish_f32(c);
+	swish_forward(c);
 	for (size_t i = 0; i < n; i++)
 		c->out[0]->f32[i] *= c->in[1]->f32[i];
-}
-
-static void gate_forward(const struct pare_call *c)
-{
-	op_widened(c, gate_f32);
 }
 
 /* clang-format off */
@@ -297,16 +287,16 @@ static void gate_forward(const struct pare_call *c)
 	  __VA_ARGS__ }
 const struct pare_op pare_ops_scale[] = {
 	SCALE("RMSNormalization", 23, 2, rms_attrs, shape_rms, rms_forward,
-	      op_float_lanes_scratch, .sample = "f32[1,3,4] f32[4]!|f32[1,3,4] f32[3,4]! axis=1"),
+	      op_lanes_scratch, .sample = "f32[1,3,4] f32[4]!|f32[1,3,4] f32[3,4]! axis=1"),
 	SCALE("GroupNormalization", 21, 3, group_attrs, shape_group, group_forward,
-	      op_float_lanes_scratch, .sample = "f32[1,4,3] f32[4]! f32[4]! num_groups=2"),
+	      op_lanes_scratch, .sample = "f32[1,4,3] f32[4]! f32[4]! num_groups=2"),
 	SCALE("MeanVarianceNormalization", 13, 1, mean_attrs, shape_mean, mean_forward,
 	      scratch_mean, .sample = "f32[1,3,2,5]|f32[1,3,4] axes=1,-1"),
-	SCALE("LpNormalization", 1, 1, lp_attrs, shape_lp, lp_forward, op_float_lanes_scratch,
+	SCALE("LpNormalization", 1, 1, lp_attrs, shape_lp, lp_forward, op_lanes_scratch,
 	      .refuse = refuse_lp, .sample = "f32[1,3,4]|f32[1,3,4] axis=1 p=1"),
-	SCALE("Swish", 24, 1, swish_attrs, reals, swish_forward, op_widened_scratch,
+	SCALE("Swish", 24, 1, swish_attrs, reals, swish_forward, NULL,
 	      .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE, .sample = "f32[1,3,4] alpha=0.5"),
-	SCALE("SwiGLU", 28, 2, swish_attrs, shape_gate, gate_forward, op_widened_scratch,
+	SCALE("SwiGLU", 28, 2, swish_attrs, shape_gate, gate_forward, NULL,
 	      .flow = PARE_FLOW_TIE, .sample = "f32[1,3,4] f32[1,3,4]"),
 	{ 0 } };
 /* clang-format on */

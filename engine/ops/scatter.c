@@ -247,21 +247,21 @@ const struct pare_op pare_ops_scatter[] = {
 	{ .name = "ScatterElements", .since = 18, .min_in = 3, .max_in = 3,
 	  .attrs = elements_attrs, .attr_size = sizeof(struct scatter), .refuse = refuse_scatter,
 	  .shape = shape_elements, .forward = elements_forward, .scratch = op_lanes_scratch,
-	  .sample = "f32[1,3,4] i64[1,2,4] f32[1,2,4] axis=1|"
+	  .takes = OP_MOVED, .sample = "f32[1,3,4] i64[1,2,4] f32[1,2,4] axis=1|"
 		    "f32[1,3,4] i64+[1,3,2]! f32[1,3,2] axis=-1 reduction=add|"
 		    "i64[1,4] i32[1,3] i64[1,3] axis=1 reduction=max" },
 	{ .name = "Scatter", .since = 9, .min_in = 3, .max_in = 3,
 	  .attrs = elements_attrs, .attr_size = sizeof(struct scatter), .refuse = refuse_scatter,
 	  .shape = shape_elements, .forward = elements_forward, .scratch = op_lanes_scratch,
-	  .sample = "f32[1,3,4] i64[1,2,4] f32[1,2,4] axis=1" },
+	  .takes = OP_MOVED, .sample = "f32[1,3,4] i64[1,2,4] f32[1,2,4] axis=1" },
 	{ .name = "ScatterND", .since = 18, .min_in = 3, .max_in = 3, .attrs = nd_attrs,
 	  .attr_size = sizeof(struct scatter), .refuse = refuse_scatter,
 	  .shape = shape_scatter_nd, .forward = scatter_nd_forward, .scratch = op_lanes_scratch,
-	  .sample = "f32[1,3,4] i64[1,2,2]! f32[1,2,4]|"
+	  .takes = OP_MOVED, .sample = "f32[1,3,4] i64[1,2,2]! f32[1,2,4]|"
 		    "f32[1,3,4] i64[1,2,3] f32[1,2] reduction=mul" },
 	{ .name = "GatherND", .since = 13, .min_in = 2, .max_in = 2, .attrs = gather_attrs,
 	  .attr_size = sizeof(struct scatter), .shape = shape_gather_nd,
 	  .forward = gather_nd_forward, .scratch = op_lanes_scratch,
-	  .sample = "f32[1,3,4] i64[1,2,2]|f32[1,3,4] i64+[1,5,1]! batch_dims=1" },
+	  .takes = OP_MOVED, .sample = "f32[1,3,4] i64[1,2,2]|f32[1,3,4] i64+[1,5,1]! batch_dims=1" },
 	{ 0 } };
 /* clang-format on */

@@ -357,18 +357,18 @@ const struct pare_op pare_ops_select[] = {
 	{ .name = "TopK", .since = 11, .min_in = 2, .max_in = 2, .max_out = 2, .attrs = top_attrs,
 	  .attr_size = sizeof(struct select), .shape = shape_top, .forward = top_forward,
 	  .scratch = scratch_top, .plain = 2,
-	  .sample = "f32[1,9] i64{3} outputs=2|f32[1,5,3] i64{5} axis=1 largest=0 outputs=2|"
+	  .takes = OP_REALS, .sample = "f32[1,9] i64{3} outputs=2|f32[1,5,3] i64{5} axis=1 largest=0 outputs=2|"
 		    "i64[1,8] i64{2}" },
 	{ .name = "NonZero", .since = 9, .min_in = 1, .max_in = 1, .shape = shape_non_zero,
 	  .forward = non_zero_forward, .scratch = op_lanes_scratch,
-	  .sample = "f32[2,3]!|bool[1,2,5]!" },
+	  .takes = OP_MOVED, .sample = "f32[2,3]!|bool[1,2,5]!" },
 	{ .name = "Compress", .since = 9, .min_in = 2, .max_in = 2, .attrs = compress_attrs,
 	  .attr_size = sizeof(struct select), .shape = shape_compress,
 	  .forward = compress_forward, .scratch = op_lanes_scratch,
-	  .sample = "f32[1,3,4] bool{0,1,1} axis=1|f32[1,5] bool{1,0,1}" },
+	  .takes = OP_MOVED, .sample = "f32[1,3,4] bool{0,1,1} axis=1|f32[1,5] bool{1,0,1}" },
 	{ .name = "Unique", .since = 11, .min_in = 1, .max_in = 1, .max_out = 4,
 	  .attrs = unique_attrs, .attr_size = sizeof(struct select), .shape = shape_unique,
 	  .forward = unique_forward, .scratch = scratch_unique,
-	  .sample = "i64[9]! outputs=4|i64+[5,2]! axis=0 sorted=0 outputs=4" },
+	  .takes = OP_MOVED, .sample = "i64[9]! outputs=4|i64+[5,2]! axis=0 sorted=0 outputs=4" },
 	{ 0 } };
 /* clang-format on */

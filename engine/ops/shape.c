@@ -350,27 +350,18 @@ static void range_forward(const struct pare_call *c)
 	double start = op_scalar(c->in[0]), delta = op_scalar(c->in[2]);
 	int64_t n = c->out[0]->shape.d[0];
 
-	for (int64_t i = 0; i < n; i++) {
-		double v = start + (double)i * delta;
-		float f = (float)v;
-		int64_t l = fabs(v) < 0x1p63 ? (int64_t)v : 0;
-		int32_t k = (int32_t)l;
-		int16_t s = (int16_t)l;
-		const void *p = c->out[0]->dtype == PARE_F32   ? (const void *)&f
-				: c->out[0]->dtype == PARE_F64 ? (const void *)&v
-				: c->out[0]->dtype == PARE_I64 ? (const void *)&l
-				: c->out[0]->dtype == PARE_I32 ? (const void *)&k
-							       : (const void *)&s;
-
-		fill_element(c->out[0], (size_t)i, p);
-	}
+	for (int64_t i = 0; i < n; i++)
+		for (int l = 0; l < c->out[0]->lanes; l++)
+			op_put(c->out[0], (size_t)(i * c->out[0]->lanes + l),
+				start + (double)i * delta);
 }
 
 /* clang-format off */
 #define RENAMED(n, v, least, most, at, sh, ex, ...)                                                \
 	{ .name = n, .since = v, .min_in = least, .max_in = most, .attrs = at,                     \
 	  .attr_size = sizeof(struct reshape), .shape = sh, .forward = copy_forward, .plain = 2,   \
-	  .flow = PARE_FLOW_SPREAD, .quant = PARE_Q_SAME_SCALE, .sample = ex, __VA_ARGS__ }
+	  .flow = PARE_FLOW_SPREAD, .quant = PARE_Q_SAME_SCALE, .takes = OP_MOVED,            \
+	  .sample = ex, __VA_ARGS__ }
 const struct pare_op pare_ops_shape[] = {
 	RENAMED("Reshape", 13, 2, 2, reshape_attrs, shape_reshape,
 		"f32[1,3,2,5] i64{0,-1}|f32[1,3,2,5] i64{3,10}", .sizes = 2),
@@ -380,16 +371,16 @@ const struct pare_op pare_ops_shape[] = {
 	RENAMED("Unsqueeze", 13, 2, 2, axes_attrs, shape_unsqueeze, "f32[1,3] i64{-1,2}"),
 	{ .name = "Identity", .since = 1, .min_in = 1, .max_in = 1, .shape = shape_identity,
 	  .forward = copy_forward, .flow = PARE_FLOW_PASS,
-	  .quant = PARE_Q_SAME_SCALE, .alias = true, .sample = "f32[1,3,5]" },
+	  .quant = PARE_Q_SAME_SCALE, .alias = true, .takes = OP_MOVED, .sample = "f32[1,3,5]" },
 	{ .name = "Dropout", .since = 12, .min_in = 1, .max_in = 3, .max_out = 2,
 	  .attrs = dropout_attrs, .attr_size = sizeof(struct reshape), .shape = shape_dropout,
 	  .forward = dropout_forward, .plain = 6, .flow = PARE_FLOW_PASS,
-	  .quant = PARE_Q_SAME_SCALE, .alias = true, .sample = "f32[1,3,5]" },
+	  .quant = PARE_Q_SAME_SCALE, .alias = true, .takes = OP_MOVED, .sample = "f32[1,3,5]" },
 	{ .name = "Shape", .since = 1, .min_in = 1, .max_in = 1, .attrs = shape_attrs,
 	  .attr_size = sizeof(struct reshape), .shape = shape_shape, .forward = shape_forward,
-	  .by_shape = true, .sample = "f32[1,3,5,2] start=1 end=-1" },
+	  .by_shape = true, .takes = OP_MOVED, .sample = "f32[1,3,5,2] start=1 end=-1" },
 	{ .name = "Size", .since = 1, .min_in = 1, .max_in = 1, .shape = shape_size,
-	  .forward = size_forward, .by_shape = true, .sample = "f32[1,3,5]" },
+	  .forward = size_forward, .by_shape = true, .takes = OP_MOVED, .sample = "f32[1,3,5]" },
 	{ .name = "ConstantOfShape", .since = 9, .min_in = 1, .max_in = 1, .attrs = fill_attrs,
 	  .attr_size = sizeof(struct reshape), .shape = shape_fill, .forward = fill_forward,
 	  .plain = 1, .sample = "i64{2,3}" },
@@ -398,6 +389,6 @@ const struct pare_op pare_ops_shape[] = {
 	  .forward = constant_forward, .sample = "value_floats=1,2.5" },
 	{ .name = "Range", .since = 11, .min_in = 3, .max_in = 3, .shape = shape_range,
 	  .forward = range_forward, .plain = 7,
-	  .sample = "f32=1 f32=6 f32=2|i64=5 i64=0 i64=-2|i32=0 i32=0 i32=1" },
+	  .takes = OP_T(PARE_F64), .sample = "f32=1 f32=6 f32=2|i64=5 i64=0 i64=-2|i32=0 i32=0 i32=1" },
 	{ 0 } };
 /* clang-format on */

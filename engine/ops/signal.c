@@ -25,7 +25,7 @@ static const char *refuse_window(const struct pare_node *n, const void *attr)
 	const struct signal *a = attr;
 
 	(void)n;
-	return op_onnx_type(a->type) ? NULL : "its type";
+	return pare_dtype_from_onnx(a->type) ? NULL : "its type";
 }
 
 static enum pare_status shape_window(const struct pare_shape_call *c, struct pare_err *err)
@@ -37,7 +37,7 @@ static enum pare_status shape_window(const struct pare_shape_call *c, struct par
 
 	if (!st && (n != 1 || size[0] < 0 || size[0] > 1 << 28))
 		st = pare_fail(err, PARE_E_FORMAT, "the size must be one number from 0 to 2^28");
-	c->out[0].dtype = op_onnx_type(a->type);
+	c->out[0].dtype = pare_dtype_from_onnx(a->type);
 	c->out[0].shape = (struct pare_shape){ 1, { size[0] } };
 	return st;
 }
@@ -183,7 +183,7 @@ static void dft_one(const struct pare_call *c)
 				c->out[0]->f32 + ((o * bins + k) * inner + j) * 2);
 	}
 }
-OP_BY_FLOAT_LANE(dft)
+OP_BY_LANE(dft)
 
 /* Signal [N, L] or [N, L, 1 or 2], step, window, length: [N, frames, bins, 2]. */
 static enum pare_status shape_stft(const struct pare_shape_call *c, struct pare_err *err)
@@ -226,7 +226,7 @@ static void stft_one(const struct pare_call *c)
 			transform(&r, len, k, false, c->out[0]->f32 + (i * bins + k) * 2);
 	}
 }
-OP_BY_FLOAT_LANE(stft)
+OP_BY_LANE(stft)
 
 /* clang-format off */
 #define WINDOW(n, fw)                                                                              \
@@ -240,11 +240,11 @@ const struct pare_op pare_ops_signal[] = {
 	{ .name = "DFT", .since = 20, .min_in = 1, .max_in = 3, .attrs = dft_attrs,
 	  .attr_size = sizeof(struct signal), .refuse = refuse_dft, .upgrade = upgrade_dft,
 	  .writable = writable_dft, .shape = shape_dft, .forward = dft_forward,
-	  .scratch = op_float_lanes_scratch, .plain = 6,
+	  .scratch = op_lanes_scratch, .plain = 6,
 	  .sample = "f32[1,6,3,1] _ i64=1|f32[1,5,2] i64=4 onesided=1|f32[1,5,2] inverse=1" },
 	{ .name = "STFT", .since = 17, .min_in = 2, .max_in = 4, .attrs = stft_attrs,
 	  .attr_size = sizeof(struct signal), .shape = shape_stft, .forward = stft_forward,
-	  .scratch = op_float_lanes_scratch, .plain = 10,
+	  .scratch = op_lanes_scratch, .plain = 10,
 	  .sample = "f32[1,16] i64=4 f32[8]!|f32[1,16,1] i64=3 _ i64=6 onesided=0" },
 	{ 0 } };
 /* clang-format on */

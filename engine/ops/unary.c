@@ -27,76 +27,105 @@ PARAMS(threshold, ALPHA(1))
 PARAMS(shrink, { "lambd", PARE_ATTR_FLOAT, offsetof(struct unary, alpha), 0.5, 0 }, BETA("bias", 0))
 PARAMS(gelu, { "approximate", PARE_ATTR_STRING, offsetof(struct unary, mode), 0, 0 })
 
-#define UNARY(hot, name, EXPR)                                                                     \
-	hot static void name##_forward(const struct pare_call *c)                                  \
+/* EXPR in x, alpha and beta, for float and, by the functions of the library, for double. */
+#define UNARY_OF(hot, name, T, field, EXPR)                                                        \
+	hot static void name##_##field(const struct unary *u, size_t n, const T *in, T *out)       \
 	{                                                                                          \
-		static const struct unary none;                                                    \
-		const struct unary *u = c->attr ? c->attr : &none;                                 \
-		const float *in = c->in[0]->f32, alpha = u->alpha, beta = u->beta;                 \
-		float *out = c->out[0]->f32;                                                       \
-		size_t n = op_count(c->out[0]);                                                    \
+		T alpha = u->alpha, beta = u->beta;                                                \
                                                                                                    \
 		(void)alpha;                                                                       \
 		(void)beta;                                                                        \
 		for (size_t i = 0; i < n; i++) {                                                   \
-			float x = in[i];                                                           \
+			T x = in[i];                                                               \
 			out[i] = EXPR;                                                             \
 		}                                                                                  \
 	}
+#define UNARY(hot, name, F, D)                                                                     \
+	UNARY_OF(hot, name, float, f32, F)                                                         \
+	UNARY_OF(COLD, name, double, f64, D)                                                       \
+	static void name##_forward(const struct pare_call *c)                                      \
+	{                                                                                          \
+		static const struct unary none;                                                    \
+		const struct unary *u = c->attr ? c->attr : &none;                                 \
+		size_t n = op_count(c->out[0]);                                                    \
+                                                                                                   \
+		if (c->out[0]->dtype == PARE_F64)                                                  \
+			name##_f64(u, n, c->in[0]->f64, c->out[0]->f64);                           \
+		else                                                                               \
+			name##_f32(u, n, c->in[0]->f32, c->out[0]->f32);                           \
+	}
+#define BOTH(hot, name, EXPR) UNARY(hot, name, EXPR, EXPR)
 #define COLD
 
 /* min(max(x, 0), 1) that keeps NaN */
-OP_INLINE float unit(float x)
-{
-	return x < 0 ? 0 : x > 1 ? 1 : x;
-}
+#define UNIT(x) ((x) < 0 ? 0 : (x) > 1 ? 1 : (x))
 
 static float softplus(float x)
 {
 	return x > 0 ? x + log1pf(expf(-x)) : log1pf(expf(x));
 }
 
-/* Both forms written so that nothing cancels where the result is small. */
-static float gelu(float x, const char *mode)
+static double softplus_double(double x)
 {
-	if (mode && !strcmp(mode, "tanh")) /* (1 + tanh(u)) / 2 = logistic(2u) */
+	return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
+
+static bool by_tanh(const struct unary *u)
+{
+	return u->mode && !strcmp(u->mode, "tanh");
+}
+
+/* Both forms written so that nothing cancels where the result is small. */
+static float gelu(float x, bool by_tanh)
+{
+	if (by_tanh) /* (1 + tanh(u)) / 2 = logistic(2u) */
 		return x * op_logistic(2 * 0.797884561f * (x + 0.044715f * x * x * x));
 	return 0.5f * x * erfcf(-x * 0.707106781f);
 }
 
-UNARY(OP_HOT, leaky, x < 0 ? alpha * x : x)
-UNARY(OP_HOT, hard_sigmoid, unit(alpha *x + beta))
-UNARY(OP_HOT, hard_swish, x *unit(x *(1.f / 6) + 0.5f))
-UNARY(OP_HOT, threshold, x > alpha ? x : 0)
-UNARY(OP_HOT, softsign, x / (1 + fabsf(x)))
-UNARY(OP_HOT, square_root, sqrtf(x))
-UNARY(OP_HOT, reciprocal, 1 / x)
-UNARY(OP_HOT, shrink, (x > alpha) ? x - beta : (-x > alpha) ? x + beta : 0)
-UNARY(OP_HOT, elu, x < 0 ? alpha * (op_exp(x) - 1) : x)
-UNARY(OP_HOT, celu, x < 0 ? alpha * (op_exp(x / alpha) - 1) : x)
-UNARY(OP_HOT, selu, beta *(x <= 0 ? alpha * (op_exp(x) - 1) : x))
-UNARY(OP_HOT, sigmoid, op_logistic(x))
-UNARY(OP_HOT, hyperbolic, op_tanh(x))
-UNARY(COLD, softplus, softplus(x))
-UNARY(COLD, mish, x *tanhf(softplus(x)))
-UNARY(COLD, gelu, gelu(x, u->mode))
-UNARY(OP_HOT, exponential, op_exp(x))
-UNARY(COLD, logarithm, logf(x))
-UNARY(OP_HOT, error, op_erf(x))
-UNARY(COLD, floor, floorf(x))
-UNARY(COLD, ceil, ceilf(x))
-UNARY(COLD, round, rintf(x))
-UNARY(COLD, sine, sinf(x))
-UNARY(COLD, cosine, cosf(x))
-UNARY(COLD, tangent, tanf(x))
-UNARY(COLD, arc_sine, asinf(x))
-UNARY(COLD, arc_cosine, acosf(x))
-UNARY(COLD, arc_tangent, atanf(x))
-UNARY(COLD, sinh, sinhf(x))
-UNARY(COLD, cosh, coshf(x))
-UNARY(COLD, arc_sinh, asinhf(x))
-UNARY(COLD, arc_cosh, acoshf(x))
-UNARY(COLD, arc_tanh, atanhf(x))
+static double gelu_double(double x, bool by_tanh)
+{
+	if (by_tanh)
+		return x / (1 + exp(-2 * 0.79788456080286536 * (x + 0.044715 * x * x * x)));
+	return 0.5 * x * erfc(-x * 0.70710678118654752);
+}
+
+BOTH(OP_HOT, leaky, x < 0 ? alpha * x : x)
+BOTH(OP_HOT, hard_sigmoid, UNIT(alpha *x + beta))
+UNARY(OP_HOT, hard_swish, x *UNIT(x *(1.f / 6) + 0.5f), x *UNIT(x *(1. / 6) + 0.5))
+BOTH(OP_HOT, threshold, x > alpha ? x : 0)
+UNARY(OP_HOT, softsign, x / (1 + fabsf(x)), x / (1 + fabs(x)))
+UNARY(OP_HOT, square_root, sqrtf(x), sqrt(x))
+BOTH(OP_HOT, reciprocal, 1 / x)
+BOTH(OP_HOT, shrink, (x > alpha) ? x - beta : (-x > alpha) ? x + beta : 0)
+UNARY(OP_HOT, elu, x < 0 ? alpha * (op_exp(x) - 1) : x, x < 0 ? alpha * expm1(x) : x)
+UNARY(OP_HOT, celu, x < 0 ? alpha * (op_exp(x / alpha) - 1) : x,
+	x < 0 ? alpha * expm1(x / alpha) : x)
+UNARY(OP_HOT, selu, beta *(x <= 0 ? alpha * (op_exp(x) - 1) : x),
+	beta *(x <= 0 ? alpha * expm1(x) : x))
+UNARY(OP_HOT, sigmoid, op_logistic(x), 1 / (1 + exp(-x)))
+UNARY(OP_HOT, hyperbolic, op_tanh(x), tanh(x))
+UNARY(COLD, softplus, softplus(x), softplus_double(x))
+UNARY(COLD, mish, x *tanhf(softplus(x)), x *tanh(softplus_double(x)))
+UNARY(COLD, gelu, gelu(x, by_tanh(u)), gelu_double(x, by_tanh(u)))
+UNARY(OP_HOT, exponential, op_exp(x), exp(x))
+UNARY(OP_HOT, error, op_erf(x), erf(x))
+#define LIBRARY(name, function) UNARY(COLD, name, function##f(x), function(x))
+LIBRARY(logarithm, log)
+LIBRARY(floor, floor)
+LIBRARY(ceil, ceil)
+LIBRARY(round, rint)
+LIBRARY(sine, sin)
+LIBRARY(cosine, cos)
+LIBRARY(tangent, tan)
+LIBRARY(arc_sine, asin)
+LIBRARY(arc_cosine, acos)
+LIBRARY(arc_tangent, atan)
+LIBRARY(sinh, sinh)
+LIBRARY(cosh, cosh)
+LIBRARY(arc_sinh, asinh)
+LIBRARY(arc_cosh, acosh)
+LIBRARY(arc_tanh, atanh)
 
 /* ---- of integers too ------------------------------------------------------------------------ */
 
@@ -146,8 +175,11 @@ static void not_forward(const struct pare_call *c)
 
 static void nan_forward(const struct pare_call *c)
 {
-	for (size_t i = 0, n = op_count(c->out[0]); i < n; i++)
-		c->out[0]->u8[i] = c->in[0]->f32[i] != c->in[0]->f32[i];
+	for (size_t i = 0, n = op_count(c->out[0]); i < n; i++) {
+		double x = op_get(c->in[0], i);
+
+		c->out[0]->u8[i] = x != x;
+	}
 }
 
 /* Clip: bounds are inputs; integer types have bounds of their own type. */
@@ -225,7 +257,7 @@ static enum pare_status like(const struct pare_shape_call *c, unsigned set, stru
 
 static enum pare_status shape_float(const struct pare_shape_call *c, struct pare_err *err)
 {
-	return like(c, OP_F32, err);
+	return like(c, OP_FLOATS, err);
 }
 
 static enum pare_status shape_number(const struct pare_shape_call *c, struct pare_err *err)
@@ -240,7 +272,7 @@ static enum pare_status shape_not(const struct pare_shape_call *c, struct pare_e
 
 static enum pare_status shape_nan(const struct pare_shape_call *c, struct pare_err *err)
 {
-	enum pare_status st = like(c, OP_F32, err);
+	enum pare_status st = like(c, OP_REALS, err);
 
 	c->out[0].dtype = PARE_BOOL;
 	return st;
@@ -264,18 +296,18 @@ static const struct pare_attr clip_attrs[] = { { "min", PARE_ATTR_FLOAT, 0, -FLT
 #define SMALL "f32[1,3,2,7]"
 #define PLAIN(n, v, sh, fw, q)                                                                     \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .shape = sh, .forward = fw,             \
-	  .flow = PARE_FLOW_PASS, .quant = q, .sample = SMALL }
+	  .takes = OP_T(PARE_F64), .flow = PARE_FLOW_PASS, .quant = q, .sample = SMALL }
 #define TUNED(n, v, at, fw, q)                                                                     \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .attrs = at,                            \
 	  .attr_size = sizeof(struct unary), .shape = shape_float, .forward = fw,                  \
-	  .flow = PARE_FLOW_PASS, .quant = q, .sample = SMALL }
+	  .takes = OP_T(PARE_F64), .flow = PARE_FLOW_PASS, .quant = q, .sample = SMALL }
 const struct pare_op pare_ops_unary[] = {
 	{ .name = "Relu", .since = 6, .min_in = 1, .max_in = 1, .shape = shape_number,
-	  .forward = relu_forward, .clamp = relu_clamp, .flow = PARE_FLOW_PASS,
+	  .forward = relu_forward, .takes = OP_T(PARE_F64), .clamp = relu_clamp, .flow = PARE_FLOW_PASS,
 	  .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE, .sample = SMALL },
 	{ .name = "Clip", .since = 11, .min_in = 1, .max_in = 3, .attrs = clip_attrs,
 	  .attr_size = sizeof(float), .shape = shape_clip, .forward = clip_forward,
-	  .plain = 6, .clamp = clip_clamp,
+	  .takes = OP_T(PARE_F64), .plain = 6, .clamp = clip_clamp,
 	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE,
 	  .sample = "f32[1,3,2,7] f32=-0.5 f32=0.25" },
 	TUNED("LeakyRelu", 6, leaky_attrs, leaky_forward, PARE_Q_FUSE),
@@ -316,6 +348,7 @@ const struct pare_op pare_ops_unary[] = {
 	PLAIN("Atanh", 9, shape_float, arc_tanh_forward, 0),
 	{ .name = "Not", .since = 1, .min_in = 1, .max_in = 1, .shape = shape_not,
 	  .forward = not_forward, .flow = PARE_FLOW_PASS, .sample = "bool[1,3,5]" },
-	PLAIN("IsNaN", 9, shape_nan, nan_forward, 0),
+	{ .name = "IsNaN", .since = 9, .min_in = 1, .max_in = 1, .shape = shape_nan,
+	  .forward = nan_forward, .takes = OP_REALS, .flow = PARE_FLOW_PASS, .sample = SMALL },
 	{ 0 } };
 /* clang-format on */

@@ -173,7 +173,7 @@ static void grid_one(const struct pare_call *c)
 				gather_taps(c->in[0]->f32 + (n * ch + k) * plane, x, t, 2, 0);
 	}
 }
-OP_BY_FLOAT_LANE(grid)
+OP_BY_LANE(grid)
 
 /* ---- AffineGrid ----------------------------------------------------------------------------- */
 
@@ -230,7 +230,7 @@ static void affine_one(const struct pare_call *c)
 		}
 	}
 }
-OP_BY_FLOAT_LANE(affine)
+OP_BY_LANE(affine)
 
 /* ---- RoiAlign ------------------------------------------------------------------------------- */
 
@@ -362,7 +362,7 @@ static void roi_one(const struct pare_call *c)
 					w, i / a->width, i % a->width);
 	}
 }
-OP_BY_FLOAT_LANE(roi)
+OP_BY_LANE(roi)
 
 /* ---- NonMaxSuppression ---------------------------------------------------------------------- */
 
@@ -508,15 +508,15 @@ static size_t scratch_boxes(const struct pare_call *c)
 	  .attr_size = sizeof(struct vision), .shape = sh, .forward = fw, __VA_ARGS__ }
 const struct pare_op pare_ops_vision[] = {
 	VISION("GridSample", 20, 2, 2, grid_attrs, shape_grid, grid_forward,
-	       .refuse = refuse_grid, .scratch = op_float_lanes_scratch,
+	       .refuse = refuse_grid, .scratch = op_lanes_scratch,
 	       .sample = "f32[1,2,3,4] f32[1,2,5,2]|"
 			 "f32[1,1,4,4] f32[1,2,2,2] mode=cubic padding_mode=reflection|"
 			 "f32[1,1,2,3,4] f32[1,1,2,2,3] mode=nearest padding_mode=border align_corners=1"),
 	VISION("AffineGrid", 20, 2, 2, affine_attrs, shape_affine, affine_forward, .plain = 2,
-	       .scratch = op_float_lanes_scratch,
+	       .scratch = op_lanes_scratch,
 	       .sample = "f32[1,2,3] i64{1,3,2,4}|f32[1,3,4] i64{1,1,2,3,2} align_corners=1"),
 	VISION("RoiAlign", 16, 3, 3, roi_attrs, shape_roi, roi_forward, .refuse = refuse_roi,
-	       .upgrade = upgrade_roi, .scratch = op_float_lanes_scratch,
+	       .upgrade = upgrade_roi, .scratch = op_lanes_scratch,
 	       .sample = "f32[1,2,6,6] f32+[3,4]! i64{0,0,0} output_height=2 output_width=3|"
 			 "f32[1,2,6,6] f32[2,4] i64{0,0} mode=max sampling_ratio=2"),
 	VISION("NonMaxSuppression", 11, 2, 5, boxes_attrs, shape_boxes, boxes_forward,

@@ -201,7 +201,7 @@ static void col_one(const struct pare_call *c)
 					c->in[0]->f32[i * x->d[2] + s];
 		}
 }
-OP_BY_FLOAT_LANE(col)
+OP_BY_LANE(col)
 
 /* ---- CenterCropPad -------------------------------------------------------------------------- */
 
@@ -305,7 +305,7 @@ static size_t scratch_det(const struct pare_call *c)
 {
 	const struct pare_shape *x = &c->in[0]->shape;
 
-	return op_float_lanes_scratch(c) + op_span(x, x->n - 2, x->n) * sizeof(double);
+	return op_lanes_scratch(c) + op_span(x, x->n - 2, x->n) * sizeof(double);
 }
 
 static void det_one(const struct pare_call *c)
@@ -320,7 +320,7 @@ static void det_one(const struct pare_call *c)
 		c->out[0]->f32[i] = (float)determinant(m, n);
 	}
 }
-OP_BY_FLOAT_LANE(det)
+OP_BY_LANE(det)
 
 /* clang-format off */
 #define WINDOWS(n, v, least, most, at, sh, fw, scr, ...)                                           \
@@ -330,14 +330,14 @@ OP_BY_FLOAT_LANE(det)
 const struct pare_op pare_ops_windows[] = {
 	WINDOWS("MaxUnpool", 11, 2, 3, unpool_attrs, shape_unpool, unpool_forward,
 		op_lanes_scratch, .plain = 4,
-		.sample = "f32[1,1,2,2] i64+[1,1,2,2] i64{1,1,5,5} kernel_shape=2,2 strides=2,2"),
-	WINDOWS("Col2Im", 18, 3, 3, col_attrs, shape_col, col_forward, op_float_lanes_scratch,
+		.takes = OP_MOVED, .sample = "f32[1,1,2,2] i64+[1,1,2,2] i64{1,1,5,5} kernel_shape=2,2 strides=2,2"),
+	WINDOWS("Col2Im", 18, 3, 3, col_attrs, shape_col, col_forward, op_lanes_scratch,
 		.plain = 6,
 		.sample = "f32[1,4,12] i64{4,5} i64{2,2}|"
 			  "f32[1,4,4] i64{3,3} i64{2,2} pads=1,1,0,0 strides=2,2"),
 	WINDOWS("CenterCropPad", 18, 2, 2, crop_attrs, shape_crop, crop_forward,
 		op_lanes_scratch, .plain = 2,
-		.sample = "f32[1,5,4] i64{1,3,7}|f32[1,5,4] i64{3} axes=1"),
+		.takes = OP_MOVED, .sample = "f32[1,5,4] i64{1,3,7}|f32[1,5,4] i64{3} axes=1"),
 	WINDOWS("Det", 11, 1, 1, NULL, shape_det, det_forward, scratch_det,
 		.sample = "f32[1,2,3,3]"),
 	{ 0 } };

@@ -107,7 +107,7 @@ static void find_wanted(const struct pare_walk *w, struct worker *k)
 	want.f32 = k->want;
 	call.out = &out;
 	call.after = call.after ? &none : NULL;
-	s->n->op->forward(&call);
+	pare_op_forward(&call);
 	if (s->add >= 0) {
 		f = var_of(k->plain, s->add)->f32;
 		q = var_of(k->quantized, s->add)->f32;

@@ -120,6 +120,6 @@ void pare_program_run(const struct pare_program *p, struct pare_frame *f, int fr
 			p->k->quantize(x->f32, b->quantized.f32,
 				(size_t)pare_shape_elems(&x->shape) * x->lanes, s->act.scale,
 				s->act.zero, s->act.lo, s->act.hi);
-		s->n->op->forward(&b->call);
+		pare_op_forward(&b->call);
 	}
 }

@@ -39,7 +39,7 @@ check_input(const struct pare_io *io, const struct pare_array *x, struct pare_er
 static enum pare_status
 take_output(const struct pare_tensor *t, struct pare_array *out, struct pare_err *err)
 {
-	size_t bytes;
+	size_t bytes, bits;
 
 	if (!pare_dtype_bytes(t->dtype, pare_shape_elems(&t->shape), &bytes) ||
 		!(out->data = malloc(bytes ? bytes : 1)))
@@ -47,6 +47,9 @@ take_output(const struct pare_tensor *t, struct pare_array *out, struct pare_err
 	out->dtype = t->dtype;
 	out->shape = t->shape;
 	memcpy(out->data, t->data, bytes);
+	bits = (size_t)pare_shape_elems(&t->shape) * pare_dtype_bits(t->dtype);
+	if (bits % 8) /* what fills up the last byte is no value */
+		((uint8_t *)out->data)[bits / 8] &= (uint8_t)((1u << bits % 8) - 1);
 	return PARE_OK;
 }
 

@@ -134,14 +134,14 @@ run_node(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
 	if (n->op->control)
 		return run_control(t, n, err);
 	memset(t->known_out, 0, (size_t)n->n_out * sizeof *t->known_out);
-	if ((st = n->op->shape(&s, err)) || (st = make_outputs(t, n, err)))
+	if ((st = pare_op_shape(&s, err)) || (st = make_outputs(t, n, err)))
 		return st;
-	if (n->op->prepare && (st = n->op->prepare(&c, t->a, &c.packed, err)))
+	if ((st = pare_op_prepare(&c, t->a, &c.packed, err)))
 		return st;
-	scratch = n->op->scratch ? n->op->scratch(&c) : 0;
+	scratch = pare_op_scratch(&c);
 	if (scratch && !(c.scratch = pare_alloc(t->a, scratch)))
 		return pare_nomem(err, "scratch memory");
-	n->op->forward(&c);
+	pare_op_forward(&c);
 	return PARE_OK;
 }
 

@@ -73,7 +73,8 @@ static enum pare_status take_shapes(struct builder *b, const struct pare_shape *
 static const struct pare_tensor *spread(struct builder *b, int var)
 {
 	struct pare_place *v = &b->p->places[var];
-	size_t size = pare_dtype_bits(v->t.dtype) / 8, n, lanes = (size_t)b->p->lanes;
+	size_t bits = pare_dtype_bits(v->t.dtype), size = bits / 8, n, at = 0;
+	size_t lanes = (size_t)b->p->lanes;
 	struct pare_tensor *t;
 	char *to;
 
@@ -81,14 +82,18 @@ static const struct pare_tensor *spread(struct builder *b, int var)
 		return v->spread ? v->spread : v->constant;
 	n = (size_t)pare_shape_elems(&v->t.shape);
 	t = pare_memdup(b->p->arena, &v->t, sizeof *t);
-	to = pare_alloc_n(b->p->arena, n, size * lanes);
+	to = pare_alloc_n(b->p->arena, n, (bits * lanes + 7) / 8);
 	if (!t || !to)
 		return NULL;
 	t->lanes = b->p->lanes;
 	t->data = to;
 	for (size_t i = 0; i < n; i++)
-		for (size_t l = 0; l < lanes; l++, to += size)
-			memcpy(to, (const char *)v->t.data + i * size, size);
+		for (size_t l = 0; l < lanes; l++, at++)
+			if (size)
+				memcpy(to + at * size, (const char *)v->t.data + i * size, size);
+			else
+				pare_bits_put(to, at, (unsigned)bits,
+					pare_bits_get(v->t.data, i, (unsigned)bits));
 	return v->spread = t;
 }
 
@@ -399,12 +404,12 @@ static enum pare_status prepare_steps(struct builder *b, const struct pare_progr
 		pare_step_bind(p, s, vars, &c, in, out);
 		if (like && same_step(p, like, i))
 			s->packed = like->steps[i].packed;
-		else if (s->n->op->prepare)
-			st = s->n->op->prepare(&c, p->arena, &s->packed, b->err);
+		else
+			st = pare_op_prepare(&c, p->arena, &s->packed, b->err);
 		if (st)
 			return pare_wrap(b->err, st, "node '%s' (%s)", s->n->name, s->n->op_type);
 		c.packed = s->packed;
-		s->scratch = s->n->op->scratch ? aligned(s->n->op->scratch(&c)) : 0;
+		s->scratch = aligned(pare_op_scratch(&c));
 		if (s->act.on)
 			s->quantized = p->places[s->n->in[s->entry]].bytes;
 		if (s->scratch + s->quantized > p->scratch)

@@ -137,6 +137,47 @@ static void random_numbers_are_fixed(void)
 	ok(fabs(sum / 1e5) < 0.02 && fabs(sq / 1e5 - 1) < 0.02, "normal: mean 0, variance 1");
 }
 
+/* Codes and values of the tables in ONNX's "Float stored in 8 bits", "… in 4 bits". */
+static void floats_of_8_and_4_bits(void)
+{
+	static const struct {
+		enum pare_dtype t;
+		unsigned code;
+		float value;
+	} known[] = { { PARE_F8E4M3, 0x7e, 448 }, { PARE_F8E4M3, 1, 0x1p-9f },
+		{ PARE_F8E4M3, 0xb8, -1 }, { PARE_F8E4M3UZ, 0x7f, 240 },
+		{ PARE_F8E4M3UZ, 1, 0x1p-10f }, { PARE_F8E5M2, 0x7b, 57344 },
+		{ PARE_F8E5M2, 1, 0x1p-16f }, { PARE_F8E5M2, 0xfc, -INFINITY },
+		{ PARE_F8E5M2UZ, 0x7f, 57344 }, { PARE_F8E5M2UZ, 1, 0x1p-17f },
+		{ PARE_F4E2M1, 7, 6 }, { PARE_F4E2M1, 1, 0.5f }, { PARE_F4E2M1, 0xa, -1 },
+		{ PARE_F8E8M0, 127, 1 }, { PARE_F8E8M0, 0, 0x1p-127f } };
+	bool good = true;
+
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		good &= pare_small_to_f32(known[i].t, known[i].code) == known[i].value;
+	ok(good, "codes stand for what the tables say");
+	good = true;
+	for (enum pare_dtype t = PARE_F8E4M3; t <= PARE_F4E2M1; t++)
+		for (unsigned code = 0; code < 1u << pare_dtype_bits(t); code++) {
+			float f = pare_small_to_f32(t, code);
+
+			good &= isnan(f) || pare_f32_to_small(t, f, false, PARE_NEAREST) == code;
+		}
+	ok(good, "every code comes back");
+	ok(pare_f32_to_small(PARE_F8E4M3, 1e9f, true, PARE_NEAREST) == 0x7e &&
+			isnan(pare_small_to_f32(PARE_F8E4M3,
+				pare_f32_to_small(PARE_F8E4M3, 1e9f, false, PARE_NEAREST))) &&
+			pare_f32_to_small(PARE_F8E5M2, -1e9f, false, PARE_NEAREST) == 0xfc,
+		"too large: the largest, NaN, or infinity");
+	ok(pare_f32_to_small(PARE_F4E2M1, 2.5f, true, PARE_NEAREST) == 4 &&
+			pare_f32_to_small(PARE_F4E2M1, 3.5f, true, PARE_NEAREST) == 6 &&
+			pare_f32_to_small(PARE_F8E4M3UZ, -1e-9f, true, PARE_NEAREST) == 0,
+		"ties go to even; what rounds to -0 is 0 where there is none");
+	ok(pare_f32_to_small(PARE_F8E8M0, 3, true, PARE_UP) == 129 &&
+			pare_f32_to_small(PARE_F8E8M0, 3, true, PARE_DOWN) == 128,
+		"powers of two round up or down");
+}
+
 int main(void)
 {
 	arena_gives_zeroed_aligned_memory();
@@ -145,5 +186,6 @@ int main(void)
 	shapes_are_checked();
 	hash_is_sha256();
 	random_numbers_are_fixed();
+	floats_of_8_and_4_bits();
 	return tap_done();
 }

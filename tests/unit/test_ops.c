@@ -249,7 +249,7 @@ static enum pare_status infer(struct sample *s, struct pare_err *err)
 {
 	struct pare_shape_call c = shape_call(s);
 
-	return s->op->shape(&c, err);
+	return pare_op_shape(&c, err);
 }
 
 /* Samples first … first + lanes - 1 side by side. */
@@ -302,11 +302,10 @@ static bool run(struct sample *s, const struct pare_kernels *k, int lanes, int f
 		memset(out[i].data, dirt, n + GUARD);
 		outs[i] = &out[i];
 	}
-	if (s->op->prepare && s->op->prepare(&c, s->a, &c.packed, &err))
+	if (pare_op_prepare(&c, s->a, &c.packed, &err))
 		return false;
-	if (s->op->scratch)
-		c.scratch = pare_alloc(s->a, s->op->scratch(&c));
-	s->op->forward(&c);
+	c.scratch = pare_alloc(s->a, pare_op_scratch(&c));
+	pare_op_forward(&c);
 	return true;
 }
 
@@ -443,6 +442,66 @@ static bool windows_agree(struct sample *s, int *looked)
 	return worst < 1e-4;
 }
 
+static double as_double(const struct pare_tensor *t, size_t i)
+{
+	float f = 0;
+
+	if (t->dtype == PARE_F64)
+		return t->f64[i];
+	return pare_to_f32(t->dtype, t->u8 + i * size_of(t->dtype), 1, &f, NULL) ? NAN : f;
+}
+
+/* Floats of the case as another type; those of the case become what that type holds. */
+static void retype(struct sample *s, struct input *x, enum pare_dtype t)
+{
+	size_t n = (size_t)pare_shape_elems(&x->shape);
+
+	for (int k = 0; k < SAMPLES && x->data[k]; k++) {
+		float *f = (float *)(void *)x->data[k];
+		double *d = pare_alloc(s->a, n * sizeof *d + GUARD);
+
+		for (size_t i = 0; i < n; i++) {
+			uint16_t h = pare_f32_to_f16(f[i]);
+
+			f[i] = pare_f16_to_f32(h);
+			if (t == PARE_F16)
+				((uint16_t *)(void *)d)[i] = h;
+			else
+				d[i] = f[i];
+		}
+		x->data[k] = (unsigned char *)d;
+	}
+	x->dtype = t;
+}
+
+/* Floats of type t give what float32 gives, to the last places of t. */
+static bool type_agrees(struct sample *s, enum pare_dtype t)
+{
+	double part = t == PARE_F64 ? 1e-5 : 0x1p-9;
+	struct pare_tensor want[MAX_OUT], got[MAX_OUT];
+	struct sample other = *s;
+
+	for (int i = 0; i < s->n_in; i++)
+		if (s->in[i].dtype == PARE_F32)
+			retype(s, &other.in[i], t);
+	if (infer(&other, NULL)) /* its type is part of what it does */
+		return true;
+	if (infer(s, NULL) || !run(s, pare_kernels_best(), 1, 0, 0, want) ||
+		!run(&other, pare_kernels_best(), 1, 0, 0, got))
+		return false;
+	for (int o = 0; o < s->n_out; o++)
+		for (int64_t i = 0; i < pare_shape_elems(&want[o].shape); i++) {
+			double x = as_double(&got[o], (size_t)i),
+			       y = as_double(&want[o], (size_t)i);
+			double step = got[o].dtype == PARE_U8 || got[o].dtype == PARE_I8;
+
+			if (!(x == y || (x != x && y != y) ||
+				    fabs(x - y) <= step + part * (1 + fabs(y))))
+				return false;
+		}
+	return pare_shape_equal(&got[0].shape, &want[0].shape);
+}
+
 static void
 case_runs(const struct pare_op *op, const char *text, size_t len, int *affine, int *looked)
 {
@@ -471,6 +530,8 @@ case_runs(const struct pare_op *op, const char *text, size_t len, int *affine, i
 			op->name);
 	if (op->affine)
 		ok(affine_agrees(&s, affine), "%s: its scale and shift are what it does", op->name);
+	ok(type_agrees(&s, PARE_F16) && type_agrees(&s, PARE_F64),
+		"%s: float16 and double give what float32 gives", op->name);
 	pare_arena_free(s.a);
 }
 
