@@ -334,6 +334,7 @@ enum pare_method {
 	PARE_CRITERION,
 	PARE_CHANNEL_CRITERION,
 	PARE_REPAIR,
+	PARE_SCHEME,
 	PARE_N_METHODS
 };
 /* Row i of a family, NULL after the last; row 0 is the default. */
@@ -351,6 +352,7 @@ struct pare_dials {
 	uint8_t weights, activations;                         /* rows of pare_formats */
 	uint8_t granularity, calibrator, rounding, criterion; /* rows of their family */
 	uint8_t channel_criterion, repair;                    /* rows of their family */
+	uint8_t scheme;                                       /* row: zero points and scales of weights */
 	float channels; /* share of the group's channels that go, 0 <= s < 1; the same for all
 			   layers of a group, see pare_plan_tie */
 	float sparsity; /* share of the weights set to zero, 0 <= s < 1 */

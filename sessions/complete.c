@@ -6,15 +6,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static bool is_new(const struct pare_words *out, const char *prefix, const char *text)
+{
+	if (strncmp(text, prefix, strlen(prefix)))
+		return false;
+	for (int i = 0; i < out->n; i++)
+		if (!strcmp(out->text[i], text))
+			return false;
+	return true;
+}
+
 static void candidate(struct pare_words *out, const char *prefix, const char *text)
 {
 	char *quoted;
 
-	if (strncmp(text, prefix, strlen(prefix)))
+	if (!is_new(out, prefix, text))
 		return;
-	for (int i = 0; i < out->n; i++)
-		if (!strcmp(out->text[i], text))
-			return;
 	if ((quoted = pare_word_quote(text)))
 		pare_words_add(out, quoted);
 	free(quoted);
@@ -122,8 +129,9 @@ void pare_language_complete(const char *line, size_t len, const struct pare_mode
 	last = words[n - 1];
 	if (!pare_statement_offers(words, n, PARE_IN_COMMAND, &o))
 		goto out;
-	for (int i = 0; i < o.n; i++)
-		candidate(out, last.text, o.text[i]);
+	for (int i = 0; i < o.n; i++) /* words of the language are never quoted */
+		if (is_new(out, last.text, o.text[i]))
+			pare_words_add(out, o.text[i]);
 	for (int i = 0; o.devices && devices && devices[i]; i++)
 		candidate(out, last.text, devices[i]);
 	if (o.files)

@@ -120,20 +120,49 @@ static enum pare_status parse_number(struct pare_parser *p, struct pare_statemen
 	return PARE_OK;
 }
 
-/* A value of dial row `d`: the names that the engine has for it. */
-static bool accept_value(struct pare_parser *p, const struct pare_dial_word *d, uint8_t *out)
+static int n_values(const struct pare_dial_word *d)
 {
-	for (int i = 0; i < UINT8_MAX; i++) {
+	int n = 0;
+
+	while (d->uses ? pare_formats[n].name != NULL : pare_dial_value_name(d, n) != NULL)
+		n++;
+	return n;
+}
+
+/* The first of two words stands here: what may follow it. */
+static bool offer_halves(struct pare_parser *p, const struct pare_dial_word *d)
+{
+	const char *name, *half;
+	bool any = false;
+
+	for (int i = 0; i < n_values(d); i++) {
+		if (!(name = pare_dial_value_name(d, i)) || !(half = pare_parse_half(p, name)))
+			continue;
+		if (!any)
+			p->offers.n = 0;
+		any = true;
+		pare_parse_offer(p, half);
+	}
+	p->at += any;
+	return any;
+}
+
+/* A value of dial row `d`: the names that the engine has for it. */
+static bool accept_value(
+	struct pare_parser *p, const struct pare_dial_word *d, uint8_t *out, enum pare_status *st)
+{
+	for (int i = 0; i < n_values(d); i++) {
 		const char *name = pare_dial_value_name(d, i);
 
 		if (name && pare_parse_accept(p, name)) {
 			*out = (uint8_t)i;
 			return true;
 		}
-		if (d->uses ? !pare_formats[i].name : !name)
-			break;
 	}
-	return false;
+	if (!offer_halves(p, d))
+		return false;
+	*st = pare_parse_unexpected(p);
+	return true;
 }
 
 /* One dial of `statement` and its value; false: the word here names none. */
@@ -146,8 +175,8 @@ static bool accept_dial(struct pare_parser *p, enum pare_statement_kind statemen
 
 		if (d->statement != statement || c->named & 1u << i || (d->of && strcmp(d->of, of)))
 			continue;
-		if (!d->word ? accept_value(p, d, to) : pare_parse_accept(p, d->word)) {
-			if (d->word && !accept_value(p, d, to))
+		if (!d->word ? accept_value(p, d, to, st) : pare_parse_accept(p, d->word)) {
+			if (d->word && !accept_value(p, d, to, st))
 				*st = pare_parse_unexpected(p);
 			c->named |= 1u << i;
 			return true;

@@ -22,14 +22,47 @@ void pare_parse_advance(struct pare_parser *p)
 	p->offers = (struct pare_offers){ 0 };
 }
 
-bool pare_parse_accept(struct pare_parser *p, const char *word)
+void pare_parse_offer(struct pare_parser *p, const char *word)
 {
 	if (p->offers.n < (int)(sizeof p->offers.text / sizeof *p->offers.text))
 		p->offers.text[p->offers.n++] = word;
-	if (!pare_parse_ready(p) || strcmp(p->word[p->at].text, word))
+}
+
+/* How many words from here on spell `name`; 0: they do not. */
+static int spells(const struct pare_parser *p, const char *name)
+{
+	for (int n = 1, at = p->at; at < p->n - p->completing; n++, at++) {
+		size_t len = strcspn(name, " ");
+
+		if (strlen(p->word[at].text) != len || strncmp(p->word[at].text, name, len))
+			break;
+		if (!name[len])
+			return n;
+		name += len + 1;
+	}
+	return 0;
+}
+
+bool pare_parse_accept(struct pare_parser *p, const char *name)
+{
+	int n = spells(p, name);
+
+	pare_parse_offer(p, name);
+	if (!n)
 		return false;
+	p->at += n - 1;
 	pare_parse_advance(p);
 	return true;
+}
+
+const char *pare_parse_half(const struct pare_parser *p, const char *name)
+{
+	size_t len = strcspn(name, " ");
+
+	if (!name[len] || !pare_parse_ready(p) || strlen(p->word[p->at].text) != len ||
+		strncmp(p->word[p->at].text, name, len))
+		return NULL;
+	return name + len + 1;
 }
 
 enum pare_status pare_parse_wrong(struct pare_parser *p, const char *fmt, ...)

@@ -18,8 +18,11 @@ bool pare_parse_more(const struct pare_parser *p);
 /* The word here may be matched: it is there, and is not the one still being typed. */
 bool pare_parse_ready(const struct pare_parser *p);
 void pare_parse_advance(struct pare_parser *p);
-/* Offer `word`; true: it stands here, and is behind us now. */
-bool pare_parse_accept(struct pare_parser *p, const char *word);
+void pare_parse_offer(struct pare_parser *p, const char *word);
+/* Offer `name`, of one word or two; true: it stands here, and is behind us now. */
+bool pare_parse_accept(struct pare_parser *p, const char *name);
+/* The second word of a name whose first stands here; NULL: it has but one, or another first. */
+const char *pare_parse_half(const struct pare_parser *p, const char *name);
 /* Any word at all. */
 enum pare_status
 pare_parse_take(struct pare_parser *p, const char *what, const struct pare_word **out);

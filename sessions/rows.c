@@ -8,7 +8,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_MODEL] = { "model", "PATH [sha256:…]", "the network that the recipe is for", PARE_IN_RECIPE },
 	[PARE_SAY_DATA] = { "data", "PATH [sha256:…] [calibrate A:B] [evaluate A:B]", "its samples", PARE_IN_RECIPE },
 	[PARE_SAY_SEED] = { "seed", "N", "seed of what is random", PARE_IN_RECIPE | PARE_IN_COMMAND },
-	[PARE_SAY_SET] = { "set", "LAYERS [weights FORMAT] [per-tensor|per-channel] [activations FORMAT] [calibrate METHOD] [round METHOD]",
+	[PARE_SAY_SET] = { "set", "LAYERS [weights FORMAT] [per-tensor|per-channel|per-group N] [scheme NAME] [activations FORMAT] [calibrate METHOD] [round METHOD]",
 		"number formats of layers", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels|weights N%|to macs N% [by CRITERION] [repair METHOD]", "remove the least important channels, or set weights to zero",
 		PARE_IN_RECIPE | PARE_IN_COMMAND },
@@ -30,6 +30,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 const struct pare_dial_word pare_dial_words[] = {
 	{ PARE_SAY_SET, "weights", PARE_FOR_WEIGHTS, 0, offsetof(struct pare_dials, weights), NULL },
 	{ PARE_SAY_SET, NULL, 0, PARE_GRANULARITY, offsetof(struct pare_dials, granularity), NULL },
+	{ PARE_SAY_SET, "scheme", 0, PARE_SCHEME, offsetof(struct pare_dials, scheme), NULL },
 	{ PARE_SAY_SET, "activations", PARE_FOR_ACTIVATIONS, 0, offsetof(struct pare_dials, activations), NULL },
 	{ PARE_SAY_SET, "calibrate", 0, PARE_CALIBRATOR, offsetof(struct pare_dials, calibrator), NULL },
 	{ PARE_SAY_SET, "round", 0, PARE_ROUNDING, offsetof(struct pare_dials, rounding), NULL },

@@ -9,8 +9,11 @@ struct pare_weight_store {
 	enum pare_dtype
 		dtype; /* F16, BF16: a Cast stands behind it.  I8, I4: DequantizeLinear does */
 	int axis;      /* of the scales; -1 = one for the tensor */
+	int64_t group; /* weights of a channel, counted as pare_channel_at does, that share a scale;
+			  0 = the whole channel */
 	int64_t n_scales;
-	const float *scale; /* [n_scales]; zero point 0 */
+	const float *scale; /* [n_scales], channel by channel */
+	const int8_t *zero; /* [n_scales], as q; NULL = all 0 */
 	const int8_t *q; /* [weight elements] for I8 and I4, in the file's order, each in range */
 };
 

@@ -100,6 +100,19 @@ Onnx__AttributeProto *pare_proto_int(struct pare_arena *a, const char *name, int
 	return p;
 }
 
+Onnx__AttributeProto *
+pare_proto_ints(struct pare_arena *a, const char *name, const int64_t *values, size_t n)
+{
+	Onnx__AttributeProto *p = pare_proto_int(a, name, 0);
+
+	if (!p || !(p->ints = pare_memdup(a, values, n * sizeof *values)))
+		return NULL;
+	p->has_i = false;
+	p->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
+	p->n_ints = n;
+	return p;
+}
+
 static Onnx__AttributeProto *
 attribute(struct pare_arena *a, const struct pare_attr *t, const void *attr)
 {

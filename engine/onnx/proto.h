@@ -14,6 +14,8 @@ Onnx__ValueInfoProto *pare_proto_value(struct pare_arena *a, const struct pare_i
 Onnx__NodeProto *pare_proto_node(struct pare_arena *a, const char *name, const char *op,
 	const char *domain, size_t n_in, size_t n_out, size_t n_attr);
 Onnx__AttributeProto *pare_proto_int(struct pare_arena *a, const char *name, int64_t value);
+Onnx__AttributeProto *
+pare_proto_ints(struct pare_arena *a, const char *name, const int64_t *values, size_t n);
 /* The attributes of a node that differ from what is absent, but for graphs; false: no memory. */
 bool pare_proto_attributes(struct pare_arena *a, const struct pare_node *n, Onnx__NodeProto *to);
 

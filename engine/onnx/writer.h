@@ -1,9 +1,13 @@
-/* What writes one file: write.c the outermost graph, inside.c graphs inside its nodes. */
+/* What writes one file: write.c the outermost graph, write_weights.c and write_acts.c what the
+ * spec asks for around its layers, inside.c graphs inside its nodes. */
 #ifndef PARE_WRITER_H
 #define PARE_WRITER_H
 #include "../base/names.h"
 #include "onnx.h"
 #include "proto.h"
+
+/* The lowest opsets that have what they are named for. */
+enum { PARE_OPSET_QDQ = 13, PARE_OPSET_INT4 = 21, PARE_OPSET_INT16 = 21, PARE_OPSET_BLOCKS = 21 };
 
 struct writer {
 	const struct pare_model *m;
@@ -20,6 +24,24 @@ struct writer {
 
 /* `name`, or with a number behind it if that is taken; NULL: no memory. */
 const char *pare_writer_unique(struct writer *w, const char *name);
+
+/* "stem.what", unique; NULL: no memory. */
+const char *pare_writer_derived(struct writer *w, const char *stem, const char *what);
+bool pare_writer_initializer(struct writer *w, const char *name, enum pare_dtype dtype,
+	const struct pare_shape *shape, const void *data);
+/* A node of one output named after what it is for; the output's name is returned. */
+const char *pare_writer_node(struct writer *w, const char *op, const char *stem, const char *what,
+	const char *const *in, size_t n_in, Onnx__AttributeProto *const *attr, size_t n_attr);
+void pare_writer_opset(struct writer *w, int opset); /* at least this one */
+enum pare_status pare_writer_nomem(const struct writer *w);
+
+/* The name under which layer i reads its weight. */
+PARE_MUST_CHECK enum pare_status pare_write_weight(struct writer *w, int i, const char **name);
+/* Which input of a layer's node is the activation; -1 = none. */
+int pare_writer_activation(const struct pare_graph *g, const struct pare_node *n);
+/* The name under which layer i reads it; `names[k]`: what earlier layers read. */
+PARE_MUST_CHECK enum pare_status
+pare_write_activation(struct writer *w, int i, int input, const char **names, const char **name);
 
 /* The graphs among a node's attributes; `name`: of the values around the node, which `to` reads. */
 PARE_MUST_CHECK enum pare_status pare_write_inside(

@@ -56,9 +56,11 @@ static int64_t weight_bytes(const struct pare_layer *l, const struct pare_dials 
 	int64_t bytes = ((dense < sparse ? dense : sparse) + 7) / 8;
 
 	if (f->kind == PARE_KIND_INT) {
-		int axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
+		struct pare_grid g = pare_plan_grid(l, d);
+		int64_t n = pare_grid_scales(&g);
 
-		bytes += pare_channels_of(&l->weight, axis).channels * (int64_t)sizeof(float);
+		bytes += n * g.scheme->scale_bytes;
+		bytes += g.scheme->zeros ? (n * f->bits + 7) / 8 : 0;
 	}
 	if (d->activations)
 		bytes += (int64_t)sizeof(float) + 1; /* scale and zero point */
@@ -129,14 +131,11 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 	for (int i = 0; i < p->n && store && acts; i++) {
 		const struct pare_layer *l = pare_model_layer(m, i);
 		const struct pare_dials *d = &p->dials[i];
-		const struct pare_format *f = &pare_formats[d->weights];
 
 		c.bytes += weight_bytes(l, d) - l->weights * (int64_t)sizeof(float);
 		if (pare_plan_adds_bias(m, p, i))
 			c.bytes += l->weight.d[l->out_axis] * (int64_t)sizeof(float);
-		store[i].dtype = f->store;
-		store[i].axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
-		store[i].n_scales = pare_channels_of(&l->weight, store[i].axis).channels;
+		store[i] = pare_plan_store(l, d);
 		/* only that it is there, and how wide, matters to the size; layers differ in scale,
 		 * so none shares a pair with another unless it is the very same input and
 		 * calibrator */

@@ -33,6 +33,7 @@ const struct pare_field pare_fields[] = {
 	{ AT(criterion), PARE_CRITERION, with_sparsity },
 	{ AT(channel_criterion), PARE_CHANNEL_CRITERION, with_channels },
 	{ AT(repair), PARE_REPAIR, with_channels },
+	{ AT(scheme), PARE_SCHEME, with_integers },
 };
 /* clang-format on */
 const int pare_n_fields = sizeof pare_fields / sizeof *pare_fields;

@@ -19,6 +19,28 @@ static double snr_db(const float *was, const float *now, int64_t n)
 	return noise > 0 ? 10 * log10(signal / noise) : INFINITY;
 }
 
+struct pare_grid pare_plan_grid(const struct pare_layer *l, const struct pare_dials *d)
+{
+	const struct pare_format *f = &pare_formats[d->weights];
+
+	return pare_grid_of(&l->weight, l->out_axis, d->granularity, d->scheme, f->lo, f->hi);
+}
+
+struct pare_weight_store pare_plan_store(const struct pare_layer *l, const struct pare_dials *d)
+{
+	const struct pare_format *f = &pare_formats[d->weights];
+	struct pare_weight_store s = { .dtype = f->store, .axis = -1 };
+	struct pare_grid g;
+
+	if (f->kind != PARE_KIND_INT)
+		return s;
+	g = pare_plan_grid(l, d);
+	s.axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
+	s.group = g.n_groups > 1 ? g.group : 0;
+	s.n_scales = pare_grid_scales(&g);
+	return s;
+}
+
 /* While a plan is carried out. */
 struct making {
 	struct pare_variant *v;
@@ -37,10 +59,10 @@ static enum pare_status quantize_layer(struct making *k, const struct pare_layer
 	struct pare_variant *v = k->v;
 	const struct pare_format *f = &pare_formats[d->weights];
 	struct pare_weight_store *s = &v->store[i];
-	int axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
-	struct pare_channels c = pare_channels_of(&l->weight, axis);
+	struct pare_grid g;
+	size_t n;
 	float *scale;
-	int8_t *q;
+	int8_t *zero, *q;
 	enum pare_status st;
 
 	if (f->kind == PARE_KIND_FLOAT) {
@@ -51,16 +73,21 @@ static enum pare_status quantize_layer(struct making *k, const struct pare_layer
 		s->dtype = f->store;
 		return PARE_OK;
 	}
-	scale = pare_alloc_n(v->arena, (size_t)c.channels, sizeof *scale);
+	g = pare_plan_grid(l, d);
+	n = (size_t)pare_grid_scales(&g);
+	scale = pare_alloc_n(v->arena, n, sizeof *scale);
+	zero = pare_alloc(v->arena, n);
 	q = pare_alloc(v->arena, (size_t)l->weights);
-	if (!scale || !q)
+	if (!scale || !zero || !q)
 		return pare_nomem(err, "quantized weights");
-	*s = (struct pare_weight_store){ f->store, axis, c.channels, scale, q };
-	st = pare_quantize_weights(
-		w, c, f->lo, f->hi, &pare_roundings[d->rounding], scale, q, w, err);
+	*s = pare_plan_store(l, d);
+	s->scale = scale;
+	s->zero = zero;
+	s->q = q;
+	st = pare_grid_round(w, &g, scale, zero, q, w, err);
 	return st ? st
-		  : pare_bias_for(&c, &v->acts[i], pare_model_bias(k->m, i),
-			    l->weight.d[l->out_axis], scale, q, w, &k->bias[i], err);
+		  : pare_bias_for(&g, &v->acts[i], pare_model_bias(k->m, i),
+			    l->weight.d[l->out_axis], scale, zero, q, w, &k->bias[i], err);
 }
 
 static bool rounding_looks(const struct pare_dials *d)
@@ -146,10 +173,8 @@ static enum pare_status look(struct making *k, struct pare_err *err)
 		if (!k->pruned[i])
 			continue;
 		k->fit[i] = (struct pare_fit_layer){ &pare_roundings[d->rounding],
-			pare_formats[d->weights].lo, pare_formats[d->weights].hi,
-			pare_channels_of(&l->weight, s->axis), d->sparsity > 0,
-			(float *)(uintptr_t)s->scale, (int8_t *)(uintptr_t)s->q,
-			k->pruned[i]->data };
+			pare_plan_grid(l, d), d->sparsity > 0, (float *)(uintptr_t)s->scale,
+			s->zero, (int8_t *)(uintptr_t)s->q, k->pruned[i]->data };
 	}
 	return pare_fit(k->m, k->calibration, k->v->acts, k->fit, k->weights, k->bias, k->ctl, err);
 }

@@ -3,6 +3,7 @@
 #define PARE_VARIANT_H
 #include "../base/arena.h"
 #include "../onnx/onnx.h"
+#include "../quantize/quantize.h"
 
 struct pare_variant {
 	struct pare_arena *arena;
@@ -11,6 +12,10 @@ struct pare_variant {
 	struct pare_act_quant *acts;     /* [n_layers] */
 	double *snr;                     /* [n_layers] dB */
 };
+
+/* The grid of an integer format; how a layer is written, with all but the data. */
+struct pare_grid pare_plan_grid(const struct pare_layer *l, const struct pare_dials *d);
+struct pare_weight_store pare_plan_store(const struct pare_layer *l, const struct pare_dials *d);
 
 /* Does any channel go? */
 bool pare_plan_cuts(const struct pare_model *m, const struct pare_plan *p);

@@ -10,45 +10,49 @@ static const float fine = 0x1p-20f;
 /* Beyond, the integers end. */
 static const double most = 0x1p31 - 256;
 
-static bool all_zero(const struct pare_channels *c, int64_t o, const int8_t *q)
+static bool all_zero(const struct pare_channels *c, int64_t o, const int8_t *q, int8_t zero)
 {
 	for (int64_t i = 0; i < c->outer * c->inner; i++)
-		if (q[pare_channel_at(c, o, i)])
+		if (q[pare_channel_at(c, o, i)] != zero)
 			return false;
 	return true;
 }
 
 /* To a wider scale, for the bias's sake: what the weights say beside it is little. */
-static void widen(const struct pare_channels *c, int64_t o, float from, float to, int8_t *q)
+static void widen(const struct pare_channels *c, int64_t o, float by, int8_t zero, int8_t *q)
 {
 	for (int64_t i = 0; i < c->outer * c->inner; i++) {
 		int64_t at = pare_channel_at(c, o, i);
 
-		q[at] = (int8_t)rintf((float)q[at] * (from / to));
+		q[at] = (int8_t)(rintf((float)(q[at] - zero) * by) + (float)zero);
 	}
 }
 
-void pare_bias_settle(const struct pare_channels *c, float act_scale, float *scale, int8_t *q,
-	float *w, int64_t n, float *bias)
+void pare_bias_settle(const struct pare_grid *g, float act_scale, float *scale, const int8_t *zero,
+	int8_t *q, float *w, int64_t n, float *bias)
 {
+	const struct pare_channels *c = &g->channels;
+
 	for (int64_t o = 0; o < c->channels; o++) {
-		float was = scale[o], top = 0;
+		float was = scale[o], top = 0, to = was;
 
 		for (int64_t i = 0; i < n; i++)
 			if (c->channels == 1 || i == o)
 				top = fmaxf(top, fabsf(bias[i]));
-		if (top > 0 && all_zero(c, o, q))
-			scale[o] = top * fine / act_scale;
-		else if ((double)top > most * (double)act_scale * (double)was) {
-			scale[o] = (float)((double)top / (0.999 * most * (double)act_scale));
-			widen(c, o, was, scale[o], q);
-		}
-		if (!(scale[o] >= 0x1p-126f) || !isfinite(scale[o]))
-			scale[o] = was;
-		for (int64_t i = 0; i < c->outer * c->inner && scale[o] != was; i++) {
+		if (top > 0 && all_zero(c, o, q, zero[o]))
+			to = top * fine / act_scale;
+		else if ((double)top > most * (double)act_scale * (double)was)
+			to = (float)((double)top / (0.999 * most * (double)act_scale));
+		if (to != was && g->scheme->powers)
+			to = exp2f(ceilf(log2f(to)));
+		if (to == was || !(to >= 0x1p-126f) || !isfinite(to))
+			continue;
+		scale[o] = to;
+		widen(c, o, was / to, zero[o], q);
+		for (int64_t i = 0; i < c->outer * c->inner; i++) {
 			int64_t at = pare_channel_at(c, o, i);
 
-			w[at] = (float)q[at] * scale[o];
+			w[at] = (float)(q[at] - zero[o]) * to;
 		}
 	}
 	for (int64_t i = 0; i < n; i++) {
@@ -59,18 +63,19 @@ void pare_bias_settle(const struct pare_channels *c, float act_scale, float *sca
 	}
 }
 
-enum pare_status
-pare_bias_for(const struct pare_channels *c, const struct pare_act_quant *act, const float *from,
-	int64_t n, float *scale, int8_t *q, float *w, struct pare_blob **bias, struct pare_err *err)
+enum pare_status pare_bias_for(const struct pare_grid *g, const struct pare_act_quant *act,
+	const float *from, int64_t n, float *scale, const int8_t *zero, int8_t *q, float *w,
+	struct pare_blob **bias, struct pare_err *err)
 {
 	struct pare_blob *b;
 
-	if (!act->on || !from || (c->channels != 1 && c->channels != n))
+	if (!act->on || !from || g->n_groups > 1 ||
+		(g->channels.channels != 1 && g->channels.channels != n))
 		return PARE_OK;
 	if (!(b = pare_blob_new((size_t)n * sizeof *from)))
 		return pare_nomem(err, "a bias");
 	memcpy(b->data, from, b->len);
-	pare_bias_settle(c, act->scale, scale, q, w, n, b->data);
+	pare_bias_settle(g, act->scale, scale, zero, q, w, n, b->data);
 	pare_blob_free(*bias);
 	*bias = b;
 	return PARE_OK;

@@ -28,6 +28,7 @@ struct fit {
 struct fitting {
 	const struct fit *f;
 	const struct pare_fit_layer *l;
+	struct pare_channels channels; /* of the output, whatever shares a scale */
 	struct pare_moments *s;
 	int layer;
 	bool shifts;            /* the bias is free */
@@ -35,7 +36,7 @@ struct fitting {
 	const float *was;       /* the weights in float */
 	float *now;             /* as they are given, then as they become */
 	float *shift;           /* [channels] what is added to the bias; NULL = nothing */
-	double scale;           /* of all channels; 0 = each its own */
+	bool free;              /* each row has one scale, and finds it */
 };
 
 /* Mean products; with a free bias about the means, since it takes up the rest. */
@@ -61,7 +62,7 @@ static enum pare_status make_gram(void *ctx, int g, int worker, struct pare_err 
 {
 	struct fitting *t = ctx;
 	struct pare_moments *s = t->s;
-	const struct pare_channels *ch = &t->l->channels;
+	const struct pare_channels *ch = &t->channels;
 	size_t k = (size_t)s->win.k, o = (size_t)s->win.o;
 	double *h = malloc(k * k * sizeof *h), ridge;
 	enum pare_status st;
@@ -91,17 +92,83 @@ static enum pare_status make_gram(void *ctx, int g, int worker, struct pare_err 
 	return PARE_OK;
 }
 
+/* The scale and zero point of element i of a row. */
+static int64_t scale_at(const struct fitting *t, int row, int i)
+{
+	return t->l->grid.channels.channels == 1 ? 0 : pare_grid_at(&t->l->grid, row, i);
+}
+
+/* A row whose weights have scales s and zero points z of their own, as one on the plain grid of
+ * scale 1: with v = S (q - z) the quadratic of q has SHS, of which RS is a factor, for H, and
+ * Sc + SHSz for c.  What stays 0 has 0 for its code, so no zero point. */
+static bool
+rescale(const struct fitting *t, int row, const struct pare_row *r, struct pare_row *out)
+{
+	size_t k = (size_t)r->gram->k, kk = k * k;
+	double *room = malloc((2 * kk + 4 * k) * sizeof *room), *h = room, *f = h + kk, *c = f + kk;
+	double *w = c + k, *s = w + k, *z = s + k;
+	struct pare_gram *g = room ? malloc(sizeof *g) : NULL;
+
+	if (!g) {
+		free(room);
+		return false;
+	}
+	for (size_t i = 0; i < k; i++) {
+		int64_t at = scale_at(t, row, (int)i);
+
+		s[i] = (double)t->l->scale[at];
+		z[i] = r->zero && r->zero[i] ? 0 : t->l->zero[at];
+		w[i] = r->w[i] / s[i] + z[i];
+		c[i] = s[i] * r->c[i];
+	}
+	for (size_t i = 0; i < k; i++)
+		for (size_t j = 0; j < k; j++) {
+			h[i * k + j] = s[i] * r->gram->h[i * k + j] * s[j];
+			f[i * k + j] = r->gram->r[i * k + j] * s[r->gram->order[j]];
+			c[i] += h[i * k + j] * z[j];
+		}
+	*g = (struct pare_gram){ (int)k, h, f, r->gram->order };
+	*out = *r;
+	out->gram = g;
+	out->c = c;
+	out->w = w;
+	return true;
+}
+
+/* Integers for a row whose scales are as they are. */
+static enum pare_status look_fixed(
+	const struct fitting *t, int row, const struct pare_row *r, int8_t *q, struct pare_err *err)
+{
+	int64_t first = scale_at(t, row, 0);
+	struct pare_row own;
+
+	if (t->l->grid.n_groups == 1 && !t->l->zero[first]) {
+		t->l->rounding->look(r, (double)t->l->scale[first], q);
+		return PARE_OK;
+	}
+	if (!rescale(t, row, r, &own))
+		return pare_nomem(err, "the weights of a channel");
+	t->l->rounding->look(&own, 1, q);
+	for (int i = 0; r->zero && i < r->gram->k; i++)
+		if (r->zero[i])
+			q[i] = t->l->zero[scale_at(t, row, i)];
+	free(own.gram->h);
+	free((void *)(uintptr_t)own.gram);
+	return PARE_OK;
+}
+
 static enum pare_status fit_row(void *ctx, int row, int worker, struct pare_err *err)
 {
 	struct fitting *t = ctx;
 	struct pare_moments *s = t->s;
-	const struct pare_channels *ch = &t->l->channels;
+	const struct pare_channels *ch = &t->channels;
 	int k = s->win.k, g = row / s->win.o;
-	double *room = malloc((size_t)k * (2 * sizeof(double) + sizeof(float) + 3)), scale, shift;
+	double *room = malloc((size_t)k * (2 * sizeof(double) + sizeof(float) + 3)), shift;
 	const double *x = s->x + (size_t)g * (size_t)k;
 	int8_t *q;
 	bool *zero;
 	struct pare_row r = { .gram = &t->gram[g], .c = s->c + (size_t)row * k, .room = room };
+	enum pare_status st = PARE_OK;
 
 	(void)worker;
 	if (!room)
@@ -111,35 +178,36 @@ static enum pare_status fit_row(void *ctx, int row, int worker, struct pare_err 
 	r.spare = (int8_t *)(r.floats + k);
 	q = r.spare + k;
 	zero = (bool *)(q + k);
-	r.lo = t->l->lo;
-	r.hi = t->l->hi;
+	r.lo = t->l->grid.lo;
+	r.hi = t->l->grid.hi;
 	memcpy(room + k, r.c, (size_t)k * sizeof *room);
 	pare_gram_solve(r.gram, room + k, 1, room);
 	for (int i = 0; i < k; i++)
 		zero[i] = t->l->keep_zeros && t->now[pare_channel_at(ch, row, i)] == 0;
 	r.zero = t->l->keep_zeros ? zero : NULL;
-	scale = t->l->rounding->look(&r, t->scale, q);
+	if (t->free)
+		t->l->scale[row] = (float)t->l->rounding->look(&r, 0, q);
+	else
+		st = look_fixed(t, row, &r, q, err);
 	shift = s->t[row];
-	for (int i = 0; i < k; i++) {
-		int64_t at = pare_channel_at(ch, row, i);
+	for (int i = 0; i < k && !st; i++) {
+		int64_t at = pare_channel_at(ch, row, i), of = scale_at(t, row, i);
 
 		t->l->q[at] = q[i];
-		t->now[at] = (float)q[i] * (float)scale;
+		t->now[at] = (float)(q[i] - t->l->zero[of]) * t->l->scale[of];
 		shift -= (double)t->now[at] * x[i];
 	}
-	if (!(t->scale > 0))
-		t->l->scale[row] = (float)scale;
 	if (t->shift)
 		t->shift[row] = (float)shift;
 	free(room);
-	return PARE_OK;
+	return st;
 }
 
 /* The bias that the layer has, or zeros, and the shift. */
 static enum pare_status shift_bias(struct fitting *t, struct pare_err *err)
 {
 	const struct fit *f = t->f;
-	int64_t n = t->l->channels.channels;
+	int64_t n = t->channels.channels;
 	const float *was = pare_model_bias(f->m, t->layer);
 	struct pare_blob *b = pare_blob_new((size_t)n * sizeof(float));
 
@@ -157,15 +225,17 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 {
 	const struct pare_fit_layer *l = &f->layers[layer];
 	struct pare_progress_span quiet = { 0 };
-	bool each = l->channels.channels > 1;
 	struct fitting t = { .f = f,
 		.l = l,
 		.s = s,
 		.layer = layer,
+		.channels = pare_channels_of(&pare_model_layer(f->m, layer)->weight,
+			pare_model_layer(f->m, layer)->out_axis),
+		.free = l->grid.scheme->free && l->grid.n_groups == 1 &&
+			l->grid.channels.channels > 1,
 		.shifts = l->rounding->shifts && pare_model_can_shift(f->m, layer),
 		.was = pare_model_weights(f->m, layer) };
 	int n = s->win.groups * s->win.o;
-	struct pare_fit_layer rows = *l;
 	/* a new one: programs know weights that they share by where they lie */
 	struct pare_blob *b = pare_blob_new(f->weights[layer]->len);
 	enum pare_status st = PARE_OK;
@@ -176,14 +246,6 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 	pare_blob_free(f->weights[layer]);
 	f->weights[layer] = b;
 	t.now = b->data;
-	if (!each) {
-		*l->scale =
-			pare_scale_mse(t.now, l->channels.inner * l->channels.outer, l->lo, l->hi);
-		t.scale = (double)*l->scale;
-		rows.channels = pare_channels_of(&pare_model_layer(f->m, layer)->weight,
-			pare_model_layer(f->m, layer)->out_axis);
-		t.l = &rows;
-	}
 	t.gram = calloc((size_t)s->win.groups, sizeof *t.gram);
 	t.shift = t.shifts ? calloc((size_t)n, sizeof *t.shift) : NULL;
 	if (!t.gram || (t.shifts && !t.shift))
@@ -195,9 +257,9 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 	if (!st && t.shifts)
 		st = shift_bias(&t, err);
 	if (!st && f->acts)
-		st = pare_bias_for(&l->channels, &f->acts[layer],
+		st = pare_bias_for(&l->grid, &f->acts[layer],
 			t.shifts ? f->bias[layer]->data : pare_model_bias(f->m, layer), n, l->scale,
-			l->q, t.now, &f->bias[layer], err);
+			l->zero, l->q, t.now, &f->bias[layer], err);
 	for (int g = 0; g < s->win.groups && t.gram; g++)
 		pare_gram_free(&t.gram[g]);
 	free(t.gram);

@@ -8,12 +8,13 @@
 
 struct pare_fit_layer {
 	const struct pare_rounding *rounding; /* NULL = its weights stay as they are given */
-	int lo, hi;                           /* codes */
-	struct pare_channels channels;
-	bool keep_zeros; /* weights that are 0 stay so */
-	float *scale;    /* [channels.channels], filled */
-	int8_t *q;       /* [elements], filled */
-	const float *w;  /* [elements], before rounding; pruned */
+	struct pare_grid grid;
+	bool keep_zeros;    /* weights that are 0 stay so */
+	float *scale;       /* [pare_grid_scales], as each weight to the nearest has it; filled
+			       anew where a row has but one and it is free */
+	const int8_t *zero; /* [pare_grid_scales] */
+	int8_t *q;          /* [elements], filled */
+	const float *w;     /* [elements], before rounding; pruned */
 };
 
 /* weights[i]: what layer i's are to be, NULL = the model's own; those of layers with a rounding

@@ -1,34 +1,19 @@
 /* Quantization of weights and the calibration of activations.
- * Symmetric uniform quantization: w' = scale * q, q an integer of `bits` bits (Jacob et al. 2018;
+ * Uniform quantization: w' = scale * (q - zero), q an integer of `bits` bits (Jacob et al. 2018;
  * Nagel et al. 2021, "A White Paper on Neural Network Quantization"). */
 #ifndef PARE_QUANTIZE_H
 #define PARE_QUANTIZE_H
 #include "../base/arena.h"
 #include "../base/tensor.h"
 #include "../run/run.h"
-
-/* Weights seen as channels: element (c, i, j) of [outer][channels][inner] lies at
- * (i * channels + c) * inner + j. */
-struct pare_channels {
-	int64_t outer, channels, inner;
-};
-struct pare_channels
-pare_channels_of(const struct pare_shape *s, int axis); /* axis -1: one channel */
-
-/* Where element i of channel o lies, i counting [outer][inner]. */
-static inline int64_t pare_channel_at(const struct pare_channels *c, int64_t o, int64_t i)
-{
-	return (i / c->inner * c->channels + o) * c->inner + i % c->inner;
-}
+#include "grid.h"
 
 struct pare_row;
 struct pare_rounding {
 	const char *name, *help;
-	/* Round the n weights w of one channel at `scale` to integers q in lo…hi.  Methods that
-	 * look do so where there is nothing to look at. */
-	void (*round)(const float *w, int64_t n, float scale, int lo, int hi, int8_t *q);
 	/* Round a row by what the calibration samples tell of it (lattice.h); `scale` > 0: at that
-	 * one.  Returns the scale.  NULL = a method that does not look. */
+	 * one.  Returns the scale.  NULL = a method that does not look: each weight goes to the
+	 * nearest, as it does with any method where there is nothing to look at. */
 	double (*look)(const struct pare_row *r, double scale, int8_t *q);
 	bool makes_up; /* asked for the float network's output, whatever was lost before; else for
 			  its own weights at the compressed network's inputs */
@@ -36,35 +21,20 @@ struct pare_rounding {
 };
 extern const struct pare_rounding pare_roundings[];
 
-struct pare_granularity {
-	const char *name, *help;
-	bool per_channel;
-};
-extern const struct pare_granularity pare_granularities[];
-
-/* Scale that minimizes the squared error of rounding w [n] to the nearest of lo…hi: a sweep of
- * clipping points, then alternating least squares between scale and integers.  All zeros: 1. */
-float pare_scale_mse(const float *w, int64_t n, int lo, int hi);
-
-/* Quantize w [elements of c] to the codes lo…hi.  scale: [c.channels], q: [elements], out:
- * [elements], the float values q * scale (may be w itself).  PARE_E_NOMEM. */
-PARE_MUST_CHECK enum pare_status pare_quantize_weights(const float *w, struct pare_channels c,
-	int lo, int hi, const struct pare_rounding *rounding, float *scale, int8_t *q, float *out,
-	struct pare_err *err);
-
 /* The bias [n] of a layer of integers, for an activation of act_scale, as integers of 32 bits would
  * give it, for ONNX Runtime makes such integers of it where it joins a layer with the quantizer
  * that follows: multiples of act_scale times the channel's scale.  Scales that leave the bias no
- * room, or that weigh nothing but zeros, are widened to fit it; q and w [elements of c] follow.  n
- * is c->channels, or any where that is 1. */
-void pare_bias_settle(const struct pare_channels *c, float act_scale, float *scale, int8_t *q,
-	float *w, int64_t n, float *bias);
+ * room, or that weigh nothing but zeros, are widened to fit it; q and w [elements] follow.  The
+ * grid has one scale a channel; n is the channels, or any where there is but one. */
+void pare_bias_settle(const struct pare_grid *g, float act_scale, float *scale, const int8_t *zero,
+	int8_t *q, float *w, int64_t n, float *bias);
 
 /* The same of `from` [n] in a blob of its own, which takes the place of *bias (`from` may be its
- * data); nothing without a quantizer or a bias (from NULL). */
-PARE_MUST_CHECK enum pare_status pare_bias_for(const struct pare_channels *c,
-	const struct pare_act_quant *act, const float *from, int64_t n, float *scale, int8_t *q,
-	float *w, struct pare_blob **bias, struct pare_err *err);
+ * data); nothing without a quantizer or a bias (from NULL), or where channels have several scales,
+ * for such layers run in float. */
+PARE_MUST_CHECK enum pare_status pare_bias_for(const struct pare_grid *g,
+	const struct pare_act_quant *act, const float *from, int64_t n, float *scale,
+	const int8_t *zero, int8_t *q, float *w, struct pare_blob **bias, struct pare_err *err);
 
 /* What was seen of an activation: its bounds and a histogram between them.  min > max: nothing. */
 enum { PARE_BINS = 2048 };

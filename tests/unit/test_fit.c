@@ -262,8 +262,9 @@ struct network {
 	struct pare_calibration *c;
 };
 
-static struct pare_variant *
-variant_of(const struct network *t, const char *method, int bits, struct pare_ctl *ctl)
+/* `like`: what dials say beside. */
+static struct pare_variant *variant_like(const struct network *t, struct pare_dials like,
+	const char *method, int bits, struct pare_ctl *ctl)
 {
 	struct pare_plan *p = pare_plan_new(TINY_LAYERS);
 	struct pare_variant *v = NULL;
@@ -272,6 +273,7 @@ variant_of(const struct network *t, const char *method, int bits, struct pare_ct
 
 	snprintf(name, sizeof name, "int%d", bits);
 	for (int i = 0; i < TINY_LAYERS; i++) {
+		p->dials[i] = like;
 		p->dials[i].weights = (uint8_t)pare_format_find(name);
 		p->dials[i].activations = (uint8_t)pare_format_find("int8");
 		p->dials[i].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, method);
@@ -280,6 +282,12 @@ variant_of(const struct network *t, const char *method, int bits, struct pare_ct
 		method);
 	pare_plan_free(p);
 	return v;
+}
+
+static struct pare_variant *
+variant_of(const struct network *t, const char *method, int bits, struct pare_ctl *ctl)
+{
+	return variant_like(t, (struct pare_dials){ 0 }, method, bits, ctl);
 }
 
 /* Mean squared distance of the answers from those in float, on samples that nothing was fitted to;
@@ -320,6 +328,27 @@ static void looking_pays(const struct network *t)
 	/* inputs of white noise leave GPTQ little to make up with */
 	ok(e[1] < 1.2 * e[0] && e[2] < e[0] / 2, "3 bits: nearest %.4g, gptq %.4g, descent %.4g",
 		e[0], e[1], e[2]);
+}
+
+/* A row whose scales and zero points differ is looked at as one whose do not. */
+static void looking_pays_on_every_grid(const struct network *t)
+{
+	for (int s = 0; pare_method_name(PARE_SCHEME, s); s++) {
+		struct pare_dials like = { .granularity = (uint8_t)pare_method_find(
+						   PARE_GRANULARITY, "per-group 16"),
+			.scheme = (uint8_t)s };
+		double e[2];
+
+		for (int looks = 0; looks < 2; looks++) {
+			struct pare_variant *v =
+				variant_like(t, like, looks ? "descent" : "nearest", 3, NULL);
+
+			e[looks] = distance(t, v);
+			pare_variant_free(v);
+		}
+		ok(e[1] < 0.8 * e[0], "3 bits, groups, %s: nearest %.4g, descent %.4g",
+			pare_method_name(PARE_SCHEME, s), e[0], e[1]);
+	}
 }
 
 /* The last layer's mean answer, on the samples that were looked at. */
@@ -470,6 +499,7 @@ int main(void)
 	ok_status(pare_dataset_open(tiny_path("d"), t.m, &t.d, &err), err, "its samples");
 	ok_status(pare_calibration_new(t.m, t.d, 0, NULL, &t.c, &err), err, "calibrates");
 	looking_pays(&t);
+	looking_pays_on_every_grid(&t);
 	means_are_right(&t);
 	threads_change_nothing(&t);
 	sizes_are_known(&t);

@@ -556,9 +556,9 @@ static void quantized_weights_come_back(void)
 {
 	struct pare_model *m = small_net(), *again;
 	float scale[4] = { .5f, .25f, 2, 1 }, one = .125f;
-	int8_t q0[72], q1[192];
-	struct pare_weight_store store[2] = { { PARE_I4, 0, 4, scale, q0 },
-		{ PARE_I8, -1, 1, &one, q1 } };
+	int8_t q0[72], q1[192], zero[4] = { 0, 3, -2, 7 };
+	struct pare_weight_store store[2] = { { PARE_I4, 0, 0, 4, scale, zero, q0 },
+		{ PARE_I8, -1, 0, 1, &one, NULL, q1 } };
 	struct pare_act_quant acts[2] = { { true, .1f, 3, -128, 127 }, { true, .2f, 9, 0, 255 } };
 	struct pare_write_spec spec = { store, acts, "0123abcd" };
 	int good, same = 1;
@@ -571,10 +571,12 @@ static void quantized_weights_come_back(void)
 	ok(good && again->info.opset == 21, "int4 asks for opset 21");
 	good &= again->info.n_layers == 2;
 	for (int i = 0; good && i < 72; i++)
-		same &= pare_model_weights(again, 0)[i] == (float)q0[i] * scale[i / 18];
+		same &= pare_model_weights(again, 0)[i] ==
+			(float)(q0[i] - zero[i / 18]) * scale[i / 18];
 	for (int i = 0; good && i < 192; i++)
 		same &= pare_model_weights(again, 1)[i] == (float)q1[i] * one;
-	ok(good && same, "int4 per channel and int8 per tensor are what they stand for");
+	ok(good && same,
+		"int4 per channel with zero points and int8 per tensor are what they stand for");
 	ok(again->graph.n_nodes == 8, "a quantizer and a dequantizer stand before each layer");
 	pare_model_free(again);
 	store[0].n_scales = 3;
