@@ -332,6 +332,7 @@ enum pare_method {
 	PARE_CALIBRATOR,
 	PARE_ROUNDING,
 	PARE_CRITERION,
+	PARE_PATTERN,
 	PARE_CHANNEL_CRITERION,
 	PARE_REPAIR,
 	PARE_SCHEME,
@@ -343,6 +344,9 @@ const char *pare_method_help(enum pare_method family, int i);
 /* Index of a name; -1 when there is none. */
 int pare_method_find(enum pare_method family, const char *name);
 int pare_format_find(const char *name);
+/* The share of the weights that row i of PARE_PATTERN takes away, whatever is asked for (2:4:
+ * half); 0 = as many as asked for. */
+float pare_pattern_share(int i);
 
 /* ---- plan -------------------------------------------------------------------------------------
  */
@@ -351,8 +355,8 @@ int pare_format_find(const char *name);
 struct pare_dials {
 	uint8_t weights, activations;                         /* rows of pare_formats */
 	uint8_t granularity, calibrator, rounding, criterion; /* rows of their family */
-	uint8_t channel_criterion, repair;                    /* rows of their family */
-	uint8_t scheme;                                       /* row: zero points and scales of weights */
+	uint8_t channel_criterion, repair, pattern;           /* rows of their family */
+	uint8_t scheme; /* row: zero points and scales of weights */
 	float channels; /* share of the group's channels that go, 0 <= s < 1; the same for all
 			   layers of a group, see pare_plan_tie */
 	float sparsity; /* share of the weights set to zero, 0 <= s < 1 */
@@ -398,6 +402,8 @@ struct pare_option {
 extern const struct pare_option pare_options[];
 int pare_n_options(void);
 void pare_option_apply(const struct pare_option *o, struct pare_dials *d);
+/* Another share of weights goes; a pattern that takes a share of its own gives way to it. */
+void pare_dials_set_sparsity(struct pare_dials *d, float share);
 /* The option on which the dial stands (the nearest one for sparsities between). */
 int pare_option_of(const struct pare_dials *d, enum pare_dial dial);
 /* The layer kept but one dial turned by `step` options; stops at the ends.  Returns the option. */

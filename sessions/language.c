@@ -198,6 +198,19 @@ static enum pare_status parse_set(struct pare_parser *p, struct pare_statement *
 	return st;
 }
 
+/* 2:4 takes half and nothing else. */
+static enum pare_status
+check_pattern(struct pare_parser *p, const struct pare_word *share, const struct pare_dials *to)
+{
+	float own = pare_pattern_share(to->pattern);
+
+	if (!(own > 0) || own == to->sparsity)
+		return PARE_OK;
+	p->at = (int)(share - p->word);
+	return pare_parse_wrong(p, "does not go with pattern %s, which takes %g%%",
+		pare_method_name(PARE_PATTERN, to->pattern), 100 * (double)own);
+}
+
 static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement *s)
 {
 	enum pare_status st = take_layers(p, s);
@@ -237,7 +250,7 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 		if (!accept_dial(
 			    p, PARE_SAY_PRUNE, channels ? "channels" : "weights", &s->change, &st))
 			return pare_parse_unexpected(p);
-	return st;
+	return st ? st : check_pattern(p, w, &s->change.to);
 }
 
 static enum pare_status parse_devices(struct pare_parser *p, struct pare_statement *s)

@@ -187,6 +187,8 @@ static void add_value(struct lines *l, const struct part *part, const struct par
 
 		if (!is_of(part, w) || v == dial_at(base, w))
 			continue;
+		if (part->share && !(share_at(part, d) > 0)) /* how nothing goes is no matter */
+			continue;
 		pare_text_add(l->out, "%s%s %s", w->word ? " " : "", w->word ? w->word : "",
 			name ? name : "?");
 	}

@@ -10,7 +10,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_SEED] = { "seed", "N", "seed of what is random", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_SET] = { "set", "LAYERS [weights FORMAT] [per-tensor|per-channel|per-group N] [scheme NAME] [activations FORMAT] [calibrate METHOD] [round METHOD]",
 		"number formats of layers", PARE_IN_RECIPE | PARE_IN_COMMAND },
-	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels|weights N%|to macs N% [by CRITERION] [repair METHOD]", "remove the least important channels, or set weights to zero",
+	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels|weights N%|to macs N% [by CRITERION] [pattern PATTERN] [repair METHOD]", "remove the least important channels, or set weights to zero",
 		PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_DEVICE] = { "device", "NAME…", "the devices to look at", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_EXPECT] = { "expect", "NAME VALUE [± X]… [sha256:…] [cpu KIND]", "what the recipe promises", PARE_IN_RECIPE },
@@ -37,6 +37,7 @@ const struct pare_dial_word pare_dial_words[] = {
 	{ PARE_SAY_PRUNE, "by", 0, PARE_CHANNEL_CRITERION, offsetof(struct pare_dials, channel_criterion), "channels" },
 	{ PARE_SAY_PRUNE, "repair", 0, PARE_REPAIR, offsetof(struct pare_dials, repair), "channels" },
 	{ PARE_SAY_PRUNE, "by", 0, PARE_CRITERION, offsetof(struct pare_dials, criterion), "weights" },
+	{ PARE_SAY_PRUNE, "pattern", 0, PARE_PATTERN, offsetof(struct pare_dials, pattern), "weights" },
 	{ 0, NULL, 0, PARE_N_METHODS, 0, NULL },
 };
 
@@ -69,5 +70,5 @@ void pare_change_apply(const struct pare_change *c, struct pare_dials *d)
 	if (c->named & 1u << PARE_CHANGE_CHANNELS)
 		d->channels = c->to.channels;
 	if (c->named & 1u << PARE_CHANGE_SPARSITY)
-		d->sparsity = c->to.sparsity;
+		pare_dials_set_sparsity(d, c->to.sparsity);
 }

@@ -47,12 +47,15 @@ enum pare_status pare_variant_export(const struct pare_variant *v, const char *p
 	return st;
 }
 
-/* Packed: dense, or a bitmap and the weights that are left, whichever is smaller. */
-static int64_t weight_bytes(const struct pare_layer *l, const struct pare_dials *d)
+/* Packed: dense, or a bitmap with a bit for each site that goes or stays and the weights that are
+ * left, whichever is smaller. */
+static int64_t weight_bytes(const struct pare_model *m, int layer, const struct pare_dials *d)
 {
+	const struct pare_layer *l = pare_model_layer(m, layer);
 	const struct pare_format *f = &pare_formats[d->weights];
-	int64_t left = l->weights - pare_n_pruned(l->weights, d->sparsity);
-	int64_t dense = l->weights * f->bits, sparse = l->weights + left * f->bits;
+	struct pare_lay lay = pare_lay_over(m, layer, d->pattern);
+	int64_t left = l->weights - pare_lay_weights_gone(&lay, d->sparsity);
+	int64_t dense = l->weights * f->bits, sparse = lay.strips * lay.sites + left * f->bits;
 	int64_t bytes = ((dense < sparse ? dense : sparse) + 7) / 8;
 
 	if (f->kind == PARE_KIND_INT) {
@@ -107,7 +110,7 @@ enum pare_status pare_plan_layer_bytes(const struct pare_model *whole, const str
 
 	if (st)
 		return st;
-	*out = weight_bytes(pare_model_layer(m, layer), &p->dials[layer]);
+	*out = weight_bytes(m, layer, &p->dials[layer]);
 	pare_model_free(m);
 	return PARE_OK;
 }
@@ -132,7 +135,7 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 		const struct pare_layer *l = pare_model_layer(m, i);
 		const struct pare_dials *d = &p->dials[i];
 
-		c.bytes += weight_bytes(l, d) - l->weights * (int64_t)sizeof(float);
+		c.bytes += weight_bytes(m, i, d) - l->weights * (int64_t)sizeof(float);
 		if (pare_plan_adds_bias(m, p, i))
 			c.bytes += l->weight.d[l->out_axis] * (int64_t)sizeof(float);
 		store[i] = pare_plan_store(l, d);

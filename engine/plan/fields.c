@@ -34,6 +34,7 @@ const struct pare_field pare_fields[] = {
 	{ AT(channel_criterion), PARE_CHANNEL_CRITERION, with_channels },
 	{ AT(repair), PARE_REPAIR, with_channels },
 	{ AT(scheme), PARE_SCHEME, with_integers },
+	{ AT(pattern), PARE_PATTERN, with_sparsity },
 };
 /* clang-format on */
 const int pare_n_fields = sizeof pare_fields / sizeof *pare_fields;

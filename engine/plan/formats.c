@@ -72,6 +72,15 @@ int pare_n_options(void)
 	return n;
 }
 
+void pare_dials_set_sparsity(struct pare_dials *d, float share)
+{
+	float own = pare_pattern_share(d->pattern);
+
+	d->sparsity = share;
+	if (own > 0 && own != share)
+		d->pattern = 0;
+}
+
 void pare_option_apply(const struct pare_option *o, struct pare_dials *d)
 {
 	switch (o->dial) {
@@ -85,7 +94,7 @@ void pare_option_apply(const struct pare_option *o, struct pare_dials *d)
 		d->channels = o->share;
 		break;
 	case PARE_DIAL_SPARSITY:
-		d->sparsity = o->share;
+		pare_dials_set_sparsity(d, o->share);
 		break;
 	case PARE_N_DIALS:
 		break;

@@ -20,6 +20,8 @@ static struct label label_of(enum pare_method family, int i)
 		return (struct label){ pare_roundings[i].name, pare_roundings[i].help };
 	case PARE_CRITERION:
 		return (struct label){ pare_criteria[i].name, pare_criteria[i].help };
+	case PARE_PATTERN:
+		return (struct label){ pare_patterns[i].name, pare_patterns[i].help };
 	case PARE_CHANNEL_CRITERION:
 		return (struct label){ pare_channel_criteria[i].name,
 			pare_channel_criteria[i].help };

@@ -19,6 +19,14 @@ static double snr_db(const float *was, const float *now, int64_t n)
 	return noise > 0 ? 10 * log10(signal / noise) : INFINITY;
 }
 
+static void round_floats(const struct pare_format *f, float *w, int64_t n)
+{
+	for (int64_t k = 0; f->store == PARE_F16 && k < n; k++)
+		w[k] = pare_f16_to_f32(pare_f32_to_f16(w[k]));
+	for (int64_t k = 0; f->store == PARE_BF16 && k < n; k++)
+		w[k] = pare_bf16_to_f32(pare_f32_to_bf16(w[k]));
+}
+
 struct pare_grid pare_plan_grid(const struct pare_layer *l, const struct pare_dials *d)
 {
 	const struct pare_format *f = &pare_formats[d->weights];
@@ -49,7 +57,7 @@ struct making {
 	const struct pare_calibration *calibration;
 	struct pare_ctl *ctl;
 	struct pare_blob **weights, **bias; /* [n_layers] */
-	struct pare_blob **pruned;          /* [n_layers] of layers whose rounding looks */
+	struct pare_blob **pruned;          /* [n_layers] of layers that look at samples */
 	struct pare_fit_layer *fit;         /* [n_layers] */
 };
 
@@ -66,10 +74,7 @@ static enum pare_status quantize_layer(struct making *k, const struct pare_layer
 	enum pare_status st;
 
 	if (f->kind == PARE_KIND_FLOAT) {
-		for (int64_t j = 0; f->store == PARE_F16 && j < l->weights; j++)
-			w[j] = pare_f16_to_f32(pare_f32_to_f16(w[j]));
-		for (int64_t j = 0; f->store == PARE_BF16 && j < l->weights; j++)
-			w[j] = pare_bf16_to_f32(pare_f32_to_bf16(w[j]));
+		round_floats(f, w, l->weights);
 		s->dtype = f->store;
 		return PARE_OK;
 	}
@@ -95,10 +100,25 @@ static bool rounding_looks(const struct pare_dials *d)
 	return pare_formats[d->weights].kind == PARE_KIND_INT && pare_roundings[d->rounding].look;
 }
 
+static bool pruning_looks(const struct pare_dials *d)
+{
+	return d->sparsity > 0 && !pare_criteria[d->criterion].score;
+}
+
+static bool weights_go(const struct pare_model *m, int i, const struct pare_dials *d)
+{
+	struct pare_lay l = pare_lay_over(m, i, d->pattern);
+
+	return pare_lay_gone(&l, d->sparsity) > 0;
+}
+
 bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, int i)
 {
-	return rounding_looks(&p->dials[i]) && pare_roundings[p->dials[i].rounding].shifts &&
-	       m->weight_at[i].bias < 0 && pare_model_can_shift(m, i);
+	const struct pare_dials *d = &p->dials[i];
+	bool shifts = (rounding_looks(d) && pare_roundings[d->rounding].shifts) ||
+		      (pruning_looks(d) && weights_go(m, i, d));
+
+	return shifts && m->weight_at[i].bias < 0 && pare_model_can_shift(m, i);
 }
 
 bool pare_plan_looks(const struct pare_plan *p)
@@ -106,7 +126,7 @@ bool pare_plan_looks(const struct pare_plan *p)
 	for (int i = 0; i < p->n; i++) {
 		const struct pare_dials *d = &p->dials[i];
 
-		if (d->activations || rounding_looks(d) ||
+		if (d->activations || rounding_looks(d) || pruning_looks(d) ||
 			(d->channels > 0 && (!pare_channel_criteria[d->channel_criterion].score ||
 						    pare_repairs[d->repair].looks)))
 			return true;
@@ -125,6 +145,10 @@ check_dials(const struct making *k, const struct pare_dials *d, struct pare_err 
 		return pare_fail(err, PARE_E_ARG,
 			"round %s looks at calibration data: name some with --data",
 			pare_roundings[d->rounding].name);
+	if (pruning_looks(d) && (!k->calibration || !k->calibration->dataset))
+		return pare_fail(err, PARE_E_ARG,
+			"weights go by %s by looking at calibration data: name some with --data",
+			pare_criteria[d->criterion].name);
 	return PARE_OK;
 }
 
@@ -134,6 +158,8 @@ static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
 	const struct pare_dials *d = &k->p->dials[i];
 	const struct pare_layer *l = pare_model_layer(k->m, i);
 	const float *was = pare_model_weights(k->m, i);
+	struct pare_lay lay = pare_lay_over(k->m, i, d->pattern);
+	bool goes = weights_go(k->m, i, d), later = goes && pruning_looks(d);
 	struct pare_blob *b;
 	enum pare_status st = check_dials(k, d, err);
 
@@ -142,15 +168,16 @@ static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
 	if (d->activations)
 		k->v->acts[i] = pare_act_quant_of(&k->calibration->range[i],
 			&pare_calibrators[d->calibrator], pare_formats[d->activations].bits);
-	if (!d->weights && !(d->sparsity > 0))
+	if (!d->weights && !goes)
 		return PARE_OK;
 	b = k->weights[i] = pare_blob_new((size_t)l->weights * sizeof *was);
 	if (!b)
 		return pare_nomem(err, "the weights of a layer");
 	memcpy(b->data, was, (size_t)l->weights * sizeof *was);
-	st = pare_prune_unstructured(
-		b->data, l->weights, i, d->sparsity, &pare_criteria[d->criterion], err);
-	if (!st && rounding_looks(d)) {
+	if (goes && !later)
+		st = pare_prune_by_score(
+			b->data, &lay, i, d->sparsity, &pare_criteria[d->criterion], err);
+	if (!st && (rounding_looks(d) || later)) {
 		if (!(k->pruned[i] = pare_blob_new(b->len)))
 			return pare_nomem(err, "the weights of a layer");
 		memcpy(k->pruned[i]->data, b->data, b->len);
@@ -160,23 +187,38 @@ static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
 	return st;
 }
 
-/* Layers whose rounding looks: again, from their weights as they were before. */
+/* Layers that look at samples: again, from their weights as they were before. */
 static enum pare_status look(struct making *k, struct pare_err *err)
 {
 	int n = pare_model_info(k->m)->n_layers;
+	enum pare_status st;
 
 	for (int i = 0; i < n; i++) {
 		const struct pare_dials *d = &k->p->dials[i];
 		const struct pare_weight_store *s = &k->v->store[i];
+		bool integer = pare_formats[d->weights].kind == PARE_KIND_INT;
 		const struct pare_layer *l = pare_model_layer(k->m, i);
 
 		if (!k->pruned[i])
 			continue;
-		k->fit[i] = (struct pare_fit_layer){ &pare_roundings[d->rounding],
-			pare_plan_grid(l, d), d->sparsity > 0, (float *)(uintptr_t)s->scale,
-			s->zero, (int8_t *)(uintptr_t)s->q, k->pruned[i]->data };
+		k->fit[i] = (struct pare_fit_layer){ .fits = true,
+			.w = k->pruned[i]->data,
+			.prunes = pruning_looks(d) && weights_go(k->m, i, d),
+			.lay = pare_lay_over(k->m, i, d->pattern),
+			.sparsity = d->sparsity,
+			.rounding = integer ? &pare_roundings[d->rounding] : NULL,
+			.grid = pare_plan_grid(l, d),
+			.keep_zeros = d->sparsity > 0,
+			.scale = (float *)(uintptr_t)s->scale,
+			.zero = (int8_t *)(uintptr_t)s->zero,
+			.q = (int8_t *)(uintptr_t)s->q };
 	}
-	return pare_fit(k->m, k->calibration, k->v->acts, k->fit, k->weights, k->bias, k->ctl, err);
+	st = pare_fit(k->m, k->calibration, k->v->acts, k->fit, k->weights, k->bias, k->ctl, err);
+	for (int i = 0; i < n && !st; i++)
+		if (k->fit[i].fits)
+			round_floats(&pare_formats[k->p->dials[i].weights], k->weights[i]->data,
+				pare_model_layer(k->m, i)->weights);
+	return st;
 }
 
 static enum pare_status make(struct making *k, struct pare_err *err)

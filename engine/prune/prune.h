@@ -1,7 +1,7 @@
 /* Pruning: which weights go. */
 #ifndef PARE_PRUNE_H
 #define PARE_PRUNE_H
-#include "../graph/model.h"
+#include "pattern.h"
 
 struct pare_calibration;
 struct pare_moments;
@@ -9,18 +9,20 @@ struct pare_moments;
 /* How much a weight matters; the least go first. */
 struct pare_criterion {
 	const char *name, *help;
-	/* score [n] of the weights w [n] of one layer; `layer` is its index */
+	/* score [n] of the weights w [n] of one layer; `layer` is its index.  NULL: one after the
+	 * other by what the layer's output loses on calibration samples, the others making up for
+	 * it (obs.h) */
 	void (*score)(const float *w, int64_t n, int layer, float *score);
 };
 extern const struct pare_criterion pare_criteria[];
 
-/* How many of n weights a sparsity sets to zero. */
+/* How many of n a share takes away. */
 int64_t pare_n_pruned(int64_t n, float sparsity);
 
-/* Set the pare_n_pruned(n, sparsity) weights of least score to zero; among equals the first go.
- * w: [n], changed in place.  PARE_E_NOMEM (w is then as it was). */
-PARE_MUST_CHECK enum pare_status pare_prune_unstructured(float *w, int64_t n, int layer,
-	float sparsity, const struct pare_criterion *by, struct pare_err *err);
+/* Set the pare_lay_gone(lay, sparsity) sites of least score to zero; among equals the first go.
+ * w: the layer's weights, changed in place.  PARE_E_NOMEM (w is then as it was). */
+PARE_MUST_CHECK enum pare_status pare_prune_by_score(float *w, const struct pare_lay *lay,
+	int layer, float sparsity, const struct pare_criterion *by, struct pare_err *err);
 
 /* ---- channels -------------------------------------------------------------------------------- */
 

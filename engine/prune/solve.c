@@ -8,8 +8,7 @@
 extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info);
 extern void dpotri_(const char *uplo, const int *n, double *a, const int *lda, int *info);
 
-/* Inverse of a positive matrix, in place; more ridge until it is one. */
-static bool invert(double *a, const double *h, int k, double ridge)
+bool pare_invert(double *a, const double *h, int k, double ridge)
 {
 	for (int tries = 0; tries < 12; tries++, ridge *= 10) {
 		int info;
@@ -48,7 +47,7 @@ enum pare_status pare_solve_new(const double *h, const double *c, const double *
 	}
 	for (int i = 0; i < k; i++)
 		mean += h[(size_t)i * (size_t)k + (size_t)i] / k;
-	if (!isfinite(mean) || !invert(s.hinv, h, k, ridge * mean + 1e-30)) {
+	if (!isfinite(mean) || !pare_invert(s.hinv, h, k, ridge * mean + 1e-30)) {
 		st = pare_fail(err, PARE_E_ARG, "its inputs are not finite");
 		goto out;
 	}

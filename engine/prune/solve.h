@@ -15,6 +15,9 @@ struct pare_solve {
 	double energy; /* mean square of the output: what errors are compared with */
 };
 
+/* a [k][k] = (h + ridge)^-1; more ridge until there is one, false when there is none. */
+bool pare_invert(double *a, const double *h, int k, double ridge);
+
 /* h [k][k] mean products of inputs, c [o][k] of wanted outputs and inputs, was [o][k] the weights
  * now; `ridge`: share of the mean product that pulls towards them.  All borrowed. */
 PARE_MUST_CHECK enum pare_status pare_solve_new(const double *h, const double *c, const double *was,

@@ -1,6 +1,6 @@
 #include "fit.h"
 #include "../base/err.h"
-#include "lattice.h"
+#include "../prune/obs.h"
 #include "moments.h"
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +31,11 @@ struct fitting {
 	struct pare_channels channels; /* of the output, whatever shares a scale */
 	struct pare_moments *s;
 	int layer;
-	bool shifts;            /* the bias is free */
+	bool makes_up, shifts;  /* the output in float is asked for; the bias is free */
 	struct pare_gram *gram; /* [groups] */
 	const float *was;       /* the weights in float */
+	double *best;           /* [channels][k] those that cost least */
+	bool *zero;             /* [channels][k] and that are 0 */
 	float *now;             /* as they are given, then as they become */
 	float *shift;           /* [channels] what is added to the bias; NULL = nothing */
 	bool free;              /* each row has one scale, and finds it */
@@ -81,15 +83,48 @@ static enum pare_status make_gram(void *ctx, int g, int worker, struct pare_err 
 			double w = (double)t->was[pare_channel_at(
 				ch, (int64_t)((size_t)g * o + i), (int64_t)j)];
 
-			if (t->l->rounding->makes_up)
+			if (t->makes_up)
 				c[j] += ridge * w;
 			else if (!j)
 				memset(c, 0, k * sizeof *c);
-			for (size_t m = 0; m < k && !t->l->rounding->makes_up; m++)
+			for (size_t m = 0; m < k && !t->makes_up; m++)
 				c[m] += w * h[j * k + m];
 		}
 	}
+	if (!(h = malloc(k * sizeof *h)))
+		return pare_nomem(err, "the products of a layer's inputs");
+	memcpy(t->best + (size_t)g * o * k, s->c + (size_t)g * o * k, o * k * sizeof *t->best);
+	pare_gram_solve(&t->gram[g], t->best + (size_t)g * o * k, (int)o, h);
+	free(h);
 	return PARE_OK;
+}
+
+/* Which weights are 0. */
+static enum pare_status choose_zeros(struct fitting *t, struct pare_err *err)
+{
+	const struct pare_fit_layer *l = t->l;
+	int k = t->s->win.k;
+	struct pare_obs obs = { &l->lay, t->s->win.o, t->gram, t->s->c, t->best, t->zero };
+
+	if (l->prunes)
+		return pare_obs_prune(&obs, l->sparsity, t->f->ctl, err);
+	for (int64_t row = 0; row < t->channels.channels && l->keep_zeros; row++)
+		for (int i = 0; i < k; i++)
+			t->zero[row * k + i] = l->w[pare_channel_at(&t->channels, row, i)] == 0;
+	return PARE_OK;
+}
+
+/* What pruning left, and where it is to be rounded, each weight to the nearest. */
+static enum pare_status write_best(struct fitting *t, struct pare_err *err)
+{
+	const struct pare_fit_layer *l = t->l;
+	int k = t->s->win.k;
+
+	for (int64_t row = 0; row < t->channels.channels; row++)
+		for (int i = 0; i < k; i++)
+			t->now[pare_channel_at(&t->channels, row, i)] = (float)t->best[row * k + i];
+	return l->rounding ? pare_grid_round(t->now, &l->grid, l->scale, l->zero, l->q, t->now, err)
+			   : PARE_OK;
 }
 
 /* The scale and zero point of element i of a row. */
@@ -157,49 +192,56 @@ static enum pare_status look_fixed(
 	return PARE_OK;
 }
 
-static enum pare_status fit_row(void *ctx, int row, int worker, struct pare_err *err)
+/* Integers by what the rounding looks at. */
+static enum pare_status round_row(struct fitting *t, int row, struct pare_err *err)
 {
-	struct fitting *t = ctx;
 	struct pare_moments *s = t->s;
-	const struct pare_channels *ch = &t->channels;
-	int k = s->win.k, g = row / s->win.o;
-	double *room = malloc((size_t)k * (2 * sizeof(double) + sizeof(float) + 3)), shift;
-	const double *x = s->x + (size_t)g * (size_t)k;
+	int k = s->win.k;
+	double *room = malloc((size_t)k * (sizeof(double) + sizeof(float) + 2));
+	struct pare_row r = { .gram = &t->gram[row / s->win.o],
+		.c = s->c + (size_t)row * k,
+		.w = t->best + (size_t)row * k,
+		.zero = t->l->prunes || t->l->keep_zeros ? t->zero + (size_t)row * k : NULL,
+		.lo = t->l->grid.lo,
+		.hi = t->l->grid.hi,
+		.room = room };
 	int8_t *q;
-	bool *zero;
-	struct pare_row r = { .gram = &t->gram[g], .c = s->c + (size_t)row * k, .room = room };
 	enum pare_status st = PARE_OK;
 
-	(void)worker;
 	if (!room)
 		return pare_nomem(err, "the weights of a channel");
-	r.w = room + k;
-	r.floats = (float *)(room + 2 * k);
+	r.floats = (float *)(room + k);
 	r.spare = (int8_t *)(r.floats + k);
 	q = r.spare + k;
-	zero = (bool *)(q + k);
-	r.lo = t->l->grid.lo;
-	r.hi = t->l->grid.hi;
-	memcpy(room + k, r.c, (size_t)k * sizeof *room);
-	pare_gram_solve(r.gram, room + k, 1, room);
-	for (int i = 0; i < k; i++)
-		zero[i] = t->l->keep_zeros && t->now[pare_channel_at(ch, row, i)] == 0;
-	r.zero = t->l->keep_zeros ? zero : NULL;
 	if (t->free)
 		t->l->scale[row] = (float)t->l->rounding->look(&r, 0, q);
 	else
 		st = look_fixed(t, row, &r, q, err);
-	shift = s->t[row];
 	for (int i = 0; i < k && !st; i++) {
-		int64_t at = pare_channel_at(ch, row, i), of = scale_at(t, row, i);
+		int64_t at = pare_channel_at(&t->channels, row, i), of = scale_at(t, row, i);
 
 		t->l->q[at] = q[i];
 		t->now[at] = (float)(q[i] - t->l->zero[of]) * t->l->scale[of];
-		shift -= (double)t->now[at] * x[i];
 	}
+	free(room);
+	return st;
+}
+
+static enum pare_status fit_row(void *ctx, int row, int worker, struct pare_err *err)
+{
+	struct fitting *t = ctx;
+	struct pare_moments *s = t->s;
+	int k = s->win.k;
+	const double *x = s->x + (size_t)(row / s->win.o) * (size_t)k;
+	double shift = s->t[row];
+	bool looks = t->l->rounding && t->l->rounding->look;
+	enum pare_status st = looks ? round_row(t, row, err) : PARE_OK;
+
+	(void)worker;
+	for (int i = 0; i < k && !st; i++)
+		shift -= (double)t->now[pare_channel_at(&t->channels, row, i)] * x[i];
 	if (t->shift)
 		t->shift[row] = (float)shift;
-	free(room);
 	return st;
 }
 
@@ -231,9 +273,10 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 		.layer = layer,
 		.channels = pare_channels_of(&pare_model_layer(f->m, layer)->weight,
 			pare_model_layer(f->m, layer)->out_axis),
-		.free = l->grid.scheme->free && l->grid.n_groups == 1 &&
+		.free = l->rounding && l->grid.scheme->free && l->grid.n_groups == 1 &&
 			l->grid.channels.channels > 1,
-		.shifts = l->rounding->shifts && pare_model_can_shift(f->m, layer),
+		.makes_up = l->prunes || l->rounding->makes_up,
+		.shifts = (l->prunes || l->rounding->shifts) && pare_model_can_shift(f->m, layer),
 		.was = pare_model_weights(f->m, layer) };
 	int n = s->win.groups * s->win.o;
 	/* a new one: programs know weights that they share by where they lie */
@@ -248,15 +291,21 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 	t.now = b->data;
 	t.gram = calloc((size_t)s->win.groups, sizeof *t.gram);
 	t.shift = t.shifts ? calloc((size_t)n, sizeof *t.shift) : NULL;
-	if (!t.gram || (t.shifts && !t.shift))
-		st = pare_nomem(err, "a layer's rounding");
+	t.best = malloc((size_t)n * (size_t)s->win.k * sizeof *t.best);
+	t.zero = calloc((size_t)n * (size_t)s->win.k, sizeof *t.zero);
+	if (!t.gram || (t.shifts && !t.shift) || !t.best || !t.zero)
+		st = pare_nomem(err, "the fitting of a layer");
 	if (!st)
 		st = pare_parallel(s->win.groups, make_gram, &t, f->ctl, quiet, err);
+	if (!st)
+		st = choose_zeros(&t, err);
+	if (!st && l->prunes)
+		st = write_best(&t, err);
 	if (!st)
 		st = pare_parallel(n, fit_row, &t, f->ctl, quiet, err);
 	if (!st && t.shifts)
 		st = shift_bias(&t, err);
-	if (!st && f->acts)
+	if (!st && f->acts && l->rounding)
 		st = pare_bias_for(&l->grid, &f->acts[layer],
 			t.shifts ? f->bias[layer]->data : pare_model_bias(f->m, layer), n, l->scale,
 			l->zero, l->q, t.now, &f->bias[layer], err);
@@ -264,6 +313,8 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 		pare_gram_free(&t.gram[g]);
 	free(t.gram);
 	free(t.shift);
+	free(t.best);
+	free(t.zero);
 	return st;
 }
 
@@ -321,7 +372,7 @@ static int sort_layers(const struct fit *f, int *order)
 	for (int i = 0; i < f->m->info.n_layers; i++) {
 		int step = pare_program_step_of_layer(p, i), j = n;
 
-		if (!f->layers[i].rounding || step < 0)
+		if (!f->layers[i].fits || step < 0)
 			continue;
 		for (; j > 0 && pare_program_step_of_layer(p, order[j - 1]) > step; j--)
 			order[j] = order[j - 1];

@@ -108,58 +108,11 @@ static void biases_are_integers(void)
 		"one scale for all has room for the largest: %g", (double)one);
 }
 
-static void the_smallest_go(void)
-{
-	float w[10] = { 3, -1, 2, -2, 5, 1, -7, .5f, 1, 0 };
-	struct pare_err err = { 0 };
-	int zeros = 0;
-
-	ok_status(pare_prune_unstructured(w, 10, 0, .5f, &pare_criteria[0], &err), err, "prunes");
-	for (int i = 0; i < 10; i++)
-		zeros += w[i] == 0;
-	ok(zeros == 5, "half of ten are five");
-	ok(w[0] == 3 && w[2] == 2 && w[3] == -2 && w[4] == 5 && w[6] == -7, "the largest stay");
-	ok(pare_n_pruned(10, .3f) == 3 && pare_n_pruned(1000, .7f) == 700 &&
-			pare_n_pruned(7, .5f) == 3,
-		"counts are those of decimal fractions, rounded down");
-}
-
-static void ties_fall_in_order(void)
-{
-	float w[6] = { 1, 1, 1, 1, 1, 1 };
-	struct pare_err err = { 0 };
-
-	ok_status(pare_prune_unstructured(w, 6, 0, .5f, &pare_criteria[0], &err), err, "prunes");
-	ok(!w[0] && !w[1] && !w[2] && w[3] == 1, "the first of equals go");
-}
-
-static void random_is_a_control(void)
-{
-	float w[1000], v[1000];
-	struct pare_err err = { 0 };
-	int zeros = 0, differ = 0;
-
-	for (int i = 0; i < 1000; i++)
-		w[i] = v[i] = (float)(i + 1);
-	ok_status(pare_prune_unstructured(w, 1000, 3, .4f, &pare_criteria[1], &err), err, "prunes");
-	ok_status(pare_prune_unstructured(v, 1000, 3, .4f, &pare_criteria[1], &err), err,
-		"and again");
-	for (int i = 0; i < 1000; i++) {
-		zeros += w[i] == 0;
-		differ += w[i] != v[i];
-	}
-	ok(zeros == 400 && !differ && w[999] + w[998] + w[997] > 0,
-		"400 of 1,000, the same each time");
-}
-
 int main(void)
 {
 	scale_is_the_best_there_is();
 	zero_lies_on_the_grid();
 	outliers_are_clipped_by_error();
 	biases_are_integers();
-	the_smallest_go();
-	ties_fall_in_order();
-	random_is_a_control();
 	return tap_done();
 }

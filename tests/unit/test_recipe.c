@@ -29,6 +29,8 @@ static struct pare_dials random_dials(struct pare_rng *r)
 		d.sparsity = (float)pare_rng_unit(r);
 		d.sparsity = d.sparsity < 1 ? d.sparsity : .5f;
 	}
+	if (pare_pattern_share(d.pattern) > 0)
+		d.sparsity = pare_pattern_share(d.pattern);
 	return d;
 }
 
@@ -95,6 +97,28 @@ static void layers_alike_share_a_line(void)
 				      "prune  op=Gemm  weights 0%\n"),
 		    "the commonest goes to *, the others follow"))
 		printf("# %s\n", text);
+	free(text);
+	pare_plan_free(p);
+}
+
+static void patterns_have_a_share_of_their_own(void)
+{
+	struct pare_plan *p = NULL;
+	struct pare_err err = { 0 };
+	char *text = NULL;
+
+	ok_status(pare_plan_parse(model,
+			  "prune * weights 50% by obs pattern 2:4\n"
+			  "prune conv_1 weights 30%\nprune conv_2 weights 40% pattern 4x1\n",
+			  &p, &err),
+		err, "patterns are read");
+	if (p)
+		ok_status(pare_plan_text(model, p, &text, &err), err, "and written");
+	if (!ok(text && !strcmp(text, "prune  *        weights 50% by obs pattern 2:4\n"
+				      "prune  conv_1   weights 30% pattern unstructured\n"
+				      "prune  conv_2   weights 40% pattern 4x1\n"),
+		    "another share is no 2:4 any more"))
+		printf("# %s\n", text ? text : "");
 	free(text);
 	pare_plan_free(p);
 }
@@ -276,6 +300,7 @@ int main(void)
 		return tap_done();
 	plans_survive_the_way_through_text();
 	layers_alike_share_a_line();
+	patterns_have_a_share_of_their_own();
 	a_written_recipe_reads_back();
 	what_does_not_fit_is_told();
 	files_appear_whole_or_not_at_all();
