@@ -219,9 +219,41 @@ LOGIC(one_of, !x != !y)
 
 /* ---- forward -------------------------------------------------------------------------------- */
 
+/* Before opset 7, `axis` said where in the first input the second one lies. */
+enum { BEHIND = INT32_MIN }; /* not said: at its end, as numpy has it */
+struct pair {
+	int64_t axis, broadcast, fmod;
+};
+#define AT(f) offsetof(struct pair, f)
+static const struct pare_attr pair_attrs[] = { { "axis", PARE_ATTR_INT, AT(axis), BEHIND, 0 },
+	{ "broadcast", PARE_ATTR_INT, AT(broadcast), 0, 0 }, { 0 } };
+
+/* Shape `b` where `axis` puts it in `a`. */
+static enum pare_status
+put_at(int64_t axis, const struct pare_shape *a, struct pare_shape *b, struct pare_err *err)
+{
+	int at = 0;
+	enum pare_status st;
+
+	if (axis == BEHIND || !b->n)
+		return PARE_OK;
+	if ((st = pare_axis(axis, a->n, &at, err)))
+		return st;
+	if (at + b->n > a->n)
+		return pare_fail(err, PARE_E_FORMAT, "input 1 does not fit in at axis %d", at);
+	while (at + b->n < a->n)
+		b->d[b->n++] = 1;
+	return PARE_OK;
+}
+
 static void binary(const struct pare_call *c, kernel_fn *const *kernels)
 {
-	run_kernel(kernels[c->in[0]->dtype], c->out[0], c->in[0], c->in[1]);
+	const struct pair *p = c->attr;
+	struct pare_tensor b = *c->in[1];
+
+	if (put_at(p->axis, &c->in[0]->shape, &b.shape, NULL))
+		return; /* shapes were checked: does not happen */
+	run_kernel(kernels[c->in[0]->dtype], c->out[0], c->in[0], &b);
 }
 
 /* Of any number of inputs, from the left. */
@@ -233,7 +265,7 @@ static void fold(const struct pare_call *c, kernel_fn *const *kernels)
 		memcpy(out->data, c->in[0]->data, op_count(out) * op_size(out->dtype));
 		return;
 	}
-	binary(c, kernels);
+	run_kernel(kernels[out->dtype], out, c->in[0], c->in[1]);
 	for (int i = 2; i < c->n_in; i++)
 		run_kernel(kernels[out->dtype], out, out, c->in[i]);
 }
@@ -243,7 +275,7 @@ static void fold(const struct pare_call *c, kernel_fn *const *kernels)
 	{                                                                                          \
 		how(c, name);                                                                      \
 	}
-FORWARD(fold, add)
+FORWARD(binary, add)
 FORWARD(binary, sub)
 FORWARD(binary, mul)
 FORWARD(binary, quotient)
@@ -259,6 +291,11 @@ FORWARD(binary, both)
 FORWARD(binary, either)
 FORWARD(binary, one_of)
 
+static void sum_forward(const struct pare_call *c)
+{
+	fold(c, add);
+}
+
 static void mean_forward(const struct pare_call *c)
 {
 	size_t n = op_count(c->out[0]);
@@ -272,18 +309,14 @@ static void mean_forward(const struct pare_call *c)
 			c->out[0]->f32[i] /= (float)c->n_in;
 }
 
-struct mod {
-	int64_t fmod;
-};
-static const struct pare_attr mod_attrs[] = {
-	{ "fmod", PARE_ATTR_INT, offsetof(struct mod, fmod), 0, 0 }, { 0 }
-};
+static const struct pare_attr mod_attrs[] = { { "axis", PARE_ATTR_INT, AT(axis), BEHIND, 0 },
+	{ "fmod", PARE_ATTR_INT, AT(fmod), 0, 0 }, { 0 } };
 
 static void mod_forward(const struct pare_call *c)
 {
-	const struct mod *m = c->attr;
+	const struct pair *p = c->attr;
 
-	binary(c, m->fmod ? fmod_rest : floor_rest);
+	binary(c, p->fmod ? fmod_rest : floor_rest);
 }
 
 static void store_power(const struct pare_tensor *out, size_t i, double r)
@@ -309,13 +342,18 @@ static void pow_forward(const struct pare_call *c)
 	struct spread s;
 	size_t at[DIMS] = { 0 }, p[3] = { 0 }, n = op_count(c->out[0]);
 
-	if (c->in[0]->dtype == PARE_F32 && c->in[1]->dtype == PARE_F32) {
-		run_kernel(power_F32, c->out[0], c->in[0], c->in[1]);
+	struct pare_tensor b = *c->in[1];
+	const struct pare_tensor *in[] = { c->in[0], &b };
+
+	if (put_at(((const struct pair *)c->attr)->axis, &in[0]->shape, &b.shape, NULL))
+		return;
+	if (in[0]->dtype == PARE_F32 && b.dtype == PARE_F32) {
+		run_kernel(power_F32, c->out[0], in[0], &b);
 		return;
 	}
-	spread_find(&s, c->out[0], 2, c->in);
+	spread_find(&s, c->out[0], 2, in);
 	for (size_t i = 0; i < n; i++) {
-		struct pare_tensor x = *c->in[0], y = *c->in[1];
+		struct pare_tensor x = *in[0], y = b;
 
 		x.u8 += p[0] * op_size(x.dtype);
 		y.u8 += p[1] * op_size(y.dtype);
@@ -348,7 +386,8 @@ static bool channel_values(const struct pare_shape_call *c, int64_t channels, fl
 	const struct pare_known *k = c->n_in == 2 ? c->in[1] : NULL;
 	int rank = c->in[0]->shape.n, skip = k ? rank - k->shape.n : 0;
 
-	if (!k || !k->value || k->dtype != PARE_F32 || rank < 2 || skip < 0)
+	if (!k || !k->value || k->dtype != PARE_F32 || rank < 2 || skip < 0 ||
+		((const struct pair *)c->attr)->axis != BEHIND)
 		return false;
 	for (int i = 0; i < k->shape.n; i++)
 		if (k->shape.d[i] != 1 && (i + skip != 1 || k->shape.d[i] != channels))
@@ -411,7 +450,47 @@ of_types(const struct pare_shape_call *c, unsigned set, struct pare_err *err)
 	return st;
 }
 
-static enum pare_status shape_arith(const struct pare_shape_call *c, struct pare_err *err)
+/* Of two inputs, the second of which may lie at an axis of the first. */
+static enum pare_status
+shape_at(const struct pare_shape_call *c, unsigned set, struct pare_err *err)
+{
+	struct pare_known b = *c->in[1];
+	const struct pare_known *in[] = { c->in[0], &b };
+	struct pare_shape_call call = *c;
+	enum pare_status st =
+		put_at(((const struct pair *)c->attr)->axis, &in[0]->shape, &b.shape, err);
+
+	call.in = in;
+	return st ? st : set ? of_types(&call, set, err) : pare_shape_elementwise(&call, err);
+}
+
+static enum pare_status shape_pair(const struct pare_shape_call *c, struct pare_err *err)
+{
+	return shape_at(c, OP_NUMBERS, err);
+}
+
+static bool writable_pair(const struct pare_shape_call *c)
+{
+	return ((const struct pair *)c->attr)->axis == BEHIND;
+}
+
+static enum pare_status upgrade_pair(struct pare_node *n, int opset, struct pare_err *err)
+{
+	struct pair *p = n->attr;
+
+	if (opset >= 7 && (p->axis != BEHIND || p->broadcast))
+		return pare_fail(err, PARE_E_UNSUPPORTED, "axis and broadcast are of opset 6");
+	p->broadcast = 0; /* what it said, shapes say now */
+	return PARE_OK;
+}
+
+/* A channel's constant at an axis that no row knows of. */
+static enum pare_flow flow_pair(const struct pare_shape_call *c)
+{
+	return writable_pair(c) ? PARE_FLOW_TIE : PARE_FLOW_BLOCK;
+}
+
+static enum pare_status shape_numbers(const struct pare_shape_call *c, struct pare_err *err)
 {
 	return of_types(c, OP_NUMBERS, err);
 }
@@ -423,7 +502,7 @@ static enum pare_status shape_mean(const struct pare_shape_call *c, struct pare_
 
 static enum pare_status shape_test(const struct pare_shape_call *c, struct pare_err *err)
 {
-	enum pare_status st = of_types(c, OP_NUMBERS | OP_T(PARE_BOOL), err);
+	enum pare_status st = shape_at(c, OP_NUMBERS | OP_T(PARE_BOOL), err);
 
 	c->out[0].dtype = PARE_BOOL;
 	return st;
@@ -431,30 +510,22 @@ static enum pare_status shape_test(const struct pare_shape_call *c, struct pare_
 
 static enum pare_status shape_logic(const struct pare_shape_call *c, struct pare_err *err)
 {
-	return of_types(c, OP_T(PARE_BOOL), err);
+	return shape_at(c, OP_T(PARE_BOOL), err);
 }
 
-struct prelu {
-	int64_t by_channel; /* before opset 7 a slope was one number a channel */
-};
-
+/* Before opset 7 a slope was one number, or one a channel. */
 static enum pare_status upgrade_prelu(struct pare_node *n, int opset, struct pare_err *err)
 {
 	(void)err;
-	((struct prelu *)n->attr)->by_channel = opset < 7;
+	((struct pair *)n->attr)->axis = opset < 7 ? 1 : BEHIND;
 	return PARE_OK;
 }
 
 /* The slope spreads over the input, never the other way. */
 static enum pare_status shape_prelu(const struct pare_shape_call *c, struct pare_err *err)
 {
-	const struct prelu *a = c->attr;
-	enum pare_status st;
+	enum pare_status st = shape_pair(c, err);
 
-	if (a->by_channel && pare_shape_elems(&c->in[1]->shape) != 1)
-		return pare_fail(
-			err, PARE_E_UNSUPPORTED, "a slope a channel in the form of before opset 7");
-	st = shape_arith(c, err);
 	if (!st && !pare_shape_equal(&c->out[0].shape, &c->in[0]->shape))
 		return pare_fail(err, PARE_E_FORMAT, "the slope does not broadcast to the input");
 	return st;
@@ -466,7 +537,7 @@ static enum pare_status shape_pow(const struct pare_shape_call *c, struct pare_e
 
 	if (!st)
 		st = op_types(c, 1, OP_NUMBERS, err);
-	return st ? st : pare_shape_elementwise(c, err);
+	return st ? st : shape_at(c, 0, err);
 }
 
 static enum pare_status shape_where(const struct pare_shape_call *c, struct pare_err *err)
@@ -484,57 +555,51 @@ static enum pare_status shape_where(const struct pare_shape_call *c, struct pare
 }
 
 /* clang-format off */
-#define TIED(n, v, least, most, sh, fw, ex)                                                        \
-	{ .name = n, .since = v, .min_in = least, .max_in = most, .shape = sh, .forward = fw,      \
+#define TIED(n, v, sh, fw, ex)                                                                     \
+	{ .name = n, .since = v, .min_in = 1, .max_in = -1, .shape = sh, .forward = fw,            \
 	  .takes = OP_T(PARE_F64), .mixed = true, .flow = PARE_FLOW_TIE, .sample = ex }
-#define LINEAR(n, fw, af, ex, ...)                                                                 \
-	{ .name = n, .since = 7, .min_in = 2, .max_in = 2, .shape = shape_arith, .forward = fw,    \
-	  .takes = OP_T(PARE_F64), .mixed = true, .flow = PARE_FLOW_TIE, .affine = af,           \
-	  .sample = ex, __VA_ARGS__ }
+#define PAIR(n, v, at, sh, fw, ex, ...)                                                            \
+	{ .name = n, .since = v, .min_in = 2, .max_in = 2, .attrs = at,                            \
+	  .attr_size = sizeof(struct pair), .shape = sh, .forward = fw, .takes = OP_T(PARE_F64),   \
+	  .writable = writable_pair, .flow_at = flow_pair, .mixed = true,                          \
+	  .flow = PARE_FLOW_TIE, .sample = ex, __VA_ARGS__ }
+#define OLD(n, v, sh, fw, ex, ...)                                                                 \
+	PAIR(n, v, pair_attrs, sh, fw, ex, .upgrade = upgrade_pair, __VA_ARGS__)
 const struct pare_op pare_ops_elementwise[] = {
-	LINEAR("Add", add_forward, add_affine,
-	       "f32[1,3,2,5] f32[1,3,2,5]|f32[1,3,2,5] f32=0.5|f32[5]! f32[1,3,2,5]|"
-	       "f32[1,3,1,5] f32[1,3,2,1]|f32[1,3,2,5] f32[2,1]!|i64[1,4] i64{1,2,3,4}",
-	       .adds = true),
-	LINEAR("Sub", sub_forward, sub_affine, "f32[1,3,2,5] f32[1,3,1,1]|f32[1,3,5] f32[3,1]!"),
-	LINEAR("Mul", mul_forward, mul_affine, "f32[3,1,1]! f32[1,3,2,5]|f32[1,3,5] f32[1,3,1]!"),
-	LINEAR("Div", quotient_forward, div_affine,
-	       "f32[1,3,2,5] f32+[1,1,1,5]|f32[1,3,5] f32+[1,3,1]!"),
-	TIED("Pow", 12, 2, 2, shape_pow, pow_forward,
-	     "f32+[1,3,2,5] f32[3,1,1]!|f32[1,7] i64=2"),
-	TIED("Sum", 8, 1, -1, shape_arith, add_forward,
-	     "f32[1,3,2,5] f32[1,3,2,5] f32[3,1,1]!"),
-	TIED("Mean", 8, 1, -1, shape_mean, mean_forward,
-	     "f32[1,3,2,5] f32[1,3,1,1] f32[5]!"),
-	TIED("Min", 8, 1, -1, shape_arith, lesser_forward,
+	OLD("Add", 7, shape_pair, add_forward,
+	    "f32[1,3,2,5] f32[1,3,2,5]|f32[1,3,2,5] f32=0.5|f32[5]! f32[1,3,2,5]|"
+	    "f32[1,3,1,5] f32[1,3,2,1]|f32[1,3,2,5] f32[2,1]!|i64[1,4] i64{1,2,3,4}|"
+	    "f32[1,3,2,5] f32[3,2]! axis=1",
+	    .affine = add_affine, .adds = true),
+	OLD("Sub", 7, shape_pair, sub_forward,
+	    "f32[1,3,2,5] f32[1,3,1,1]|f32[1,3,5] f32[3,1]!", .affine = sub_affine),
+	OLD("Mul", 7, shape_pair, mul_forward,
+	    "f32[3,1,1]! f32[1,3,2,5]|f32[1,3,5] f32[1,3,1]!", .affine = mul_affine),
+	OLD("Div", 7, shape_pair, quotient_forward,
+	    "f32[1,3,2,5] f32+[1,1,1,5]|f32[1,3,5] f32+[1,3,1]!", .affine = div_affine),
+	OLD("Pow", 12, shape_pow, pow_forward,
+	    "f32+[1,3,2,5] f32[3,1,1]!|f32[1,7] i64=2|f32+[1,3,2] f32[3]! axis=1"),
+	OLD("Equal", 11, shape_test, equal_forward, "i64+[1,7] i64+[1,7]"),
+	OLD("Greater", 9, shape_test, greater_forward, "f32[1,3,2,5] f32[3,2,5]!"),
+	OLD("Less", 9, shape_test, less_forward, "f32[1,3,2,5] f32[3,2,5]!"),
+	OLD("And", 7, shape_logic, both_forward, "bool[1,7] bool[1,7]"),
+	OLD("Or", 7, shape_logic, either_forward, "bool[1,7] bool[7]!"),
+	OLD("Xor", 7, shape_logic, one_of_forward, "bool[1,1] bool[7]!"),
+	OLD("GreaterOrEqual", 12, shape_test, greater_equal_forward,
+	     "f32[1,3,2,5] f32[3,2,5]!"),
+	OLD("LessOrEqual", 12, shape_test, less_equal_forward,
+	     "f32[1,3,2,5] f32[3,2,5]!"),
+	PAIR("PRelu", 9, pair_attrs, shape_prelu, prelu_forward,
+	     "f32[1,3,2,5] f32[3,1,1]!|f32[1,3,2,5] f32[3]! axis=1", .upgrade = upgrade_prelu),
+	PAIR("Mod", 10, mod_attrs, shape_pair, mod_forward,
+	     "i64[1,9] i64{3,-3,2,1,-1,5,7,-2,0}"),
+	TIED("Sum", 8, shape_numbers, sum_forward, "f32[1,3,2,5] f32[1,3,2,5] f32[3,1,1]!"),
+	TIED("Mean", 8, shape_mean, mean_forward, "f32[1,3,2,5] f32[1,3,1,1] f32[5]!"),
+	TIED("Min", 8, shape_numbers, lesser_forward,
 	     "f32[1,3,2,5] f32[1,3,2,5] f32=0|f32[1,7]|f32[7]! f32[1,1] f32[1,7]"),
-	TIED("Max", 8, 1, -1, shape_arith, larger_forward,
-	     "i64[1,4] i64[1,4]"),
-	{ .name = "PRelu", .since = 9, .min_in = 2, .max_in = 2, .attr_size = sizeof(struct prelu),
-	  .upgrade = upgrade_prelu, .shape = shape_prelu, .forward = prelu_forward, .takes = OP_T(PARE_F64), .mixed = true,
-	  .flow = PARE_FLOW_TIE, .sample = "f32[1,3,2,5] f32[3,1,1]!" },
-	TIED("Equal", 11, 2, 2, shape_test, equal_forward,
-	     "i64+[1,7] i64+[1,7]"),
-	TIED("Greater", 9, 2, 2, shape_test, greater_forward,
-	     "f32[1,3,2,5] f32[3,2,5]!"),
-	TIED("Less", 9, 2, 2, shape_test, less_forward,
-	     "f32[1,3,2,5] f32[3,2,5]!"),
-	TIED("GreaterOrEqual", 12, 2, 2, shape_test, greater_equal_forward,
-	     "f32[1,3,2,5] f32[3,2,5]!"),
-	TIED("LessOrEqual", 12, 2, 2, shape_test, less_equal_forward,
-	     "f32[1,3,2,5] f32[3,2,5]!"),
-	TIED("And", 7, 2, 2, shape_logic, both_forward,
-	     "bool[1,7] bool[1,7]"),
-	TIED("Or", 7, 2, 2, shape_logic, either_forward,
-	     "bool[1,7] bool[7]!"),
-	TIED("Xor", 7, 2, 2, shape_logic, one_of_forward,
-	     "bool[1,1] bool[7]!"),
+	TIED("Max", 8, shape_numbers, larger_forward, "i64[1,4] i64[1,4]"),
 	{ .name = "Where", .since = 9, .min_in = 3, .max_in = 3, .shape = shape_where,
 	  .forward = where_forward, .takes = OP_MOVED, .mixed = true, .flow = PARE_FLOW_TIE,
 	  .sample = "bool[1,3,1,1] f32[1,3,2,5] f32=0.5|bool[4]! f32[1,4] f32[1,4]" },
-	{ .name = "Mod", .since = 10, .min_in = 2, .max_in = 2, .attrs = mod_attrs,
-	  .attr_size = sizeof(struct mod), .shape = shape_arith, .forward = mod_forward,
-	  .takes = OP_T(PARE_F64), .mixed = true, .flow = PARE_FLOW_TIE,
-	  .sample = "i64[1,9] i64{3,-3,2,1,-1,5,7,-2,0}" },
 	{ 0 } };
 /* clang-format on */

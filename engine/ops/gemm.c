@@ -8,7 +8,7 @@
 
 struct gemm {
 	float alpha, beta;
-	int64_t trans_a, trans_b;
+	int64_t trans_a, trans_b, broadcast;
 };
 
 static const struct pare_attr gemm_attrs[] = {
@@ -16,6 +16,8 @@ static const struct pare_attr gemm_attrs[] = {
 	{ "beta", PARE_ATTR_FLOAT, offsetof(struct gemm, beta), 1, 0 },
 	{ "transA", PARE_ATTR_INT, offsetof(struct gemm, trans_a), 0, 0 },
 	{ "transB", PARE_ATTR_INT, offsetof(struct gemm, trans_b), 0, 0 },
+	/* of opset 6: shapes say it since */
+	{ "broadcast", PARE_ATTR_INT, offsetof(struct gemm, broadcast), 0, 0 },
 	{ 0 },
 };
 
@@ -28,6 +30,14 @@ sizes_of(const struct gemm *g, const struct pare_shape *a, const struct pare_sha
 {
 	return (struct sizes){ a->d[g->trans_a ? 1 : 0], b->d[g->trans_b ? 0 : 1],
 		a->d[g->trans_a ? 0 : 1] };
+}
+
+static enum pare_status gemm_upgrade(struct pare_node *n, int opset, struct pare_err *err)
+{
+	(void)opset;
+	(void)err;
+	((struct gemm *)n->attr)->broadcast = 0;
+	return PARE_OK;
 }
 
 static enum pare_status gemm_shape(const struct pare_shape_call *c, struct pare_err *err)
@@ -277,6 +287,7 @@ const struct pare_op pare_ops_gemm[] = {
 		.max_in = 3,
 		.attrs = gemm_attrs,
 		.attr_size = sizeof(struct gemm),
+		.upgrade = gemm_upgrade,
 		.shape = gemm_shape,
 		.forward = gemm_forward,
 		.scratch = gemm_scratch,
