@@ -32,15 +32,17 @@ static bool is(const char *value, const char *preset, const char *what)
 static const char *refuse_resize(const struct pare_node *n, const void *attr)
 {
 	static const char *const known[] = { "half_pixel", "pytorch_half_pixel", "align_corners",
-		"asymmetric", "tf_half_pixel_for_nn", "half_pixel_symmetric" };
+		"asymmetric", "tf_half_pixel_for_nn", "half_pixel_symmetric",
+		"tf_crop_and_resize" };
 	const struct resize *a = attr;
 	bool found = false;
 
 	(void)n;
-	if (a->antialias)
-		return "antialias";
-	if (!is(a->policy, "stretch", "stretch"))
-		return "it keeps the aspect ratio";
+	if (a->antialias && is(a->mode, "nearest", "nearest"))
+		return "antialias of the nearest";
+	if (!is(a->policy, "stretch", "stretch") && !is(a->policy, "stretch", "not_larger") &&
+		!is(a->policy, "stretch", "not_smaller"))
+		return "its keep_aspect_ratio_policy";
 	if (!is(a->mode, "nearest", "nearest") && !is(a->mode, "nearest", "linear") &&
 		!is(a->mode, "nearest", "cubic"))
 		return "its mode";
@@ -49,26 +51,40 @@ static const char *refuse_resize(const struct pare_node *n, const void *attr)
 	return found ? NULL : "its coordinate_transformation_mode";
 }
 
+static bool crops(const struct resize *a)
+{
+	return is(a->coordinate, "half_pixel", "tf_crop_and_resize");
+}
+
+/* Axis of entry i of scales, sizes and roi. */
+static int axis_at(const struct resize *a, int i, int rank)
+{
+	return a->axes.n ? op_axis(a->axes.v[i], rank) : i;
+}
+
 /* Scale of every axis; 1 where none is named. */
 static void scales_of(const struct resize *a, const struct pare_tensor *scales,
 	const struct pare_tensor *sizes, const struct pare_shape *x, float scale[PARE_MAX_DIMS])
 {
 	int n = (int)pare_shape_elems(scales ? &scales->shape : &sizes->shape);
+	bool smaller = is(a->policy, "stretch", "not_larger");
+	int64_t v[PARE_MAX_DIMS];
+	float one = 0;
 
 	for (int k = 0; k < x->n; k++)
 		scale[k] = 1;
+	if (!scales)
+		op_ints(sizes, v, PARE_MAX_DIMS);
 	for (int i = 0; i < n; i++) {
-		int k = a->axes.n ? op_axis(a->axes.v[i], x->n) : i;
+		int k = axis_at(a, i, x->n);
 
-		if (scales) {
-			scale[k] = scales->f32[i];
-		} else {
-			int64_t v[PARE_MAX_DIMS];
-
-			op_ints(sizes, v, PARE_MAX_DIMS);
-			scale[k] = (float)v[i] / (float)x->d[k];
-		}
+		scale[k] = scales ? scales->f32[i] : (float)v[i] / (float)x->d[k];
+		if (!i || (smaller ? scale[k] < one : scale[k] > one))
+			one = scale[k];
 	}
+	if (!scales && !is(a->policy, "stretch", "stretch"))
+		for (int i = 0; i < n; i++)
+			scale[axis_at(a, i, x->n)] = one;
 }
 
 /* X, roi, scales, sizes; before opset 11 X and scales. */
@@ -110,6 +126,7 @@ static enum pare_status shape_resize(const struct pare_shape_call *c, struct par
 	int64_t size[PARE_MAX_DIMS];
 	float scale[PARE_MAX_DIMS];
 	int n = a->axes.n ? a->axes.n : x->n, n_sizes = 0;
+	bool stretches = is(a->policy, "stretch", "stretch");
 	unsigned set;
 	enum pare_status st = op_types(c, 0, OP_F32, err);
 
@@ -124,15 +141,20 @@ static enum pare_status shape_resize(const struct pare_shape_call *c, struct par
 		st = pare_const_ints(c, 3, size, &n_sizes, err);
 	if (!st && !pare_shape_elems(x))
 		st = pare_fail(err, PARE_E_FORMAT, "the input is empty");
+	if (!st && crops(a) &&
+		(!op_has(c, 1) || c->in[1]->dtype != PARE_F32 ||
+			pare_shape_elems(&c->in[1]->shape) != 2 * n))
+		st = pare_fail(err, PARE_E_FORMAT, "its region does not name %d axes", n);
 	if (st)
 		return st;
 	scales_of(a, scales ? scales->value : NULL, sizes ? sizes->value : NULL, x, scale);
 	c->out[0].dtype = PARE_F32;
 	c->out[0].shape = *x;
 	for (int i = 0; i < n; i++) {
-		int k = a->axes.n ? op_axis(a->axes.v[i], x->n) : i;
-		double d = scales ? floor((double)x->d[k] * (double)scale[k]) : (double)size[i];
+		int k = axis_at(a, i, x->n);
+		double d = (double)x->d[k] * (double)scale[k];
 
+		d = scales ? floor(d) : stretches ? (double)size[i] : floor(d + 0.5);
 		if (scales && is(a->coordinate, "half_pixel", "align_corners") &&
 			d != (double)x->d[k] * (double)scale[k])
 			return pare_fail(err, PARE_E_UNSUPPORTED,
@@ -145,32 +167,56 @@ static enum pare_status shape_resize(const struct pare_shape_call *c, struct par
 	return PARE_OK;
 }
 
+/* An axis and how it changes: `from` and `to` are where the region begins and ends, 0 and 1 unless
+ * something is cropped. */
+struct line {
+	int64_t in, out;
+	float scale, from, to;
+};
+
 /* Where output index i of an axis lies on the input. */
-static float source(const struct resize *a, int64_t i, int64_t in, int64_t out, float scale)
+static float source(const struct resize *a, const struct line *l, int64_t i)
 {
 	float x = (float)i;
 
 	if (is(a->coordinate, "half_pixel", "align_corners"))
-		return out == 1 ? 0 : x * (float)(in - 1) / (float)(out - 1);
+		return l->out == 1 ? 0 : x * (float)(l->in - 1) / (float)(l->out - 1);
+	if (crops(a))
+		return l->out == 1 ? (l->from + l->to) * (float)(l->in - 1) / 2
+				   : l->from * (float)(l->in - 1) + x * (l->to - l->from) *
+									    (float)(l->in - 1) /
+									    (float)(l->out - 1);
 	if (is(a->coordinate, "half_pixel", "asymmetric"))
-		return x / scale;
+		return x / l->scale;
 	if (is(a->coordinate, "half_pixel", "tf_half_pixel_for_nn"))
-		return (x + 0.5f) / scale;
-	if (is(a->coordinate, "half_pixel", "pytorch_half_pixel") && out == 1)
+		return (x + 0.5f) / l->scale;
+	if (is(a->coordinate, "half_pixel", "pytorch_half_pixel") && l->out == 1)
 		return 0;
 	if (is(a->coordinate, "half_pixel", "half_pixel_symmetric")) {
-		float shrink = (float)out / (scale * (float)in), centre = (float)in / 2;
+		float shrink = (float)l->out / (l->scale * (float)l->in);
 
-		return centre * (1 - shrink) + (x + 0.5f) / scale - 0.5f;
+		return (float)l->in / 2 * (1 - shrink) + (x + 0.5f) / l->scale - 0.5f;
 	}
-	return (x + 0.5f) / scale - 0.5f;
+	return (x + 0.5f) / l->scale - 0.5f;
 }
 
+/* Elements that make one of the output; none = it lies beyond the input. */
 struct taps {
 	int n;
-	int64_t at[4];
-	float w[4];
+	int64_t *at;
+	float *w;
 };
+
+/* Inputs that a kernel reaches to either side, stretched when it must not skip any. */
+static float stretched(const struct resize *a, float scale)
+{
+	return a->antialias && scale < 1 ? 1 / scale : 1;
+}
+
+static size_t most_taps(const struct resize *a, float scale)
+{
+	return 2 * (size_t)ceilf(2 * stretched(a, scale)) + 2;
+}
 
 static int64_t nearest(const struct resize *a, float x)
 {
@@ -192,38 +238,55 @@ static float cubic(float a, float t)
 		       : 0;
 }
 
-static struct taps taps_of(const struct resize *a, float x, int64_t in)
+/* Weights of the kernel around x, whose total is 1 where it is cut or stretched. */
+static void weigh_around(const struct resize *a, const struct line *l, float x, struct taps *t)
 {
-	struct taps t = { 0 };
-	int64_t from = (int64_t)floorf(x);
-	float sum = 0;
+	bool linear = is(a->mode, "nearest", "linear");
+	float wide = stretched(a, l->scale), sum = 0;
+	int64_t reach = (int64_t)ceilf((linear ? 1 : 2) * wide), first;
 
-	if (is(a->mode, "nearest", "nearest")) {
-		t = (struct taps){ 1, { nearest(a, x) }, { 1 } };
-	} else if (is(a->mode, "nearest", "linear")) {
-		x = x < 0 ? 0 : x > (float)(in - 1) ? (float)(in - 1) : x;
-		from = (int64_t)floorf(x);
-		t = (struct taps){ 2, { from, from + 1 },
-			{ 1 - (x - (float)from), x - (float)from } };
-	} else {
-		t.n = 4;
-		for (int i = 0; i < 4; i++) {
-			t.at[i] = from - 1 + i;
-			t.w[i] = cubic(a->cubic_a, x - (float)t.at[i]);
-			if (a->exclude_outside && (t.at[i] < 0 || t.at[i] >= in))
-				t.w[i] = 0;
-			sum += t.w[i];
-		}
-		for (int i = 0; i < 4 && a->exclude_outside; i++)
-			t.w[i] /= sum;
+	first = (int64_t)floorf(x) - reach + 1;
+	t->n = (int)(2 * reach);
+	for (int i = 0; i < t->n; i++) {
+		float d = (x - (float)(first + i)) / wide;
+
+		t->at[i] = first + i;
+		t->w[i] = !linear ? cubic(a->cubic_a, d) : fabsf(d) < 1 ? 1 - fabsf(d) : 0;
+		if (a->exclude_outside && (t->at[i] < 0 || t->at[i] >= l->in))
+			t->w[i] = 0;
+		sum += t->w[i];
 	}
-	for (int i = 0; i < t.n; i++)
-		t.at[i] = t.at[i] < 0 ? 0 : t.at[i] >= in ? in - 1 : t.at[i];
-	return t;
+	for (int i = 0; i < t->n && (a->exclude_outside || a->antialias); i++)
+		t->w[i] /= sum;
 }
 
-OP_HOT static void weigh(const struct taps *t, const float *x, size_t n, float *out)
+static void taps_of(const struct resize *a, const struct line *l, int64_t out, struct taps *t)
 {
+	float x = source(a, l, out);
+
+	t->n = 0;
+	if (crops(a) && (x < 0 || x > (float)(l->in - 1)))
+		return;
+	if (is(a->mode, "nearest", "nearest")) {
+		t->n = 1;
+		t->at[0] = nearest(a, x);
+		t->w[0] = 1;
+	} else {
+		if (is(a->mode, "nearest", "linear") && !a->antialias && !a->exclude_outside)
+			x = x < 0 ? 0 : x > (float)(l->in - 1) ? (float)(l->in - 1) : x;
+		weigh_around(a, l, x, t);
+	}
+	for (int i = 0; i < t->n; i++)
+		t->at[i] = t->at[i] < 0 ? 0 : t->at[i] >= l->in ? l->in - 1 : t->at[i];
+}
+
+OP_HOT static void weigh(const struct taps *t, const float *x, size_t n, float beyond, float *out)
+{
+	if (!t->n) {
+		for (size_t i = 0; i < n; i++)
+			out[i] = beyond;
+		return;
+	}
 	if (t->n == 1) {
 		memcpy(out, x + (size_t)t->at[0] * n, n * sizeof *out);
 		return;
@@ -235,16 +298,15 @@ OP_HOT static void weigh(const struct taps *t, const float *x, size_t n, float *
 			out[i] += t->w[k] * x[(size_t)t->at[k] * n + i];
 }
 
-/* Axis k from `in` to `out` long: [outer][in][inner] to [outer][out][inner]. */
-static void resize_axis(const struct resize *a, const float *x, float *out, size_t outer,
-	int64_t in, int64_t out_n, float scale, size_t inner)
+/* An axis: [outer][in][inner] to [outer][out][inner]. */
+static void resize_axis(const struct resize *a, const struct line *l, const float *x, float *out,
+	size_t outer, size_t inner, struct taps *t)
 {
-	for (int64_t i = 0; i < out_n; i++) {
-		struct taps t = taps_of(a, source(a, i, in, out_n, scale), in);
-
+	for (int64_t i = 0; i < l->out; i++) {
+		taps_of(a, l, i, t);
 		for (size_t o = 0; o < outer; o++)
-			weigh(&t, x + o * (size_t)in * inner, inner,
-				out + (o * (size_t)out_n + (size_t)i) * inner);
+			weigh(t, x + o * (size_t)l->in * inner, inner, a->extrapolation,
+				out + (o * (size_t)l->out + (size_t)i) * inner);
 	}
 }
 
@@ -267,32 +329,72 @@ static size_t between(const struct pare_call *c)
 	return most * (size_t)c->lanes;
 }
 
+/* Taps that the axis with the most of them has. */
+static size_t room_for_taps(const struct pare_call *c)
+{
+	const struct resize *a = c->attr;
+	size_t most = 4;
+
+	for (int k = 0; k < c->in[0]->shape.n; k++) {
+		size_t in = (size_t)c->in[0]->shape.d[k], out = (size_t)c->out[0]->shape.d[k];
+		/* sizes are rounded */
+		size_t n = most_taps(a, ((float)out - 0.5f) / ((float)in + 1));
+
+		most = n > most ? n : most;
+	}
+	return most;
+}
+
 static size_t scratch_resize(const struct pare_call *c)
 {
-	return 2 * between(c) * sizeof(float);
+	return room_for_taps(c) * (sizeof(int64_t) + sizeof(float)) +
+	       2 * between(c) * sizeof(float);
+}
+
+/* How each axis changes; those that stay as they are have in = out and scale 1. */
+static void lines_of(const struct pare_call *c, struct line line[PARE_MAX_DIMS])
+{
+	const struct resize *a = c->attr;
+	const struct pare_shape *x = &c->in[0]->shape;
+	float scale[PARE_MAX_DIMS];
+	int n = a->axes.n ? a->axes.n : x->n;
+
+	scales_of(a, given(c, scales_at(c->n_in)), given(c, 3), x, scale);
+	for (int k = 0; k < x->n; k++)
+		line[k] = (struct line){ x->d[k], c->out[0]->shape.d[k], scale[k], 0, 1 };
+	for (int i = 0; i < n && crops(a); i++) {
+		line[axis_at(a, i, x->n)].from = c->in[1]->f32[i];
+		line[axis_at(a, i, x->n)].to = c->in[1]->f32[n + i];
+	}
+}
+
+static bool changes(const struct line *l)
+{
+	return l->scale != 1 || l->from != 0 || l->to != 1;
 }
 
 static void resize_forward(const struct pare_call *c)
 {
-	const struct resize *a = c->attr;
 	struct pare_shape s = c->in[0]->shape;
-	float scale[PARE_MAX_DIMS], *room[2] = { c->scratch, (float *)c->scratch + between(c) };
+	size_t n_taps = room_for_taps(c);
+	struct taps t = { 0, c->scratch, (float *)((int64_t *)c->scratch + n_taps) };
+	float *room[2] = { t.w + n_taps, t.w + n_taps + between(c) };
 	const float *from = c->in[0]->f32;
+	struct line line[PARE_MAX_DIMS];
 	int last = -1, turn = 0;
 
-	scales_of(a, given(c, scales_at(c->n_in)), given(c, 3), &s, scale);
+	lines_of(c, line);
 	for (int k = 0; k < s.n; k++)
-		if (scale[k] != 1)
+		if (changes(&line[k]))
 			last = k;
 	for (int k = 0; k <= last; k++) {
-		int64_t n = c->out[0]->shape.d[k];
 		float *to = k == last ? c->out[0]->f32 : room[turn];
 
-		if (scale[k] == 1)
+		if (!changes(&line[k]))
 			continue;
-		resize_axis(a, from, to, op_span(&s, 0, k), s.d[k], n, scale[k],
-			op_span(&s, k + 1, s.n) * (size_t)c->lanes);
-		s.d[k] = n;
+		resize_axis(c->attr, &line[k], from, to, op_span(&s, 0, k),
+			op_span(&s, k + 1, s.n) * (size_t)c->lanes, &t);
+		s.d[k] = line[k].out;
 		from = to;
 		turn = !turn;
 	}
@@ -314,6 +416,10 @@ const struct pare_op pare_ops_resize[] = {
 	  .flow = PARE_FLOW_BLOCK, .flow_at = op_flow_spatial,
 	  .sample = "f32[1,2,3,4] _ f32{1,1,2,1.5} mode=linear|"
 		    "f32[1,2,3,4] _ _ i64{1,2,5,3} mode=cubic|"
-		    "f32[1,2,3,4] _ f32{1,1,2,2} coordinate_transformation_mode=asymmetric" },
+		    "f32[1,2,3,4] _ f32{1,1,2,2} coordinate_transformation_mode=asymmetric|"
+		    "f32[1,1,7,9] _ f32{1,1,0.4,0.3} mode=cubic antialias=1|"
+		    "f32[1,1,4,4] f32{0,0,0.4,-0.2,1,1,0.6,0.8} _ i64{1,1,3,3} mode=linear "
+		    "coordinate_transformation_mode=tf_crop_and_resize extrapolation_value=10|"
+		    "f32[1,1,4,3] _ _ i64{7,8} axes=2,3 keep_aspect_ratio_policy=not_larger" },
 	{ 0 } };
 /* clang-format on */
