@@ -27,10 +27,11 @@ static enum pare_status window_of(
 		p->ceil_mode != 0, err);
 }
 
-static enum pare_status shape_pool(const struct pare_shape_call *c, struct pare_err *err)
+static enum pare_status
+shape_of(const struct pare_shape_call *c, unsigned types, struct pare_err *err)
 {
 	struct op_window w;
-	enum pare_status st = op_types(c, 0, OP_F32, err);
+	enum pare_status st = op_types(c, 0, types, err);
 
 	if (!st)
 		st = window_of(c->attr, &c->in[0]->shape, &w, err);
@@ -41,6 +42,20 @@ static enum pare_status shape_pool(const struct pare_shape_call *c, struct pare_
 	for (int i = 0; i < w.n; i++)
 		c->out[0].shape.d[2 + i] = w.out[3 - w.n + i];
 	return PARE_OK;
+}
+
+static enum pare_status shape_pool(const struct pare_shape_call *c, struct pare_err *err)
+{
+	return shape_of(c, OP_F32, err);
+}
+
+static enum pare_status shape_max(const struct pare_shape_call *c, struct pare_err *err)
+{
+	enum pare_status st = shape_of(c, OP_F32 | OP_T(PARE_I8) | OP_T(PARE_U8), err);
+
+	if (!st && c->n_out > 1)
+		c->out[1] = (struct pare_known){ PARE_I64, c->out[0].shape, NULL };
+	return st;
 }
 
 /* The taps of a window that begins at `start` which lie on the input: from <= t < to. */
@@ -175,9 +190,87 @@ OP_INLINE void pool_plane(enum how how, const struct op_window *w, const struct 
 			name##_planes(&w, c->attr, op_span(&c->in[0]->shape, 0, 2), c->in[0]->f32, \
 				c->out[0]->f32, c->lanes);                                         \
 	}
-POOL(max, MAXIMUM)
+POOL(max_f32, MAXIMUM)
 POOL(average, AVERAGE)
 POOL(norm, NORM)
+
+/* Where the largest number of a window lies in its plane; -1: the window is empty. */
+static int64_t largest_in(
+	const struct op_window *w, const struct pare_tensor *x, int64_t plane, const int64_t o[3])
+{
+	int64_t first = plane * w->in[0] * w->in[1] * w->in[2], best = -1;
+	struct taps t[3];
+
+	for (int k = 0; k < 3; k++)
+		t[k] = taps_at(w, k, o[k]);
+	for (int64_t z = t[0].from; z < t[0].to; z++)
+		for (int64_t y = t[1].from; y < t[1].to; y++)
+			for (int64_t i = t[2].from; i < t[2].to; i++) {
+				int64_t at = ((t[0].start + z * w->dilation[0]) * w->in[1] +
+						     t[1].start + y * w->dilation[1]) *
+						     w->in[2] +
+					     t[2].start + i * w->dilation[2];
+
+				if (best < 0 || op_get(x, (size_t)(first + at)) >
+							op_get(x, (size_t)(first + best)))
+					best = at;
+			}
+	return best;
+}
+
+/* Axes counted from the first one on. */
+static int64_t column_major(const struct op_window *w, int64_t at)
+{
+	int64_t x = at % w->in[2], y = at / w->in[2] % w->in[1], z = at / w->in[2] / w->in[1];
+
+	return w->n == 3 ? (x * w->in[1] + y) * w->in[0] + z : x * w->in[1] + y;
+}
+
+/* Any type, and where in the input each number was found. */
+static void max_one(const struct pare_call *c)
+{
+	const struct pool *p = c->attr;
+	struct op_window w;
+	int64_t out, in;
+
+	if (window_of(p, &c->in[0]->shape, &w, NULL))
+		return;
+	out = w.out[0] * w.out[1] * w.out[2];
+	in = w.in[0] * w.in[1] * w.in[2];
+	for (int64_t i = 0; i < pare_shape_elems(&c->out[0]->shape); i++) {
+		int64_t plane = i / out, rest = i % out;
+		int64_t o[] = { rest / w.out[2] / w.out[1], rest / w.out[2] % w.out[1],
+			rest % w.out[2] };
+		int64_t at = largest_in(&w, c->in[0], plane, o);
+
+		op_put(c->out[0], (size_t)i,
+			at < 0 ? -INFINITY : op_get(c->in[0], (size_t)(plane * in + at)));
+		if (op_wants(c, 1))
+			c->out[1]->i64[i] =
+				at < 0 ? 0
+				       : plane * in +
+						 (p->storage_order ? column_major(&w, at) : at);
+	}
+}
+
+static void max_forward(const struct pare_call *c)
+{
+	if (c->in[0]->dtype == PARE_F32 && !op_wants(c, 1))
+		max_f32_forward(c);
+	else
+		op_each_lane(c, max_one);
+}
+
+static size_t scratch_max(const struct pare_call *c)
+{
+	return c->in[0]->dtype == PARE_F32 && !op_wants(c, 1) ? 0 : op_lanes_scratch(c);
+}
+
+/* Places count all channels, so none may go where they are told. */
+static enum pare_flow flow_max(const struct pare_shape_call *c)
+{
+	return c->n_out > 1 ? PARE_FLOW_BLOCK : PARE_FLOW_PASS;
+}
 
 /* ---- over everything ------------------------------------------------------------------------ */
 
@@ -247,9 +340,14 @@ static const char *refuse_pool(const struct pare_node *n, const void *attr)
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .shape = shape_global, .forward = fw,   \
 	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .sample = "f32[1,3,9,11]" }
 const struct pare_op pare_ops_pool[] = {
-	WINDOWED("MaxPool", 11, max_forward,
-		 "f32[1,3,7,6] kernel_shape=3,2 strides=2,2 pads=1,0,1,1 dilations=2,1|"
-		 "f32[1,2,9] kernel_shape=3 strides=2 auto_pad=SAME_LOWER"),
+	{ .name = "MaxPool", .since = 11, .min_in = 1, .max_in = 1, .max_out = 2,
+	  .attrs = pool_attrs, .attr_size = sizeof(struct pool), .refuse = refuse_pool,
+	  .shape = shape_max, .forward = max_forward, .scratch = scratch_max,
+	  .flow = PARE_FLOW_PASS, .flow_at = flow_max, .quant = PARE_Q_SAME_SCALE,
+	  .sample = "f32[1,3,7,6] kernel_shape=3,2 strides=2,2 pads=1,0,1,1 dilations=2,1|"
+		    "f32[1,2,9] kernel_shape=3 strides=2 auto_pad=SAME_LOWER|"
+		    "u8[1,2,5,5] kernel_shape=3,3 pads=1,0,0,1|"
+		    "f32[1,2,5,4] kernel_shape=2,2 strides=2,1 storage_order=1 outputs=2" },
 	WINDOWED("AveragePool", 11, average_forward,
 		 "f32[1,3,7,6] kernel_shape=3,3 strides=2,1 pads=1,1,1,1 ceil_mode=1|"
 		 "f32[1,2,3,4,5] kernel_shape=2,3,2 pads=0,1,1,1,0,1 count_include_pad=1"),

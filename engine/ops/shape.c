@@ -139,7 +139,9 @@ static bool is_false(const struct pare_known *k)
 
 static enum pare_status shape_dropout(const struct pare_shape_call *c, struct pare_err *err)
 {
-	if (op_has(c, 2) && !is_false(c->in[2]))
+	bool drops = !op_has(c, 1) || !c->in[1]->value || op_scalar(c->in[1]->value) != 0;
+
+	if (op_has(c, 2) && !is_false(c->in[2]) && drops)
 		return pare_fail(err, PARE_E_UNSUPPORTED, "it is in training mode");
 	if (c->n_out > 1) {
 		c->out[1].dtype = PARE_BOOL;
