@@ -301,6 +301,7 @@ static bool start(struct cutting *c)
 	for (int i = 0; i < g->n_nodes; i++)
 		inputs += (size_t)g->nodes[i].n_in;
 	*to = *g;
+	to->next = NULL;
 	to->n_vars = 0; /* until they are there */
 	to->vars = pare_alloc_n(c->e->arena, (size_t)g->n_vars + inputs, sizeof *to->vars);
 	to->nodes = pare_memdup(c->e->arena, g->nodes, (size_t)g->n_nodes * sizeof *to->nodes);

@@ -36,20 +36,6 @@ bool pare_attr_is_set(const struct pare_attr *t, const void *attr)
 	return false;
 }
 
-static void set_presets(const struct pare_op *op, void *attr)
-{
-	for (const struct pare_attr *t = op->attrs; t && t->name; t++) {
-		void *p = (char *)attr + t->offset;
-
-		if (t->as_input > 0)
-			continue;
-		if (t->type == PARE_ATTR_INT)
-			*(int64_t *)p = (int64_t)t->preset;
-		else if (t->type == PARE_ATTR_FLOAT)
-			*(float *)p = (float)t->preset;
-	}
-}
-
 static const char *const type_names[] = {
 	[PARE_ATTR_INT] = "an integer",
 	[PARE_ATTR_FLOAT] = "a number",
@@ -164,11 +150,10 @@ static enum pare_status set_value(struct pare_source *s, struct pare_arena *a,
 enum pare_status pare_attrs_read(struct pare_source *s, struct pare_arena *a,
 	const Onnx__NodeProto *p, struct pare_node *n, const char **why, struct pare_err *err)
 {
-	char *attr = n->op->attr_size ? pare_alloc(a, n->op->attr_size) : NULL;
+	char *attr = n->op->attr_size ? pare_op_attr(n->op, a) : NULL;
 
 	if (n->op->attr_size && !attr)
 		return pare_nomem(err, "attributes");
-	set_presets(n->op, attr);
 	n->attr = attr;
 	for (size_t i = 0; i < p->n_attribute; i++) {
 		const Onnx__AttributeProto *x = p->attribute[i];

@@ -249,6 +249,9 @@ const struct pare_op *pare_op_row(int i);
 /* The row whose output is its input. */
 const struct pare_op *pare_op_identity(void);
 
+/* A node's attributes, all at their defaults, in `a`; for rows that have any.  NULL: no memory. */
+void *pare_op_attr(const struct pare_op *op, struct pare_arena *a);
+
 /* Shared by rows. */
 pare_shape_fn pare_shape_same;        /* out[0] is like in[0] */
 pare_shape_fn pare_shape_elementwise; /* numpy broadcasting of all inputs */

@@ -27,6 +27,21 @@ const struct pare_op *pare_op_identity(void)
 	return pare_op_find(NULL, "Identity");
 }
 
+void *pare_op_attr(const struct pare_op *op, struct pare_arena *a)
+{
+	char *attr = pare_alloc(a, op->attr_size);
+
+	for (const struct pare_attr *t = attr ? op->attrs : NULL; t && t->name; t++) {
+		if (t->as_input > 0)
+			continue;
+		if (t->type == PARE_ATTR_INT)
+			*(int64_t *)(attr + t->offset) = (int64_t)t->preset;
+		else if (t->type == PARE_ATTR_FLOAT)
+			*(float *)(attr + t->offset) = (float)t->preset;
+	}
+	return attr;
+}
+
 static bool same_domain(const char *a, const char *b)
 {
 	if (!a || !strcmp(a, "ai.onnx"))
