@@ -360,7 +360,10 @@ struct pare_dials {
 	float channels; /* share of the group's channels that go, 0 <= s < 1; the same for all
 			   layers of a group, see pare_plan_tie */
 	float sparsity; /* share of the weights set to zero, 0 <= s < 1 */
+	float exit;     /* confidence, above 0 and at most 1, with which a sample leaves behind the
+			   layer; 0 = none leaves, PARE_EXIT_AUTO = set on calibration samples */
 };
+enum { PARE_EXIT_AUTO = -1 };
 
 struct pare_plan {
 	int n;                    /* layers of the model it is for */
@@ -374,6 +377,7 @@ bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b);
 uint64_t
 pare_plan_hash(const struct pare_plan *p); /* equal plans, equal hashes; the same on any machine */
 int pare_plan_n_changed(const struct pare_plan *p); /* layers that differ from float */
+bool pare_plan_leaves(const struct pare_plan *p);   /* may samples leave early? */
 /* Channels go from a whole group: what layer i says of them, all layers of its group say.  A layer
  * without a group says nothing. */
 void pare_plan_tie(const struct pare_model *m, struct pare_plan *p, int i);
@@ -415,12 +419,29 @@ int pare_option_turn(struct pare_dials *d, enum pare_dial dial, int step);
  *   file_bytes  of the ONNX file that pare_variant_export would write (int4 packed; other widths
  *               below 8 as int8), with the recipe's hash in its metadata
  *   macs        of one sample
- * Channels that go are counted as gone everywhere. */
+ * Channels that go are counted as gone everywhere; heads of exits count, and no sample leaves. */
 struct pare_cost {
 	int64_t bytes, file_bytes, macs;
 };
 PARE_MUST_CHECK enum pare_status pare_plan_cost(const struct pare_model *m,
 	const struct pare_plan *p, struct pare_cost *out, struct pare_err *err);
+
+/* Where samples may leave, in the order in which they come by; the last is the network's end, with
+ * layer -1.  macs: of one sample that leaves there, the heads that it passes included.  How many is
+ * in *n, 1 for a plan without exits.  PARE_E_UNSUPPORTED names the layer and why none can leave
+ * behind it. */
+enum { PARE_MAX_EXITS = 8 };
+struct pare_exit {
+	int layer;
+	int64_t macs;
+	double share; /* of the samples, that leave there; NaN = not measured */
+};
+PARE_MUST_CHECK enum pare_status
+pare_plan_exits(const struct pare_model *m, const struct pare_plan *p,
+	struct pare_exit out[PARE_MAX_EXITS + 1], int *n, struct pare_err *err);
+
+/* Of a sample on average; NaN when shares are not known. */
+double pare_exits_macs(const struct pare_exit *exits, int n);
 
 /* Bytes that the weights of one layer take in the plan. */
 PARE_MUST_CHECK enum pare_status pare_plan_layer_bytes(const struct pare_model *m,
@@ -579,6 +600,10 @@ struct pare_value pare_study_float(const struct pare_study *s); /* the float mod
 struct pare_value pare_study_cell(const struct pare_study *s, int layer, int option);
 /* Cells that have to be measured: none for a dial that is off, or for channels that cannot go. */
 int pare_study_n_done(const struct pare_study *s);
+/* pare_plan_exits, with shares where the plan was measured. */
+PARE_MUST_CHECK enum pare_status
+pare_study_exits(const struct pare_study *s, const struct pare_plan *p,
+	struct pare_exit out[PARE_MAX_EXITS + 1], int *n, struct pare_err *err);
 int pare_study_n_cells(const struct pare_study *s);
 int64_t pare_study_samples(const struct pare_study *s);
 /* NULL before the baseline is there. */

@@ -23,6 +23,10 @@ struct pare_write_spec {
 		*acts;          /* [n_layers]: QuantizeLinear + DequantizeLinear before the
      layer, int8 or uint8 by lo < 0; layers that share an input and a quantizer share the pair */
 	const char *recipe_sha; /* metadata "pare.recipe"; NULL = none */
+	/* Values made by a Where of [condition, one answer, another], the outermost first: each is
+	 * written as an If, whose else branch holds all that the first answer does without. */
+	const int *choice;
+	int n_choices;
 };
 
 /* The file's bytes, malloc'ed.  The same model and spec give the same bytes.  The opset is the one

@@ -272,6 +272,8 @@ build(struct writer *w, const struct pare_write_spec *spec, Onnx__ModelProto *p)
 	if (!(w->a = pare_arena_new()))
 		return pare_writer_nomem(w);
 	st = write_graph(w);
+	if (!st)
+		st = pare_write_choices(w);
 	return st ? st : finish(w, p);
 }
 

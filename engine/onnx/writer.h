@@ -42,6 +42,8 @@ int pare_writer_activation(const struct pare_graph *g, const struct pare_node *n
 /* The name under which layer i reads it; `names[k]`: what earlier layers read. */
 PARE_MUST_CHECK enum pare_status
 pare_write_activation(struct writer *w, int i, int input, const char **names, const char **name);
+/* The choices of the spec, in the graph that has been written. */
+PARE_MUST_CHECK enum pare_status pare_write_choices(struct writer *w);
 
 /* The graphs among a node's attributes; `name`: of the values around the node, which `to` reads. */
 PARE_MUST_CHECK enum pare_status pare_write_inside(

@@ -4,14 +4,22 @@
 #include "../prune/prune.h"
 #include "../quantize/quantize.h"
 #include "variant.h"
+#include <math.h>
 #include <stdlib.h>
 
 static enum pare_status lay_out(const struct pare_variant *v, const char *recipe_sha, void **data,
 	size_t *len, struct pare_err *err)
 {
-	struct pare_write_spec spec = { v->store, v->acts, recipe_sha };
+	int choice[PARE_MAX_EXITS];
+	struct pare_write_spec spec = { v->store, v->acts, recipe_sha, choice, v->exits.n };
+	struct pare_model *m = NULL;
+	enum pare_status st =
+		v->exits.n ? pare_exits_join(v->model, &v->exits, false, choice, &m, err) : PARE_OK;
 
-	return pare_onnx_write(v->model, &spec, data, len, err);
+	if (!st)
+		st = pare_onnx_write(m ? m : v->model, &spec, data, len, err);
+	pare_model_free(m);
+	return st;
 }
 
 enum pare_status pare_variant_hash(const struct pare_variant *v, const char *recipe_sha,
@@ -115,10 +123,83 @@ enum pare_status pare_plan_layer_bytes(const struct pare_model *whole, const str
 	return PARE_OK;
 }
 
+/* Multiply-accumulates of all nodes up to the one that makes `var`. */
+static int64_t macs_until(const struct pare_model *m, int var)
+{
+	int64_t sum = 0;
+
+	for (int i = 0; i <= m->graph.vars[var].producer; i++)
+		sum += m->node_info[i].macs > 0 ? m->node_info[i].macs : 0;
+	return sum;
+}
+
+enum pare_status pare_plan_exits(const struct pare_model *whole, const struct pare_plan *p,
+	struct pare_exit out[PARE_MAX_EXITS + 1], int *n, struct pare_err *err)
+{
+	struct pare_arena *a = pare_arena_new();
+	struct pare_model *m = NULL;
+	struct pare_exits x;
+	int64_t heads = 0;
+	enum pare_status st =
+		a ? pare_plan_shapes(whole, p, &m, err) : pare_nomem(err, "the exits of a plan");
+
+	if (!st)
+		st = pare_exits_place(m, p, a, &x, err);
+	if (!st) {
+		for (int i = 0; i < x.n; i++) {
+			heads += x.head[i].features * x.head[i].answers;
+			out[i] = (struct pare_exit){ x.head[i].layer,
+				macs_until(m, x.head[i].var) + heads, NAN };
+		}
+		out[x.n] = (struct pare_exit){ -1, m->info.macs + heads, x.n ? NAN : 1 };
+		*n = x.n + 1;
+	}
+	pare_model_free(m);
+	pare_arena_free(a);
+	return st;
+}
+
+double pare_exits_macs(const struct pare_exit *exits, int n)
+{
+	double sum = 0;
+
+	for (int i = 0; i < n; i++)
+		sum += exits[i].share * (double)exits[i].macs;
+	return sum;
+}
+
+/* The cost of a network with its heads: what is written, and what they add. */
+static enum pare_status joined_cost(const struct pare_model *m, const struct pare_plan *p,
+	struct pare_write_spec *spec, struct pare_cost *c, struct pare_err *err)
+{
+	struct pare_arena *a = pare_arena_new();
+	int choice[PARE_MAX_EXITS];
+	struct pare_model *joined = NULL;
+	struct pare_exits x = { .n = 0 };
+	enum pare_status st =
+		a ? pare_exits_place(m, p, a, &x, err) : pare_nomem(err, "the cost of a plan");
+
+	if (!st && x.n)
+		st = pare_exits_join(m, &x, false, choice, &joined, err);
+	for (int i = 0; i < x.n && !st; i++) {
+		const struct pare_head *h = &x.head[i];
+
+		c->macs += h->features * h->answers;
+		c->bytes += (h->features * h->answers + h->answers + 1) * (int64_t)sizeof(float);
+	}
+	spec->choice = choice;
+	spec->n_choices = x.n;
+	if (!st)
+		st = pare_onnx_size(joined ? joined : m, spec, &c->file_bytes, err);
+	pare_model_free(joined);
+	pare_arena_free(a);
+	return st;
+}
+
 enum pare_status pare_plan_cost(const struct pare_model *whole, const struct pare_plan *p,
 	struct pare_cost *out, struct pare_err *err)
 {
-	size_t n = (size_t)p->n + 1;
+	size_t n = (size_t)p->n + PARE_MAX_EXITS;
 	struct pare_model *m = NULL;
 	struct pare_cost c;
 	struct pare_weight_store *store;
@@ -151,11 +232,13 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 		/* any recipe's hash is as long as another's */
 		static const char some_sha[] =
 			"0000000000000000000000000000000000000000000000000000000000000000";
-		struct pare_write_spec spec = { store, acts, some_sha };
+		struct pare_write_spec spec = {
+			.weights = store, .acts = acts, .recipe_sha = some_sha
+		};
 
 		st = with_biases(m, p, &biased, err);
 		if (!st)
-			st = pare_onnx_size(biased ? biased : m, &spec, &c.file_bytes, err);
+			st = joined_cost(biased ? biased : m, p, &spec, &c, err);
 	} else
 		st = pare_nomem(err, "the cost of a plan");
 	free(store);

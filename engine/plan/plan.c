@@ -43,7 +43,7 @@ static bool same(struct pare_dials a, struct pare_dials b)
 	for (int i = 0; i < pare_n_fields; i++)
 		if (*pare_field_of(&a, i) != *pare_field_of(&b, i))
 			return false;
-	return a.sparsity == b.sparsity && a.channels == b.channels;
+	return a.sparsity == b.sparsity && a.channels == b.channels && a.exit == b.exit;
 }
 
 bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b)
@@ -69,7 +69,7 @@ uint64_t pare_plan_hash(const struct pare_plan *p)
 
 	for (int i = 0; i < p->n; i++) {
 		struct pare_dials d = pare_dials_effective(p->dials[i]);
-		uint32_t sparsity, channels;
+		uint32_t sparsity, channels, exit;
 		uint64_t rows = 0;
 
 		memcpy(&sparsity, &d.sparsity, 4);
@@ -82,8 +82,20 @@ uint64_t pare_plan_hash(const struct pare_plan *p)
 			}
 		}
 		h = mix(h, sparsity | (uint64_t)channels << 32);
+		if (d.exit != 0) {
+			memcpy(&exit, &d.exit, 4);
+			h = mix(h, (uint64_t)exit << 32 | (uint64_t)i);
+		}
 	}
 	return h;
+}
+
+bool pare_plan_leaves(const struct pare_plan *p)
+{
+	for (int i = 0; i < p->n; i++)
+		if (p->dials[i].exit != 0)
+			return true;
+	return false;
 }
 
 int pare_plan_n_changed(const struct pare_plan *p)

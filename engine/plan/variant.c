@@ -126,7 +126,7 @@ bool pare_plan_looks(const struct pare_plan *p)
 	for (int i = 0; i < p->n; i++) {
 		const struct pare_dials *d = &p->dials[i];
 
-		if (d->activations || rounding_looks(d) || pruning_looks(d) ||
+		if (d->activations || d->exit != 0 || rounding_looks(d) || pruning_looks(d) ||
 			(d->channels > 0 && (!pare_channel_criteria[d->channel_criterion].score ||
 						    pare_repairs[d->repair].looks)))
 			return true;
@@ -244,6 +244,26 @@ static enum pare_status make(struct making *k, struct pare_err *err)
 	return PARE_OK;
 }
 
+/* Heads for where samples leave early; fitted last, to the network as it has become. */
+static enum pare_status join_exits(struct making *k, struct pare_err *err)
+{
+	struct pare_variant *v = k->v;
+	enum pare_status st = pare_exits_place(v->model, k->p, v->arena, &v->exits, err);
+
+	if (!st && v->exits.n && (!k->calibration || !k->calibration->dataset))
+		return pare_fail(err, PARE_E_ARG,
+			"exits are fitted to calibration data: name some with --data");
+	if (!st && v->exits.n)
+		st = pare_exits_fit(
+			v->model, v->acts, k->p, k->calibration, k->ctl, &v->exits, err);
+	if (st)
+		return st;
+	if (v->exits.n)
+		return pare_exits_join(v->model, &v->exits, true, NULL, &v->joined, err);
+	v->joined = pare_model_ref(v->model);
+	return PARE_OK;
+}
+
 /* Ranges of activations are asked for; roundings that look do so by themselves. */
 static bool wants_ranges(const struct pare_plan *p)
 {
@@ -271,8 +291,8 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 		!(k.bias = pare_alloc_n(a, n, sizeof *k.bias)) ||
 		!(k.pruned = pare_alloc_n(a, n, sizeof *k.pruned)) ||
 		!(k.fit = pare_alloc_n(a, n, sizeof *k.fit)) ||
-		!(k.v->store = pare_alloc_n(a, n, sizeof *k.v->store)) ||
-		!(k.v->acts = pare_alloc_n(a, n, sizeof *k.v->acts)) ||
+		!(k.v->store = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->store)) ||
+		!(k.v->acts = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->acts)) ||
 		!(k.v->snr = pare_alloc_n(a, n, sizeof *k.v->snr))) {
 		pare_arena_free(a);
 		return pare_nomem(err, "a variant");
@@ -300,11 +320,14 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 	}
 	if (!st)
 		st = pare_model_with_weights(k.m, k.weights, k.bias, &k.v->model, err);
+	if (!st)
+		st = join_exits(&k, err);
 	pare_calibration_free(narrow_ranges);
 	pare_model_free(narrow);
-	if (st)
+	if (st) {
+		pare_model_free(k.v->model);
 		pare_arena_free(a);
-	else
+	} else
 		*out = k.v;
 	return st;
 }
@@ -340,6 +363,7 @@ void pare_variant_free(struct pare_variant *v)
 {
 	if (!v)
 		return;
+	pare_model_free(v->joined);
 	pare_model_free(v->model);
 	pare_arena_free(v->arena);
 }

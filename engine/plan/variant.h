@@ -3,6 +3,7 @@
 #define PARE_VARIANT_H
 #include "../base/arena.h"
 #include "../onnx/onnx.h"
+#include "../prune/exits.h"
 #include "../quantize/quantize.h"
 
 struct pare_variant {
@@ -11,6 +12,11 @@ struct pare_variant {
 	struct pare_weight_store *store; /* [n_layers] how they are written */
 	struct pare_act_quant *acts;     /* [n_layers] */
 	double *snr;                     /* [n_layers] dB */
+	struct pare_exits exits;
+	/* the model with the heads of its exits, which are its last layers, and as output 1 which
+	 * of them a sample took; the model itself without exits.  acts and store have room for the
+	 * heads. */
+	struct pare_model *joined;
 };
 
 /* The grid of an integer format; how a layer is written, with all but the data. */

@@ -175,6 +175,14 @@ enum pare_status pare_answer_check(const struct pare_model *m, struct pare_err *
 	return PARE_OK;
 }
 
+void pare_block_left(const struct pare_block *b, struct pare_frame *f, int64_t *left)
+{
+	const struct pare_tensor *y = pare_frame_output(f, 1);
+
+	for (int i = 0; i < b->count; i++)
+		left[(int)y->f32[i]]++;
+}
+
 int64_t pare_argmax(const float *v, int64_t k)
 {
 	int64_t best = 0;

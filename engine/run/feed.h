@@ -40,6 +40,9 @@ void pare_block_again(const struct pare_block *b, struct pare_frame *f);
 /* The first output of the block's frame, sample after sample: out[count][k]. */
 void pare_block_answers(const struct pare_block *b, const struct pare_frame *f,
 	const struct pare_program *p, float *out);
+/* Of a network whose second output says where a sample left, counted from 0: how many left at each
+ * place is added. */
+void pare_block_left(const struct pare_block *b, struct pare_frame *f, int64_t *left);
 /* Elements of the first output of one sample; -1 when it is no vector of numbers. */
 int64_t pare_answer_len(const struct pare_model *m);
 /* PARE_E_UNSUPPORTED: there are no answers to count; the text names the node that is why. */

@@ -109,7 +109,7 @@ enum pare_status pare_evaluate_variant(const struct pare_variant *v, const struc
 
 	while (first->base)
 		first = first->base;
-	return evaluate(v->model, v->acts, first, d, limit, ctl, out, err);
+	return evaluate(v->joined, v->acts, first, d, limit, ctl, out, err);
 }
 
 const char *pare_kind_name(enum pare_kind k)

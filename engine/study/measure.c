@@ -200,7 +200,8 @@ struct trial { /* some variants of one model, over the same samples */
 		struct pare_cut *cut;
 		float *answers; /* [lanes][k_all] */
 		int64_t n_right[32], fixed[32], broken[32];
-	} * worker; /* [threads] */
+		int64_t left[PARE_MAX_EXITS + 1]; /* of variant 0, when it has exits */
+	} * worker;                               /* [threads] */
 };
 
 static enum pare_status
@@ -264,6 +265,8 @@ static enum pare_status trial_block(void *user, const struct pare_block *b, stru
 		pare_program_run(p, w->frame[v], t->step, pare_program_steps(p));
 		pare_block_answers(b, w->frame[v], p, w->answers);
 		take_answers(t, v, b, w);
+		if (t->variant[v]->exits.n)
+			pare_block_left(b, w->frame[v], w->left);
 	}
 	return PARE_OK;
 }
@@ -279,6 +282,8 @@ static void trial_end(struct trial *t, int threads)
 			t->part[v].fixed += w->fixed[v];
 			t->part[v].broken += w->broken[v];
 		}
+		for (int e = 0; e <= PARE_MAX_EXITS && t->n; e++)
+			t->part[0].left[e] += w->left[e];
 		pare_cut_free(w->cut);
 		free(w->answers);
 	}
@@ -315,8 +320,8 @@ static enum pare_status run_trial(const struct pare_study *s, struct pare_plan *
 		st = pare_variants_new(s->model, (const struct pare_plan *const *)plans, n,
 			base->calibration, ctl, t.variant, err);
 	for (int v = 0; v < n && !st; v++) {
-		st = pare_feed_program(
-			t.variant[v]->model, t.variant[v]->acts, base->program, &t.program[v], err);
+		st = pare_feed_program(t.variant[v]->joined, t.variant[v]->acts,
+			t.variant[v]->exits.n ? NULL : base->program, &t.program[v], err);
 		if (!st && !(part[v].slots = malloc(
 				     ((size_t)base->n * (size_t)base->k + 1) * sizeof(float))))
 			st = pare_nomem(err, "a variant's answers");

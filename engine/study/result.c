@@ -81,6 +81,7 @@ static void put_plan(struct bytes *b, const struct pare_plan *p)
 			put(b, pare_field_of(&d, k), 1);
 		put(b, &d.sparsity, sizeof d.sparsity);
 		put(b, &d.channels, sizeof d.channels);
+		put(b, &d.exit, sizeof d.exit);
 	}
 }
 
@@ -97,8 +98,10 @@ static struct pare_plan *get_plan(struct bytes *b, int n_layers)
 		}
 		get(b, &d->sparsity, sizeof d->sparsity);
 		get(b, &d->channels, sizeof d->channels);
+		get(b, &d->exit, sizeof d->exit);
 		b->bad |= !(d->channels >= 0 && d->channels < 1) ||
-			  !(d->sparsity >= 0 && d->sparsity < 1);
+			  !(d->sparsity >= 0 && d->sparsity < 1) ||
+			  !((d->exit >= 0 && d->exit <= 1) || d->exit == (float)PARE_EXIT_AUTO);
 	}
 	if (!p)
 		b->bad = true;
@@ -147,6 +150,7 @@ enum pare_status pare_result_pack(
 		int64_t counts[3] = { p->n_right, p->fixed, p->broken };
 
 		put(&b, counts, sizeof counts);
+		put(&b, p->left, sizeof p->left);
 		put(&b, p->slots, slots * sizeof *p->slots);
 	}
 	if (b.bad) {
@@ -259,6 +263,7 @@ enum pare_status pare_result_unpack(const struct pare_study *s, const void *data
 		int64_t counts[3] = { 0 };
 
 		get(&b, counts, sizeof counts);
+		get(&b, r->part[i].left, sizeof r->part[i].left);
 		r->part[i].n_right = counts[0];
 		r->part[i].fixed = counts[1];
 		r->part[i].broken = counts[2];

@@ -208,14 +208,20 @@ static enum pare_status keep_plan(struct pare_study *s, struct study_plan p, str
 
 static enum pare_status add_plan(struct pare_study *s, struct pare_result *r, struct pare_err *err)
 {
-	struct study_plan p = { r->plan, pare_plan_hash(r->plan), r->part[0].slots,
-		r->part[0].n_right, r->part[0].fixed, r->part[0].broken };
+	const struct study_part *found = &r->part[0];
+	struct study_plan p = { .plan = r->plan,
+		.hash = pare_plan_hash(r->plan),
+		.slots = found->slots,
+		.n_right = found->n_right,
+		.fixed = found->fixed,
+		.broken = found->broken };
 	struct study_guess g;
 	bool guessed = pare_study_superpose(s, r->plan, NULL, &g);
 	enum pare_status st;
 
 	if (pare_study_find(s, r->plan))
 		return PARE_OK; /* measured twice */
+	memcpy(p.left, found->left, sizeof p.left);
 	st = keep_plan(s, p, err);
 	if (st)
 		return st;
@@ -323,6 +329,17 @@ struct pare_value pare_study_cell(const struct pare_study *s, int layer, int opt
 	}
 	c = &s->cell[layer * s->n_options + option];
 	return c->known && s->n ? pare_measured_drop(c->fixed, c->broken, s->n) : unknown();
+}
+
+enum pare_status pare_study_exits(const struct pare_study *s, const struct pare_plan *p,
+	struct pare_exit out[PARE_MAX_EXITS + 1], int *n, struct pare_err *err)
+{
+	const struct study_plan *known = s->base && s->n ? pare_study_find(s, p) : NULL;
+	enum pare_status st = pare_plan_exits(s->model, p, out, n, err);
+
+	for (int i = 0; i < *n && !st && known && *n > 1; i++)
+		out[i].share = (double)known->left[i] / (double)s->n;
+	return st;
 }
 
 int pare_study_n_done(const struct pare_study *s)

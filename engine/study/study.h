@@ -39,6 +39,7 @@ struct study_plan {
 	uint64_t hash;
 	float *slots; /* [n][k] */
 	int64_t n_right, fixed, broken;
+	int64_t left[PARE_MAX_EXITS + 1]; /* samples by where they left; see pare_plan_exits */
 };
 
 struct pare_study {
@@ -70,6 +71,7 @@ struct pare_result {
 	struct study_part {          /* answers of one variant */
 		float *slots;        /* [n][k]; of a cell: the move */
 		int64_t n_right, fixed, broken;
+		int64_t left[PARE_MAX_EXITS + 1]; /* of a plan; see struct study_plan */
 	} * part;
 };
 
