@@ -88,13 +88,16 @@ static enum pare_status say_change(const struct saying *y)
 {
 	struct pare_plan *p = pare_plan_copy(here(y));
 	enum pare_status st;
-	int n, changed;
+	struct pare_exit exits[PARE_MAX_EXITS + 1];
+	int n, changed, n_exits;
 
 	if (!p)
 		return pare_nomem(y->err, "a plan");
 	st = pare_plan_say(p, y->w->model, y->s, NULL, &n, y->err);
 	if (!st && y->s->macs > 0)
 		st = spread_budget(y, p);
+	if (!st && y->s->kind == PARE_SAY_EXIT)
+		st = pare_plan_exits(y->w->model, p, exits, &n_exits, y->err);
 	if (st) {
 		pare_plan_free(p);
 		return st;
@@ -379,6 +382,7 @@ static say_fn *const sayings[PARE_N_SAY] = {
 	[PARE_SAY_SEED] = say_seed,
 	[PARE_SAY_SET] = say_change,
 	[PARE_SAY_PRUNE] = say_change,
+	[PARE_SAY_EXIT] = say_change,
 	[PARE_SAY_DEVICE] = say_device,
 	[PARE_SAY_UNDO] = say_undo,
 	[PARE_SAY_REDO] = say_redo,

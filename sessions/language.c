@@ -5,12 +5,14 @@
 
 typedef enum pare_status parse_fn(struct pare_parser *p, struct pare_statement *s);
 static parse_fn parse_pare, parse_model, parse_data, parse_number, parse_set, parse_prune,
-	parse_devices, parse_expect, parse_nothing, parse_file, parse_map, parse_word, parse_rest;
+	parse_exit, parse_devices, parse_expect, parse_nothing, parse_file, parse_map, parse_word,
+	parse_rest;
 
 /* clang-format off */
 static parse_fn *const parsers[PARE_N_SAY] = {
 	[PARE_SAY_PARE] = parse_pare, [PARE_SAY_MODEL] = parse_model, [PARE_SAY_DATA] = parse_data,
 	[PARE_SAY_SEED] = parse_number, [PARE_SAY_SET] = parse_set, [PARE_SAY_PRUNE] = parse_prune,
+	[PARE_SAY_EXIT] = parse_exit,
 	[PARE_SAY_DEVICE] = parse_devices, [PARE_SAY_EXPECT] = parse_expect,
 	[PARE_SAY_UNDO] = parse_nothing, [PARE_SAY_REDO] = parse_nothing, [PARE_SAY_GO] = parse_number, [PARE_SAY_WRITE] = parse_file,
 	[PARE_SAY_EXPORT] = parse_file, [PARE_SAY_MEASURE] = parse_nothing, [PARE_SAY_MAP] = parse_map,
@@ -251,6 +253,35 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 			    p, PARE_SAY_PRUNE, channels ? "channels" : "weights", &s->change, &st))
 			return pare_parse_unexpected(p);
 	return st ? st : check_pattern(p, w, &s->change.to);
+}
+
+static enum pare_status parse_exit(struct pare_parser *p, struct pare_statement *s)
+{
+	enum pare_status st = take_layers(p, s);
+	const struct pare_word *w;
+	double t;
+
+	if (st)
+		return st;
+	s->change.named |= 1u << PARE_CHANGE_EXIT;
+	s->change.to.exit = PARE_EXIT_AUTO;
+	if (!pare_parse_more(p))
+		return PARE_OK;
+	if (pare_parse_accept(p, "none")) {
+		s->change.to.exit = 0;
+		return PARE_OK;
+	}
+	if (!pare_parse_accept(p, "threshold"))
+		return pare_parse_unexpected(p);
+	if ((st = pare_parse_take(p, "a confidence such as 0.9", &w)))
+		return st;
+	if (!pare_parse_real(w->text, "", &t) || !((float)t > 0 && t <= 1)) {
+		p->at--;
+		return pare_parse_wrong(
+			p, "is no confidence: write a number above 0 and at most 1");
+	}
+	s->change.to.exit = (float)t;
+	return PARE_OK;
 }
 
 static enum pare_status parse_devices(struct pare_parser *p, struct pare_statement *s)

@@ -16,6 +16,7 @@ enum pare_statement_kind {
 	PARE_SAY_SEED,
 	PARE_SAY_SET,
 	PARE_SAY_PRUNE,
+	PARE_SAY_EXIT,
 	PARE_SAY_DEVICE,
 	PARE_SAY_EXPECT,
 	/* commands only */
@@ -59,7 +60,7 @@ struct pare_change {
 	unsigned named; /* bit i: row i of pare_dial_words; bit PARE_CHANGE_… */
 	struct pare_dials to;
 };
-enum { PARE_CHANGE_CHANNELS = 30, PARE_CHANGE_SPARSITY = 31 };
+enum { PARE_CHANGE_EXIT = 29, PARE_CHANGE_CHANNELS = 30, PARE_CHANGE_SPARSITY = 31 };
 void pare_change_apply(const struct pare_change *c, struct pare_dials *d);
 
 /* The dials that are rows: how they are spelt, and where their value is in struct pare_dials. */
@@ -100,8 +101,8 @@ struct pare_bounds {
 struct pare_statement {
 	enum pare_statement_kind kind;
 	const struct pare_word *word; /* its first */
-	struct pare_layers layers;    /* SET, PRUNE */
-	struct pare_change change;    /* SET, PRUNE */
+	struct pare_layers layers;    /* SET, PRUNE, EXIT */
+	struct pare_change change;    /* SET, PRUNE, EXIT */
 	const char *text;             /* the path of MODEL, DATA, WRITE, EXPORT; a view; "" */
 	const char *sha256;           /* MODEL, DATA, EXPECT: 64 digits, NULL = not said */
 	const char *cpu;              /* EXPECT: the kind of CPU that promised; NULL = not said */

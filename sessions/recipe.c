@@ -246,7 +246,8 @@ static enum pare_status plan_of(const struct pare_script *s, const char *name,
 
 	for (int i = 0; !st && i < s->n; i++)
 		if (s->statements[i].kind == PARE_SAY_SET ||
-			s->statements[i].kind == PARE_SAY_PRUNE)
+			s->statements[i].kind == PARE_SAY_PRUNE ||
+			s->statements[i].kind == PARE_SAY_EXIT)
 			st = pare_plan_say(p, m, &s->statements[i], name, &n, err);
 	if (st) {
 		pare_plan_free(p);

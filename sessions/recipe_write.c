@@ -167,19 +167,24 @@ static bool prefix_pattern(const struct lines *l, char *buf, size_t len)
 	return pare_model_find_layer(l->m, buf) < 0;
 }
 
+/* v * times in as few digits as bring v back. */
+static const char *shortest(float v, double times, char buf[48])
+{
+	for (int digits = 0; digits <= 13; digits++) {
+		snprintf(buf, 48, digits < 13 ? "%.*f" : "%.*g", digits, times * (double)v);
+		if ((float)(strtod(buf, NULL) / times) == v)
+			break;
+	}
+	return buf;
+}
+
 static void add_value(struct lines *l, const struct part *part, const struct pare_dials *d,
 	const struct pare_dials *base)
 {
 	if (part->share) {
-		double percent = 100 * (double)share_at(part, d);
 		char buf[48];
 
-		for (int digits = 0; digits <= 13; digits++) { /* as few as bring it back */
-			snprintf(buf, sizeof buf, digits < 13 ? "%.*f" : "%.*g", digits, percent);
-			if ((float)(strtod(buf, NULL) / 100) == share_at(part, d))
-				break;
-		}
-		pare_text_add(l->out, " %s %s%%", part->of, buf);
+		pare_text_add(l->out, " %s %s%%", part->of, shortest(share_at(part, d), 100, buf));
 	}
 	for (const struct pare_dial_word *w = pare_dial_words; w->family != PARE_N_METHODS; w++) {
 		uint8_t v = dial_at(d, w);
@@ -248,6 +253,24 @@ static void add_lines(struct lines *l, const struct part *part)
 	}
 }
 
+static void add_exits(struct lines *l)
+{
+	for (int i = 0; i < l->n; i++) {
+		char *name, buf[48];
+
+		if (l->dials[i].exit == 0)
+			continue;
+		name = pare_word_quote(pare_model_layer(l->m, i)->name);
+		l->out->failed |= !name;
+		pare_text_add(l->out, "%-6s %-8s", pare_statement_rows[PARE_SAY_EXIT].name,
+			name ? name : "");
+		if (l->dials[i].exit > 0)
+			pare_text_add(l->out, " threshold %s", shortest(l->dials[i].exit, 1, buf));
+		pare_text_add(l->out, "\n");
+		free(name);
+	}
+}
+
 static enum pare_status add_plan(struct pare_text *out, const struct pare_model *m,
 	const struct pare_plan *p, struct pare_err *err)
 {
@@ -265,6 +288,7 @@ static enum pare_status add_plan(struct pare_text *out, const struct pare_model 
 		l.dials = less->dials;
 		for (size_t k = 0; k < sizeof families / sizeof *families; k++)
 			add_lines(&l, &families[k]);
+		add_exits(&l);
 	} else
 		out->failed = true;
 	pare_plan_free(less);

@@ -332,10 +332,12 @@ carry_out(struct pare_replay *r, const struct pare_replay_spec *spec, struct par
 	st = pare_recipe_sha(&parts, r->recipe_sha, err);
 	if (!st)
 		st = estimate(r, spec, err);
+	if (!st && !spec->estimate_only)
+		st = measure(r, spec, err);
+	if (!st)
+		st = pare_study_exits(r->study, r->plan, r->exit, &r->n_exits, err);
 	if (!st && spec->estimate_only)
 		return ask_devices(r, spec, NULL, err);
-	if (!st)
-		st = measure(r, spec, err);
 	if (!st)
 		st = pare_variant_new(r->model, r->plan,
 			r->data ? pare_study_calibration(r->study) : NULL, spec->ctl, &v, err);

@@ -33,9 +33,11 @@ struct pare_replay {
 	struct pare_dataset *data; /* NULL = none */
 	struct pare_plan *plan, *float_plan;
 	struct pare_study *study;
-	struct pare_metrics was;       /* float */
-	struct pare_metrics now;       /* measured; of estimate_only: as estimated */
-	struct pare_metrics estimated; /* from the session's map; unknown without one */
+	struct pare_metrics was;                   /* float */
+	struct pare_metrics now;                   /* measured; of estimate_only: as estimated */
+	struct pare_metrics estimated;             /* from the session's map; unknown without one */
+	struct pare_exit exit[PARE_MAX_EXITS + 1]; /* where samples leave */
+	int n_exits;
 	enum pare_measure measure;
 	char recipe_sha[PARE_SHA_HEX];
 	char sha256[PARE_SHA_HEX]; /* of the exported file; "" when not made */

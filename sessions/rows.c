@@ -12,6 +12,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 		"number formats of layers", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels|weights N%|to macs N% [by CRITERION] [pattern PATTERN] [repair METHOD]", "remove the least important channels, or set weights to zero",
 		PARE_IN_RECIPE | PARE_IN_COMMAND },
+	[PARE_SAY_EXIT] = { "exit", "LAYERS [threshold T|none]", "let samples leave behind a layer when they are told apart there", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_DEVICE] = { "device", "NAME…", "the devices to look at", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_EXPECT] = { "expect", "NAME VALUE [± X]… [sha256:…] [cpu KIND]", "what the recipe promises", PARE_IN_RECIPE },
 	[PARE_SAY_UNDO] = { "undo", "", "back to the plan before", PARE_IN_COMMAND },
@@ -71,4 +72,6 @@ void pare_change_apply(const struct pare_change *c, struct pare_dials *d)
 		d->channels = c->to.channels;
 	if (c->named & 1u << PARE_CHANGE_SPARSITY)
 		pare_dials_set_sparsity(d, c->to.sparsity);
+	if (c->named & 1u << PARE_CHANGE_EXIT)
+		d->exit = c->to.exit;
 }

@@ -31,6 +31,8 @@ static struct pare_dials random_dials(struct pare_rng *r)
 	}
 	if (pare_pattern_share(d.pattern) > 0)
 		d.sparsity = pare_pattern_share(d.pattern);
+	if (!pare_rng_below(r, 6))
+		d.exit = pare_rng_below(r, 2) ? 1 - (float)pare_rng_unit(r) / 2 : PARE_EXIT_AUTO;
 	return d;
 }
 

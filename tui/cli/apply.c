@@ -48,6 +48,23 @@ static json_t *metrics_json(const struct pare_metrics *m)
 		pare_kind_name(m->accuracy.kind));
 }
 
+static json_t *exits_json(const struct pare_replay *r)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < r->n_exits; i++) {
+		int layer = r->exit[i].layer;
+
+		json_array_append_new(list,
+			json_pack("{s:o s:o s:I}", "layer",
+				layer < 0 ? json_null()
+					  : json_string(pare_model_layer(r->model, layer)->name),
+				"share", cli_real_json(r->exit[i].share), "macs",
+				(json_int_t)r->exit[i].macs));
+	}
+	return list;
+}
+
 static json_t *replay_json(const struct pare_replay *r)
 {
 	json_t *o = metrics_json(&r->now), *notes = json_array();
@@ -58,6 +75,8 @@ static json_t *replay_json(const struct pare_replay *r)
 	json_object_set_new(o, "file_bytes", json_integer(r->now.cost.file_bytes));
 	json_object_set_new(o, "ratio", json_real(r->now.ratio));
 	json_object_set_new(o, "macs", json_integer(r->now.cost.macs));
+	json_object_set_new(o, "mean_macs", cli_real_json(pare_exits_macs(r->exit, r->n_exits)));
+	json_object_set_new(o, "exits", exits_json(r));
 	json_object_set_new(o, "samples", json_integer(r->now.accuracy.samples));
 	json_object_set_new(o, "devices", devices_json(r));
 	json_object_set_new(o, "notes", notes);
@@ -73,6 +92,28 @@ static void print_value(const char *what, const struct pare_value *v, const char
 			unit, v->lo, v->hi, pare_kind_name(v->kind), v->samples);
 }
 
+/* Where samples leave, and what that makes of the work. */
+static void print_macs(const struct pare_replay *r)
+{
+	double mean = pare_exits_macs(r->exit, r->n_exits);
+
+	printf("MACs       %" PRId64, r->now.cost.macs);
+	if (r->n_exits < 2) {
+		puts("");
+		return;
+	}
+	if (isnan(mean))
+		puts(" at worst, on average unknown");
+	else
+		printf(" at worst, %.0f on average (%.1f %%)\n", mean,
+			100 * mean / (double)r->now.cost.macs);
+	for (int i = 0; i < r->n_exits && !isnan(mean); i++)
+		printf("           %5.1f %% leave %s%s\n", 100 * r->exit[i].share,
+			r->exit[i].layer < 0 ? "at the end" : "behind ",
+			r->exit[i].layer < 0 ? ""
+					     : pare_model_layer(r->model, r->exit[i].layer)->name);
+}
+
 static void print_replay(const struct pare_replay *r)
 {
 	print_value("float", &r->was.accuracy, "%");
@@ -80,7 +121,7 @@ static void print_replay(const struct pare_replay *r)
 	print_value("drop", &r->now.drop, "points");
 	printf("size       %" PRId64 " bytes, %.1f %% of float; as an ONNX file %" PRId64 "\n",
 		r->now.cost.bytes, 100 * r->now.ratio, r->now.cost.file_bytes);
-	printf("MACs       %" PRId64 "\n", r->now.cost.macs);
+	print_macs(r);
 	for (int i = 0; i < r->n_devices; i++) {
 		const struct pare_device_figures *was = &r->device[i].was, *now = &r->device[i].now;
 

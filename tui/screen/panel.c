@@ -48,6 +48,21 @@ static void drop(const struct scene *sc, struct grid *g, struct figures_at *a)
 	a->y++;
 }
 
+/* Where samples leave early: on average, and at worst. */
+static int macs(const struct scene *sc, struct grid *g, const struct figures_at *a)
+{
+	double mean = pare_exits_macs(sc->exit, sc->n_exits);
+	char v[FIGURE_LEN], most[FIGURE_LEN];
+
+	figure_count(sc->now.cost.macs, most);
+	if (sc->n_exits < 2)
+		return grid_put(g, a->y, a->now, a->w, ST_MEASURED, "%s", most);
+	if (isnan(mean))
+		return grid_put(g, a->y, a->now, a->w, ST_DIM, "at most %s", most);
+	return grid_put(g, a->y, a->now, a->w, ST_MEASURED, "%s mean, %s most",
+		figure_count((int64_t)mean, v), most);
+}
+
 static void amounts(const struct scene *sc, struct grid *g, struct figures_at *a, bool file)
 {
 	const struct pare_cost *was = &sc->was.cost, *now = &sc->now.cost;
@@ -71,7 +86,7 @@ static void amounts(const struct scene *sc, struct grid *g, struct figures_at *a
 	}
 	grid_put(g, a->y, a->label, 9, ST_HEAD, "MACs");
 	grid_put(g, a->y, a->was, 9, ST_TEXT, "%s", figure_count(was->macs, v));
-	n = grid_put(g, a->y, a->now, a->w, ST_MEASURED, "%s", figure_count(now->macs, v));
+	n = macs(sc, g, a);
 	if (!file) { /* where there is no line for it */
 		n += grid_put(g, a->y, a->now + n, a->w - n, ST_HEAD, "  file ");
 		grid_put(g, a->y, a->now + n, a->w - n, ST_MEASURED, "%s",

@@ -23,6 +23,7 @@ struct scene_row { /* of the map: a layer */
 	struct pare_value drop; /* of its choice; unknown when nothing is chosen */
 	int64_t bytes[2];       /* its weights: float, as chosen; -1 = not known */
 	bool changed;           /* something is chosen */
+	bool exit;              /* samples may leave behind it */
 };
 
 struct scene_device {
@@ -61,7 +62,9 @@ struct scene {
 	int64_t *option_bytes;   /* [n_columns]: weights of the layer on view; -1 = not known */
 
 	struct pare_metrics was, now; /* float, plan */
-	double measured_ago;          /* seconds; NaN = this plan was not measured */
+	struct pare_exit exit[PARE_MAX_EXITS + 1];
+	int n_exits;         /* where samples leave, the end included; under 2: all go to the end */
+	double measured_ago; /* seconds; NaN = this plan was not measured */
 	int n_devices;
 	struct scene_device *device;
 

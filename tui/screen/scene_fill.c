@@ -229,6 +229,7 @@ static void fill_map(struct scene *s, const struct pare_workspace *w)
 			r->changed |=
 				r->at[d] > 0 && s->column[r->at[d] - 1].dial == (enum pare_dial)d;
 		}
+		r->exit = p->dials[i].exit != 0;
 		r->drop = choice_drop(s, i);
 		r->bytes[0] = r->bytes[1] = -1;
 	}
@@ -370,6 +371,9 @@ bool scene_fill(struct scene *s, const struct pare_workspace *w)
 	s->now = *pare_workspace_metrics(w);
 	no_cost(&s->was.cost);
 	no_cost(&s->now.cost);
+	if (pare_study_exits(
+		    pare_workspace_study(w), pare_workspace_plan(w), s->exit, &s->n_exits, NULL))
+		s->n_exits = 0;
 	s->n_samples = s->data ? pare_study_samples(pare_workspace_study(w)) : 0;
 	s->measured_ago = pare_workspace_measured_ago(w);
 	/* of the cells that take work: a dial that is off costs nothing, and that is no news */

@@ -43,6 +43,33 @@ static void about(const struct tui_state *s, struct grid *g, int row)
 			sc->column[r->at[PARE_DIAL_SPARSITY]].name);
 }
 
+/* Where samples leave: the places in their order, this layer's among them. */
+static void exits(const struct tui_state *s, struct grid *g, int row)
+{
+	const struct scene *sc = s->scene;
+	double mean = pare_exits_macs(sc->exit, sc->n_exits);
+	char v[FIGURE_LEN];
+	int x = 10;
+
+	if (sc->n_exits < 2)
+		return;
+	grid_put(g, 6, 1, 9, ST_HEAD, "leave");
+	for (int i = 0; i < sc->n_exits && x < s->w - 1; i++) {
+		const struct pare_exit *e = &sc->exit[i];
+		unsigned style = e->layer == row ? ST_FOCUS : ST_TEXT;
+
+		if (isnan(e->share))
+			x += grid_put(g, 6, x, s->w - x - 1, ST_DIM, "? ");
+		else
+			x += grid_put(g, 6, x, s->w - x - 1, style, "%.0f %% ", 100 * e->share);
+		x += grid_put(g, 6, x, s->w - x - 1, style, "%s   ",
+			e->layer < 0 ? "at the end" : sc->row[e->layer].label);
+	}
+	if (!isnan(mean))
+		grid_put(g, 6, x, s->w - x - 1, ST_MEASURED, "%s MACs on average",
+			figure_count((int64_t)mean, v));
+}
+
 static void bar(struct grid *g, int y, int x, int w, double part, unsigned style)
 {
 	w = w > 40 ? 40 : w;
@@ -121,6 +148,7 @@ void view_layer_render(const struct tui_state *s, struct grid *g)
 	if (row < 0)
 		return;
 	about(s, g, row);
+	exits(s, g, row);
 	summary(s, g);
 	for (int c = 0; c < sc->n_columns; c++)
 		if (tui_cell(s, row, c)->kind != PARE_UNKNOWN)

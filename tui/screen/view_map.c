@@ -3,6 +3,7 @@
 #include "view_map.h"
 #include "figures.h"
 #include "state.h"
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -241,6 +242,8 @@ row_fields(struct grid *g, const struct layout *l, int y, const struct scene_row
 
 	name(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, r->changed ? ST_TEXT : dim,
 		r->label);
+	if (r->exit)
+		grid_set(g, y, l->field_x[F_NAME] + l->field_w[F_NAME] - 1, 0x2192, ST_MARK);
 	if (l->field_w[F_OP])
 		grid_put(g, y, l->field_x[F_OP] + 1, l->field_w[F_OP] - 2, dim, "%s", r->op);
 	if (l->field_w[F_OUTPUT])
@@ -345,6 +348,9 @@ static void explain(const struct tui_state *s, struct sentence *out)
 			figure_kind(v->kind, true));
 		say(out, " on %s", figure_count(v->samples, a));
 	}
+	for (int i = 0; i < sc->n_exits; i++)
+		if (sc->exit[i].layer == row && !isnan(sc->exit[i].share))
+			say(out, " · %.0f %% leave here", 100 * sc->exit[i].share);
 	if (r->changed && r->bytes[1] >= 0)
 		say(out, " · %s", figure_sizes(r->bytes[0], r->bytes[1], a));
 	if (at + 1 < to && v[1].kind != PARE_UNKNOWN)
