@@ -592,6 +592,9 @@ PARE_MUST_CHECK enum pare_status pare_result_pack(
 PARE_MUST_CHECK enum pare_status pare_result_unpack(const struct pare_study *s, const void *data,
 	size_t len, struct pare_result **out, struct pare_err *err);
 void pare_result_free(struct pare_result *r);
+/* The variant that was measured, owned by the caller from then on; NULL when the result is of no
+ * plan or was unpacked. */
+struct pare_variant *pare_result_variant(struct pare_result *r);
 /* Seconds of work a result took: what progress and ETA are made of. */
 double pare_result_seconds(const struct pare_result *r);
 

@@ -148,9 +148,10 @@ open_recipe(struct pare_replay *r, const struct pare_replay_spec *spec, struct p
 	return st;
 }
 
-/* Float answers, ranges, and the plan, all on the samples that the recipe names. */
-static enum pare_status
-measure(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_err *err)
+/* Float answers, ranges, and the plan, all on the samples that the recipe names; v: the plan
+ * carried out, NULL when there was nothing to measure. */
+static enum pare_status measure(struct pare_replay *r, const struct pare_replay_spec *spec,
+	struct pare_variant **v, struct pare_err *err)
 {
 	enum pare_status st = PARE_OK;
 	struct pare_result *found;
@@ -165,8 +166,11 @@ measure(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_
 		}
 		st = pare_study_run(r->study, &t, spec->ctl, &found, err);
 		pare_task_free(&t);
-		if (!st)
-			st = pare_study_add(r->study, found, err);
+		if (st)
+			break;
+		if (!*v)
+			*v = pare_result_variant(found);
+		st = pare_study_add(r->study, found, err);
 	}
 	if (!st)
 		st = pare_study_estimate(r->study, r->plan, &r->now, err);
@@ -333,12 +337,12 @@ carry_out(struct pare_replay *r, const struct pare_replay_spec *spec, struct par
 	if (!st)
 		st = estimate(r, spec, err);
 	if (!st && !spec->estimate_only)
-		st = measure(r, spec, err);
+		st = measure(r, spec, &v, err);
 	if (!st)
 		st = pare_study_exits(r->study, r->plan, r->exit, &r->n_exits, err);
 	if (!st && spec->estimate_only)
 		return ask_devices(r, spec, NULL, err);
-	if (!st)
+	if (!st && !v)
 		st = pare_variant_new(r->model, r->plan,
 			r->data ? pare_study_calibration(r->study) : NULL, spec->ctl, &v, err);
 	if (!st)

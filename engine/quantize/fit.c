@@ -1,6 +1,7 @@
 #include "fit.h"
 #include "../base/err.h"
 #include "../prune/obs.h"
+#include "learn.h"
 #include "moments.h"
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,8 @@
 /* The share of the mean curvature that pulls weights to where they were: calibration samples are
  * few, and what they do not show should stay. */
 static const double damp = 0.01;
+
+enum { LEARN_ROWS = 16 }; /* at a time */
 
 struct fit {
 	const struct pare_model *m;
@@ -39,6 +42,7 @@ struct fitting {
 	float *now;             /* as they are given, then as they become */
 	float *shift;           /* [channels] what is added to the bias; NULL = nothing */
 	bool free;              /* each row has one scale, and finds it */
+	int chunks;             /* of a group's rows, to learn by */
 };
 
 /* Mean products; with a free bias about the means, since it takes up the rest. */
@@ -245,6 +249,61 @@ static enum pare_status fit_row(void *ctx, int row, int worker, struct pare_err 
 	return st;
 }
 
+/* What goes on by columns, some rows at a time. */
+static enum pare_status learn_rows(void *ctx, int chunk, int worker, struct pare_err *err)
+{
+	struct fitting *t = ctx;
+	int k = t->s->win.k, o = t->s->win.o, part = chunk % t->chunks;
+	int from = o * part / t->chunks, rows = o * (part + 1) / t->chunks - from;
+	int row = chunk / t->chunks * o + from;
+	size_t n = (size_t)rows * (size_t)k, first = (size_t)row * (size_t)k;
+	int8_t *q = malloc(n + 1);
+	const float *bias = pare_model_bias(t->f->m, t->layer);
+	float scales[LEARN_ROWS];
+	struct pare_learning l = { .columns = &t->s->columns,
+		.row = row,
+		.rows = rows,
+		.k = k,
+		.lo = t->l->grid.lo,
+		.hi = t->l->grid.hi,
+		.w = t->best + first,
+		.zero = t->l->prunes || t->l->keep_zeros ? t->zero + first : NULL,
+		.scale = scales,
+		.bias = bias ? bias + row : NULL,
+		.q = q,
+		.shift = t->shift ? t->shift + row : NULL,
+		.ctl = t->f->ctl };
+	enum pare_status st;
+
+	(void)worker;
+	if (!q)
+		return pare_nomem(err, "a layer's rounding");
+	for (int r = 0; r < rows; r++)
+		scales[r] = t->l->scale[scale_at(t, row + r, 0)];
+	for (size_t i = 0; i < n; i++)
+		q[i] = t->l->q[pare_channel_at(&t->channels, row + (int64_t)i / k, (int64_t)i % k)];
+	st = t->l->rounding->learn(&l, err);
+	for (size_t i = 0; i < n && !st; i++) {
+		int64_t at = pare_channel_at(&t->channels, row + (int64_t)i / k, (int64_t)i % k);
+
+		t->l->q[at] = q[i];
+		t->now[at] = (float)q[i] * scales[i / (size_t)k];
+	}
+	free(q);
+	return st;
+}
+
+/* Only rows of one scale and no zero point can. */
+static enum pare_status learn(struct fitting *t, struct pare_err *err)
+{
+	struct pare_progress_span quiet = { 0 };
+
+	t->chunks = (t->s->win.o + LEARN_ROWS - 1) / LEARN_ROWS;
+	if (!t->s->columns.n || t->l->grid.n_groups > 1 || t->l->grid.scheme->zeros)
+		return PARE_OK;
+	return pare_parallel(t->s->win.groups * t->chunks, learn_rows, t, t->f->ctl, quiet, err);
+}
+
 /* The bias that the layer has, or zeros, and the shift. */
 static enum pare_status shift_bias(struct fitting *t, struct pare_err *err)
 {
@@ -303,6 +362,8 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 		st = write_best(&t, err);
 	if (!st)
 		st = pare_parallel(n, fit_row, &t, f->ctl, quiet, err);
+	if (!st && l->rounding && l->rounding->learn)
+		st = learn(&t, err);
 	if (!st && t.shifts)
 		st = shift_bias(&t, err);
 	if (!st && f->acts && l->rounding)
@@ -352,8 +413,10 @@ static enum pare_status next(struct fit *f, int layer, int done, int total, stru
 	struct pare_moments s = { 0 };
 	/* the walk tells of itself alone; what it leads to comes with it */
 	struct pare_progress_span span = { 16.0 * done, 16.0 * total };
+	const struct pare_rounding *r = f->layers[layer].rounding;
 	enum pare_status st = chain(f, err);
 
+	pare_walk_want_columns(f->walk, r && r->learn);
 	if (!st)
 		st = pare_walk_to(
 			f->walk, layer, f->programs[f->n_chain - 1], span, f->ctl, &s, err);

@@ -41,6 +41,8 @@ struct pare_walk {
 	int layer, n_slots, tile;
 	struct pare_windows win;
 	struct slot slot[SLOTS];
+	bool want_columns;
+	struct pare_columns columns;
 	struct pare_ctl *ctl;
 };
 
@@ -157,15 +159,19 @@ static void widen(float *v, int rows, size_t n, size_t wide)
 }
 
 /* Columns from … from + n of a group. */
-static void collect(const struct pare_walk *w, struct worker *wk, const struct pare_call *call,
+static void collect(struct pare_walk *w, struct worker *wk, const struct pare_call *call, int block,
 	int group, int64_t from, int64_t n, int count, struct slot *s)
 {
+	int add = w->plain->steps[w->step].add;
 	int k = w->win.k, o = w->win.o;
 	size_t run = (size_t)n * (size_t)w->lanes, vector = (size_t)call->k->lanes;
 	size_t wide = (run + vector - 1) / vector * vector;
 
 	call->node->op->unfold(call, group, from, n, wk->x);
 	take_wanted(w, wk, group, from, n);
+	if (w->columns.n)
+		pare_columns_take(&w->columns, &w->win, block, group, from, n, wk->x, wk->t,
+			add >= 0 ? var_of(wk->quantized, add)->f32 : NULL);
 	hush(wk->x, k * n, count, w->lanes);
 	hush(wk->t, o * n, count, w->lanes);
 	widen(wk->x, k, run, wide);
@@ -205,7 +211,8 @@ take_block(struct pare_walk *w, int block, struct worker *k, struct slot *s, str
 		for (int64_t from = 0; from < w->win.columns; from += w->tile) {
 			int64_t rest = w->win.columns - from;
 
-			collect(w, k, &call, g, from, rest < w->tile ? rest : w->tile, count, s);
+			collect(w, k, &call, block, g, from, rest < w->tile ? rest : w->tile, count,
+				s);
 		}
 	return PARE_OK;
 }
@@ -389,6 +396,7 @@ merge(const struct pare_walk *w, struct pare_moments *out, struct pare_err *err)
 void pare_moments_free(struct pare_moments *s)
 {
 	free(s->h);
+	pare_columns_free(&s->columns);
 	*s = (struct pare_moments){ 0 };
 }
 
@@ -404,6 +412,8 @@ enum pare_status pare_walk_to(struct pare_walk *w, int layer, const struct pare_
 	w->ctl = ctl;
 	look_at(w);
 	st = slots_new(w, err);
+	if (!st && w->win.k && w->want_columns)
+		st = pare_columns_new(&w->win, (int)(w->n / w->lanes), w->lanes, &w->columns, err);
 	if (!st && w->win.k) {
 		st = pare_parallel(w->n_slots, take_slot, w, ctl, span, err);
 		w->from = w->step;
@@ -411,7 +421,19 @@ enum pare_status pare_walk_to(struct pare_walk *w, int layer, const struct pare_
 	if (!st)
 		st = merge(w, out, err);
 	slots_free(w);
+	if (!st && w->columns.n) {
+		out->columns = w->columns;
+		out->columns.lo = w->plain->steps[w->step].lo;
+		out->columns.hi = w->plain->steps[w->step].hi;
+		w->columns = (struct pare_columns){ 0 };
+	}
+	pare_columns_free(&w->columns);
 	return st;
+}
+
+void pare_walk_want_columns(struct pare_walk *w, bool want)
+{
+	w->want_columns = want;
 }
 
 /* ---- the walk ----------------------------------------------------------------------------------

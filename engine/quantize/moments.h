@@ -2,17 +2,19 @@
 #ifndef PARE_MOMENTS_H
 #define PARE_MOMENTS_H
 #include "../run/feed.h"
+#include "columns.h"
 #include "quantize.h"
 
 /* Sums over columns of windows; x: entering the compressed layer, t: what it should give (without
  * the bias). */
 struct pare_moments {
 	struct pare_windows win;
-	double n;  /* columns */
-	double *h; /* [groups][k][k]  x x' */
-	double *c; /* [groups][o][k]  t x' */
-	double *x; /* [groups][k] */
-	double *t; /* [groups][o] */
+	double n;                    /* columns */
+	double *h;                   /* [groups][k][k]  x x' */
+	double *c;                   /* [groups][o][k]  t x' */
+	double *x;                   /* [groups][k] */
+	double *t;                   /* [groups][o] */
+	struct pare_columns columns; /* where they were asked for */
 };
 void pare_moments_free(struct pare_moments *s);
 PARE_MUST_CHECK enum pare_status
@@ -25,6 +27,8 @@ PARE_MUST_CHECK enum pare_status pare_walk_new(const struct pare_model *m,
 void pare_walk_free(struct pare_walk *w);
 /* The float network's program. */
 const struct pare_program *pare_walk_program(const struct pare_walk *w);
+/* Whether what is collected from now on comes with columns. */
+void pare_walk_want_columns(struct pare_walk *w, bool want);
 /* Go on to `layer`, which runs no earlier than the one before, in the compressed network
  * `quantized` (borrowed; the one before must still be there), and collect.  win.k 0: the layer is
  * no matrix product and nothing was collected.  span: of ctl's progress, in slots; see

@@ -9,6 +9,7 @@
 #include "grid.h"
 
 struct pare_row;
+struct pare_learning;
 struct pare_rounding {
 	const char *name, *help;
 	/* Round a row by what the calibration samples tell of it (lattice.h); `scale` > 0: at that
@@ -18,6 +19,8 @@ struct pare_rounding {
 	bool makes_up; /* asked for the float network's output, whatever was lost before; else for
 			  its own weights at the compressed network's inputs */
 	bool shifts;   /* the bias takes up the mean error of each output channel */
+	/* From there on by the columns themselves (learn.h); NULL = it ends there. */
+	enum pare_status (*learn)(const struct pare_learning *l, struct pare_err *err);
 };
 extern const struct pare_rounding pare_roundings[];
 

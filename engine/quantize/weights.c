@@ -1,5 +1,6 @@
 /* Methods of rounding. */
 #include "lattice.h"
+#include "learn.h"
 #include "quantize.h"
 #include <math.h>
 
@@ -25,10 +26,11 @@ static double look_gptq(const struct pare_row *r, double scale, int8_t *q)
 
 /* clang-format off */
 const struct pare_rounding pare_roundings[] = {
-	{ "nearest", "each weight to the nearest value, scale by least squared error", NULL, false, false },
-	{ "gptq", "weight after weight, the rest making up for what was lost (Frantar 2022)", look_gptq, false, false },
-	{ "descent", "least error of each layer's output: weights, scales and biases searched", pare_row_search, true, true },
-	{ "corrected", "nearest, and biases that make up for the mean error (Nagel 2019)", look_nearest, false, true },
+	{ "nearest", "each weight to the nearest value, scale by least squared error", NULL, false, false, NULL },
+	{ "gptq", "weight after weight, the rest making up for what was lost (Frantar 2022)", look_gptq, false, false, NULL },
+	{ "descent", "least error of each layer's output: weights, scales and biases searched", pare_row_search, true, true, NULL },
+	{ "corrected", "nearest, and biases that make up for the mean error (Nagel 2019)", look_nearest, false, true, NULL },
+	{ "adaround", "descent, then up or down learned behind the layer's clamp (Nagel 2020)", pare_row_search, true, true, pare_adaround },
 	{ 0 },
 };
 /* clang-format on */

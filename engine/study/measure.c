@@ -294,10 +294,11 @@ static void trial_end(struct trial *t, int threads)
 	}
 }
 
-/* Run `n` plans that agree with float before `step` of the float program. */
+/* Run `n` plans that agree with float before `step` of the float program; kept: the first one's
+ * variant, where it is wanted. */
 static enum pare_status run_trial(const struct pare_study *s, struct pare_plan *const *plans, int n,
 	int step, bool moves, struct pare_progress_span span, struct study_part *part,
-	struct pare_ctl *ctl, struct pare_err *err)
+	struct pare_variant **kept, struct pare_ctl *ctl, struct pare_err *err)
 {
 	const struct study_baseline *base = s->base;
 	int threads = pare_threads();
@@ -328,6 +329,10 @@ static enum pare_status run_trial(const struct pare_study *s, struct pare_plan *
 	}
 	if (!st)
 		st = pare_feed_run(&f, ctl, err);
+	if (!st && kept) {
+		*kept = t.variant[0];
+		t.variant[0] = NULL;
+	}
 	trial_end(&t, threads);
 	return st;
 }
@@ -376,7 +381,8 @@ static enum pare_status run_cells(const struct pare_study *s, const struct pare_
 		struct pare_progress_span span = { (double)blocks * (done / at_once),
 			(double)blocks * rounds };
 
-		st = run_trial(s, plans + done, some, step, true, span, r->part + done, ctl, err);
+		st = run_trial(
+			s, plans + done, some, step, true, span, r->part + done, NULL, ctl, err);
 		done += some;
 	}
 	for (int o = 0; o < n - 1; o++)
@@ -394,7 +400,7 @@ static enum pare_status run_plan(const struct pare_study *s, const struct pare_t
 	r->plan = pare_plan_copy(task->plan);
 	if (!r->part || !r->plan)
 		return pare_nomem(err, "a measured plan");
-	return run_trial(s, &r->plan, 1, 0, false, span, r->part, ctl, err);
+	return run_trial(s, &r->plan, 1, 0, false, span, r->part, &r->variant, ctl, err);
 }
 
 enum pare_status pare_study_run(const struct pare_study *s, const struct pare_task *t,

@@ -95,7 +95,16 @@ void pare_result_free(struct pare_result *r)
 	free(r->part);
 	pare_plan_free(r->plan);
 	pare_baseline_free(r->base);
+	pare_variant_free(r->variant);
 	free(r);
+}
+
+struct pare_variant *pare_result_variant(struct pare_result *r)
+{
+	struct pare_variant *v = r->variant;
+
+	r->variant = NULL;
+	return v;
 }
 
 double pare_result_seconds(const struct pare_result *r)

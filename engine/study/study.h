@@ -73,6 +73,7 @@ struct pare_result {
 		int64_t n_right, fixed, broken;
 		int64_t left[PARE_MAX_EXITS + 1]; /* of a plan; see struct study_plan */
 	} * part;
+	struct pare_variant *variant; /* of a plan that was measured here; may be NULL */
 };
 
 double pare_study_clock(void); /* seconds, from some fixed moment on */

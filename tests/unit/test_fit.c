@@ -1,6 +1,7 @@
 /* Rounding that looks: against brute force, against GPTQ as its paper writes it, and on a network.
  */
 #include "engine/quantize/lattice.h"
+#include "engine/quantize/learn.h"
 #include "engine/quantize/quantize.h"
 #include "engine/run/kernels.h"
 #include "tests/tap.h"
@@ -198,6 +199,95 @@ static void zeros_stay(void)
 	pare_gram_free(&p.gram);
 }
 
+/* ---- behind a clamp ----------------------------------------------------------------------------
+ */
+
+enum { SEEN = 512 };
+struct behind { /* one row of K weights before a Relu */
+	float x[K * SEEN], t[SEEN], s[SEEN], bias, scale, shift;
+	double w[K];
+	int8_t q[K];
+};
+
+static double behind_error(const struct behind *b, const int8_t *q, float shift)
+{
+	double e = 0;
+
+	for (int n = 0; n < SEEN; n++) {
+		double y = (double)b->bias + (double)shift + (double)b->s[n];
+		double want = fmax(0, (double)b->t[n] + (double)b->bias + (double)b->s[n]);
+
+		for (int i = 0; i < K; i++)
+			y += (double)b->scale * q[i] * (double)b->x[i * SEEN + n];
+		e += (fmax(0, y) - want) * (fmax(0, y) - want) / SEEN;
+	}
+	return e;
+}
+
+/* All 512 rows there are, at the bias that is given. */
+static void adaround_learns(void)
+{
+	struct pare_rng r = pare_rng_seed(11, 1);
+	int best = 0, worse = 0, kept = 0;
+
+	for (int n = 0; n < 20; n++) {
+		struct behind b = { .bias = -.5f, .scale = .4f };
+		struct pare_columns c = { .n = SEEN,
+			.groups = 1,
+			.k = K,
+			.o = 1,
+			.lanes = 8,
+			.lo = 0,
+			.hi = INFINITY,
+			.x = b.x,
+			.t = b.t,
+			.s = b.s };
+		bool zero[K] = { false, n % 2 == 1, false };
+		struct pare_learning l = { .columns = &c,
+			.rows = 1,
+			.k = K,
+			.lo = LO,
+			.hi = HI,
+			.w = b.w,
+			.zero = zero,
+			.scale = &b.scale,
+			.bias = &b.bias,
+			.q = b.q };
+		struct pare_err err = { 0 };
+		double before, after, least = INFINITY;
+
+		for (int i = 0; i < K; i++) {
+			b.w[i] = zero[i] ? 0 : fmin(fmax(pare_rng_normal(&r), -1.5), 1.1);
+			b.q[i] = (int8_t)fmin(fmax(floor(b.w[i] / 0.4), LO), HI);
+		}
+		for (int m = 0; m < SEEN; m++) {
+			float common = (float)pare_rng_normal(&r);
+
+			b.s[m] = .3f * (float)pare_rng_normal(&r);
+			for (int i = 0; i < K; i++) {
+				b.x[i * SEEN + m] = common + .7f * (float)pare_rng_normal(&r);
+				b.t[m] += (float)b.w[i] * b.x[i * SEEN + m];
+			}
+		}
+		before = behind_error(&b, b.q, 0);
+		ok_status(pare_adaround(&l, &err), err, "learns");
+		after = behind_error(&b, b.q, 0);
+		for (int m = 0; m < 512; m++) {
+			int8_t q[K] = { (int8_t)((m & 7) + LO), (int8_t)((m >> 3 & 7) + LO),
+				(int8_t)((m >> 6) + LO) };
+
+			if (!zero[1] || !q[1])
+				least = fmin(least, behind_error(&b, q, 0));
+		}
+		worse += after > before + 1e-9 || after < least - 1e-9;
+		best += after < least * 1.001 + 1e-9;
+		kept += !zero[1] || !b.q[1];
+	}
+	ok(!worse, "AdaRound is never worse than where it starts, nor better than brute force");
+	ok(best >= 17, "it finds the best of all 512 in %d of 20", best);
+	ok(kept == 20, "pruned weights stay 0");
+}
+
 static void dead_inputs_do_no_harm(void)
 {
 	double *h = calloc(4, sizeof *h), ridge, v[2] = { 0 }, room[2];
@@ -316,18 +406,19 @@ static double distance(const struct network *t, const struct pare_variant *v)
 
 static void looking_pays(const struct network *t)
 {
-	static const char *const method[] = { "nearest", "gptq", "descent" };
-	double e[3];
+	static const char *const method[] = { "nearest", "gptq", "descent", "adaround" };
+	double e[4];
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		struct pare_variant *v = variant_of(t, method[i], 3, NULL);
 
 		e[i] = distance(t, v);
 		pare_variant_free(v);
 	}
 	/* inputs of white noise leave GPTQ little to make up with */
-	ok(e[1] < 1.2 * e[0] && e[2] < e[0] / 2, "3 bits: nearest %.4g, gptq %.4g, descent %.4g",
-		e[0], e[1], e[2]);
+	ok(e[1] < 1.2 * e[0] && e[2] < e[0] / 2 && e[3] < e[0] / 2,
+		"3 bits: nearest %.4g, gptq %.4g, descent %.4g, adaround %.4g", e[0], e[1], e[2],
+		e[3]);
 }
 
 /* A row whose scales and zero points differ is looked at as one whose do not. */
@@ -379,7 +470,7 @@ static void means_are_right(const struct network *t)
 	free(x);
 }
 
-static void threads_change_nothing(const struct network *t)
+static void threads_change_nothing(const struct network *t, const char *method)
 {
 	char sha[2][PARE_SHA_HEX];
 	struct pare_err err = { 0 };
@@ -389,12 +480,12 @@ static void threads_change_nothing(const struct network *t)
 		struct pare_variant *v;
 
 		pare_set_threads(i ? 3 : 1);
-		v = variant_of(t, "descent", 4, NULL);
+		v = variant_of(t, method, 4, NULL);
 		ok_status(pare_variant_hash(v, NULL, sha[i], &bytes, &err), err, "hashes");
 		pare_variant_free(v);
 	}
 	pare_set_threads(0);
-	ok(!strcmp(sha[0], sha[1]), "one thread and three make the same bytes");
+	ok(!strcmp(sha[0], sha[1]), "%s: one thread and three make the same bytes", method);
 }
 
 static void sizes_are_known(const struct network *t)
@@ -490,6 +581,7 @@ int main(void)
 	descent_goes_down();
 	the_scale_is_least_squares();
 	zeros_stay();
+	adaround_learns();
 	dead_inputs_do_no_harm();
 	grams_of_every_kernel();
 	if (!tiny_home() || !tiny_model(tiny_path("m.onnx"), 1) ||
@@ -501,7 +593,8 @@ int main(void)
 	looking_pays(&t);
 	looking_pays_on_every_grid(&t);
 	means_are_right(&t);
-	threads_change_nothing(&t);
+	threads_change_nothing(&t, "descent");
+	threads_change_nothing(&t, "adaround");
 	sizes_are_known(&t);
 	formats_are_what_they_say(&t);
 	a_stop_is_a_stop(&t);

@@ -1,0 +1,89 @@
+#include "columns.h"
+#include "../base/err.h"
+#include "../base/rng.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	COLUMNS = 16384,
+	FLOATS = 48 << 20, /* of them all */
+};
+
+static float *room_for(size_t rows, int64_t n)
+{
+	return calloc(rows * (size_t)n + 1, sizeof(float));
+}
+
+enum pare_status pare_columns_new(const struct pare_windows *w, int full, int lanes,
+	struct pare_columns *out, struct pare_err *err)
+{
+	struct pare_columns c = {
+		.groups = w->groups, .k = w->k, .o = w->o, .lanes = lanes, .blocks = full
+	};
+	int64_t rows = (int64_t)w->groups * (w->k + 2 * w->o), most = FLOATS / rows;
+
+	most = most > COLUMNS ? COLUMNS : most;
+	if (c.blocks > most / lanes)
+		c.blocks = (int)(most / lanes);
+	if (c.blocks > 0) {
+		int64_t per = most / lanes / c.blocks;
+
+		c.per = per < w->columns ? (int)per : (int)w->columns;
+		c.n = (int64_t)c.blocks * c.per * lanes;
+	}
+	c.x = room_for((size_t)w->groups * (size_t)w->k, c.n);
+	c.t = room_for((size_t)w->groups * (size_t)w->o, c.n);
+	c.s = room_for((size_t)w->groups * (size_t)w->o, c.n);
+	if (!c.x || !c.t || !c.s) {
+		pare_columns_free(&c);
+		return pare_nomem(err, "what enters a layer");
+	}
+	*out = c;
+	return PARE_OK;
+}
+
+void pare_columns_free(struct pare_columns *c)
+{
+	free(c->x);
+	free(c->t);
+	free(c->s);
+	*c = (struct pare_columns){ 0 };
+}
+
+/* One of each stretch of positions. */
+int64_t
+pare_columns_pick(const struct pare_columns *c, const struct pare_windows *w, int block, int i)
+{
+	int64_t from = w->columns * i / c->per, to = w->columns * (i + 1) / c->per;
+	struct pare_rng r = pare_rng_seed((uint64_t)block, (uint64_t)i);
+
+	return from + (int64_t)pare_rng_below(&r, (uint64_t)(to - from));
+}
+
+void pare_columns_take(struct pare_columns *c, const struct pare_windows *w, int block, int group,
+	int64_t from, int64_t n, const float *x, const float *t, const float *s)
+{
+	size_t lanes = (size_t)c->lanes, bytes = lanes * sizeof(float);
+
+	for (int i = 0; i < c->per && block < c->blocks; i++) {
+		int64_t at = pare_columns_pick(c, w, block, i);
+		size_t to = ((size_t)block * (size_t)c->per + (size_t)i) * lanes;
+
+		if (at < from || at >= from + n)
+			continue;
+		for (int j = 0; j < c->k; j++)
+			memcpy(c->x + (size_t)(group * c->k + j) * (size_t)c->n + to,
+				x + (size_t)(j * n + at - from) * lanes, bytes);
+		for (int j = 0; j < c->o; j++) {
+			int row = group * c->o + j;
+			size_t here = (size_t)row * (size_t)c->n + to;
+
+			memcpy(c->t + here, t + (size_t)(j * n + at - from) * lanes, bytes);
+			if (s)
+				memcpy(c->s + here,
+					s + (size_t)(row * w->from_channel + at * w->from_column) *
+							lanes,
+					bytes);
+		}
+	}
+}

@@ -1,0 +1,31 @@
+/* Some of the columns of windows that a layer sees over the calibration samples, for methods that
+ * want more than their products.  Which ones is drawn, the same for any number of threads. */
+#ifndef PARE_COLUMNS_H
+#define PARE_COLUMNS_H
+#include "../graph/model.h"
+#include "../ops/op.h"
+
+struct pare_columns {
+	int64_t n;        /* 0 = none: a block of samples was not full, or there is no memory */
+	int groups, k, o; /* as in struct pare_windows */
+	int blocks, per;  /* blocks that give some, and how many positions each */
+	int lanes;
+	float lo, hi; /* the layer's result is clamped to */
+	float *x;     /* [groups][k][n]: entering the compressed layer */
+	float *t;     /* [groups * o][n]: what it should give, without the bias */
+	float *s;     /* [groups * o][n]: what the compressed network adds to it, or zeros */
+};
+
+/* Room for columns of `full` blocks of `lanes` samples.  PARE_E_NOMEM. */
+PARE_MUST_CHECK enum pare_status pare_columns_new(const struct pare_windows *w, int full, int lanes,
+	struct pare_columns *out, struct pare_err *err);
+void pare_columns_free(struct pare_columns *c);
+/* Where position `i` of a block lies. */
+int64_t
+pare_columns_pick(const struct pare_columns *c, const struct pare_windows *w, int block, int i);
+/* Those of a block that lie in from … from + n of a group: x [k][n][lanes], t [o][n][lanes], as
+ * they are collected; s: what is added, as a whole activation, or NULL. */
+void pare_columns_take(struct pare_columns *c, const struct pare_windows *w, int block, int group,
+	int64_t from, int64_t n, const float *x, const float *t, const float *s);
+
+#endif
