@@ -336,6 +336,7 @@ enum pare_method {
 	PARE_CHANNEL_CRITERION,
 	PARE_REPAIR,
 	PARE_SCHEME,
+	PARE_RANGING,
 	PARE_N_METHODS
 };
 /* Row i of a family, NULL after the last; row 0 is the default. */
@@ -356,7 +357,7 @@ struct pare_dials {
 	uint8_t weights, activations;                         /* rows of pare_formats */
 	uint8_t granularity, calibrator, rounding, criterion; /* rows of their family */
 	uint8_t channel_criterion, repair, pattern;           /* rows of their family */
-	uint8_t scheme; /* row: zero points and scales of weights */
+	uint8_t scheme, ranging; /* rows: scales and zero points of weights, of activations */
 	float channels; /* share of the group's channels that go, 0 <= s < 1; the same for all
 			   layers of a group, see pare_plan_tie */
 	float sparsity; /* share of the weights set to zero, 0 <= s < 1 */

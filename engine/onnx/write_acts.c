@@ -38,15 +38,18 @@ int pare_writer_activation(const struct pare_graph *g, const struct pare_node *n
 
 static bool same_quant(const struct pare_act_quant *a, const struct pare_act_quant *b)
 {
-	return b->on && a->scale == b->scale && a->zero == b->zero && a->lo == b->lo &&
-	       a->hi == b->hi;
+	if (!b->on || a->dynamic != b->dynamic)
+		return false;
+	return a->dynamic ||
+	       (a->scale == b->scale && a->zero == b->zero && a->lo == b->lo && a->hi == b->hi);
 }
 
+/* Weights that come in groups are floats to a runtime that joins layers. */
 static bool has_float_weight(const struct writer *w, int layer)
 {
 	const struct pare_weight_store *s = w->spec->weights ? &w->spec->weights[layer] : NULL;
 
-	return !s || (s->dtype != PARE_I8 && s->dtype != PARE_I4);
+	return !s || s->group || (s->dtype != PARE_I8 && s->dtype != PARE_I4);
 }
 
 /* QuantizeLinear and DequantizeLinear, and a Clip where one is needed.  Before them for codes of
@@ -80,6 +83,27 @@ write_pair(struct writer *w, int layer, const struct pare_act_quant *q, const ch
 	return in[0] && behind ? write_clip(w, l, q, in[0]) : in[0];
 }
 
+/* The bounds are those of all that runs at once: of the batch, not of a sample. */
+static const char *write_dynamic(struct writer *w, int layer, const char *x)
+{
+	const struct pare_layer *l = &w->m->layers[layer];
+	const char *in[3] = { pare_writer_derived(w, l->name, "input.q"),
+		pare_writer_derived(w, l->name, "input.scale"),
+		pare_writer_derived(w, l->name, "input.zero") };
+	const char *name = in[0] ? pare_sprintf(w->a, "%s/DynamicQuantizeLinear", in[0]) : NULL;
+	Onnx__NodeProto *n =
+		name ? pare_proto_node(w->a, name, "DynamicQuantizeLinear", NULL, 1, 3, 0) : NULL;
+
+	if (!n || !in[1] || !in[2])
+		return NULL;
+	n->input[0] = (char *)x;
+	for (int i = 0; i < 3; i++)
+		n->output[i] = (char *)in[i];
+	w->graph.node[w->graph.n_node++] = n;
+	pare_writer_opset(w, PARE_OPSET_QDQ);
+	return pare_writer_node(w, "DequantizeLinear", l->name, "input", in, 3, NULL, 0);
+}
+
 enum pare_status
 pare_write_activation(struct writer *w, int i, int input, const char **names, const char **name)
 {
@@ -101,6 +125,7 @@ pare_write_activation(struct writer *w, int i, int input, const char **names, co
 			return PARE_OK;
 		}
 	}
-	*name = names[i] = write_pair(w, i, q, w->name[var]);
+	*name = names[i] =
+		q->dynamic ? write_dynamic(w, i, w->name[var]) : write_pair(w, i, q, w->name[var]);
 	return *name ? PARE_OK : pare_writer_nomem(w);
 }

@@ -74,7 +74,7 @@ static int64_t weight_bytes(const struct pare_model *m, int layer, const struct 
 		bytes += g.scheme->zeros ? (n * f->bits + 7) / 8 : 0;
 	}
 	if (d->activations)
-		bytes += (int64_t)sizeof(float) + 1; /* scale and zero point */
+		bytes += pare_rangings[d->ranging].bytes;
 	return bytes;
 }
 
@@ -196,6 +196,20 @@ static enum pare_status joined_cost(const struct pare_model *m, const struct par
 	return st;
 }
 
+/* Only that a quantizer is there, and how wide, matters to the size.  Layers differ in scale, so
+ * none shares a pair with another unless it is the very same input, quantized in the same way. */
+static struct pare_act_quant stand_in(const struct pare_dials *d)
+{
+	struct pare_act_quant a = { .on = d->activations != 0 };
+
+	if (!a.on)
+		return a;
+	a.dynamic = pare_rangings[d->ranging].dynamic;
+	pare_act_codes(&pare_formats[d->activations], &a.lo, &a.hi);
+	a.zero = a.dynamic ? 0 : d->calibrator + (d->ranging << 8);
+	return a;
+}
+
 enum pare_status pare_plan_cost(const struct pare_model *whole, const struct pare_plan *p,
 	struct pare_cost *out, struct pare_err *err)
 {
@@ -220,13 +234,7 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 		if (pare_plan_adds_bias(m, p, i))
 			c.bytes += l->weight.d[l->out_axis] * (int64_t)sizeof(float);
 		store[i] = pare_plan_store(l, d);
-		/* only that it is there, and how wide, matters to the size; layers differ in scale,
-		 * so none shares a pair with another unless it is the very same input and
-		 * calibrator */
-		acts[i].on = d->activations != 0;
-		acts[i].lo = acts[i].on ? -(1 << (pare_formats[d->activations].bits - 1)) : 0;
-		acts[i].hi = -acts[i].lo - 1;
-		acts[i].zero = d->calibrator;
+		acts[i] = stand_in(d);
 	}
 	if (store && acts) {
 		/* any recipe's hash is as long as another's */

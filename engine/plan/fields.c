@@ -1,4 +1,5 @@
 #include "fields.h"
+#include "../quantize/quantize.h"
 #include <stddef.h>
 
 /* A rounding matters to integers alone. */
@@ -10,6 +11,11 @@ static bool with_integers(const struct pare_dials *d)
 static bool with_activations(const struct pare_dials *d)
 {
 	return d->activations != 0;
+}
+
+static bool with_bounds(const struct pare_dials *d)
+{
+	return d->activations && !pare_rangings[d->ranging].dynamic;
 }
 
 static bool with_channels(const struct pare_dials *d)
@@ -28,13 +34,14 @@ const struct pare_field pare_fields[] = {
 	{ AT(weights), PARE_N_METHODS, NULL },
 	{ AT(activations), PARE_N_METHODS, NULL },
 	{ AT(granularity), PARE_GRANULARITY, with_integers },
-	{ AT(calibrator), PARE_CALIBRATOR, with_activations },
+	{ AT(calibrator), PARE_CALIBRATOR, with_bounds },
 	{ AT(rounding), PARE_ROUNDING, with_integers },
 	{ AT(criterion), PARE_CRITERION, with_sparsity },
 	{ AT(channel_criterion), PARE_CHANNEL_CRITERION, with_channels },
 	{ AT(repair), PARE_REPAIR, with_channels },
 	{ AT(scheme), PARE_SCHEME, with_integers },
 	{ AT(pattern), PARE_PATTERN, with_sparsity },
+	{ AT(ranging), PARE_RANGING, with_activations },
 };
 /* clang-format on */
 const int pare_n_fields = sizeof pare_fields / sizeof *pare_fields;

@@ -18,6 +18,7 @@ const struct pare_format pare_formats[] = {
 	{ "bfloat16", 16, PARE_KIND_FLOAT, PARE_FOR_WEIGHTS, "float32 less its last 16 bits, rounded to nearest even", PARE_BF16, 0, 0 },
 	{ "ternary",  2, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "-1, 0 and 1 times a scale; stored as int8 in ONNX", PARE_I8, -1, 1 },
 	{ "int16",   16, PARE_KIND_INT,   PARE_FOR_ACTIVATIONS, "16 bits with a zero point (opset 21)", PARE_UNDEFINED, 0, 0 },
+	{ "uint8",    8, PARE_KIND_INT,   PARE_FOR_ACTIVATIONS, "int8 by other names, 0 to 255 in the file: the fast kernels of x86 want it so", PARE_U8, 0, 0 },
 	{ 0 },
 };
 

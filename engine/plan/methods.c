@@ -14,6 +14,8 @@ static struct label label_of(enum pare_method family, int i)
 		return (struct label){ pare_granularities[i].name, pare_granularities[i].help };
 	case PARE_SCHEME:
 		return (struct label){ pare_schemes[i].name, pare_schemes[i].help };
+	case PARE_RANGING:
+		return (struct label){ pare_rangings[i].name, pare_rangings[i].help };
 	case PARE_CALIBRATOR:
 		return (struct label){ pare_calibrators[i].name, pare_calibrators[i].help };
 	case PARE_ROUNDING:

@@ -121,12 +121,17 @@ bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, 
 	return shifts && m->weight_at[i].bias < 0 && pare_model_can_shift(m, i);
 }
 
+static bool wants_range(const struct pare_dials *d)
+{
+	return d->activations && !pare_rangings[d->ranging].dynamic;
+}
+
 bool pare_plan_looks(const struct pare_plan *p)
 {
 	for (int i = 0; i < p->n; i++) {
 		const struct pare_dials *d = &p->dials[i];
 
-		if (d->activations || d->exit != 0 || rounding_looks(d) || pruning_looks(d) ||
+		if (wants_range(d) || d->exit != 0 || rounding_looks(d) || pruning_looks(d) ||
 			(d->channels > 0 && (!pare_channel_criteria[d->channel_criterion].score ||
 						    pare_repairs[d->repair].looks)))
 			return true;
@@ -137,10 +142,14 @@ bool pare_plan_looks(const struct pare_plan *p)
 static enum pare_status
 check_dials(const struct making *k, const struct pare_dials *d, struct pare_err *err)
 {
-	if (d->activations && !k->calibration)
+	if (wants_range(d) && !k->calibration)
 		return pare_fail(err, PARE_E_ARG,
 			"activations can be quantized only with calibration data: name some with "
-			"--data");
+			"--data, or say range dynamic");
+	if (d->activations && !wants_range(d) && pare_formats[d->activations].bits != 8)
+		return pare_fail(err, PARE_E_ARG,
+			"range dynamic is for 8 bits: activations %s cannot have it",
+			pare_formats[d->activations].name);
 	if (rounding_looks(d) && (!k->calibration || !k->calibration->dataset))
 		return pare_fail(err, PARE_E_ARG,
 			"round %s looks at calibration data: name some with --data",
@@ -166,8 +175,9 @@ static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
 	if (st)
 		return st;
 	if (d->activations)
-		k->v->acts[i] = pare_act_quant_of(&k->calibration->range[i],
-			&pare_calibrators[d->calibrator], pare_formats[d->activations].bits);
+		k->v->acts[i] = pare_act_quant_of(wants_range(d) ? &k->calibration->range[i] : NULL,
+			&pare_calibrators[d->calibrator], &pare_rangings[d->ranging],
+			&pare_formats[d->activations]);
 	if (!d->weights && !goes)
 		return PARE_OK;
 	b = k->weights[i] = pare_blob_new((size_t)l->weights * sizeof *was);
@@ -268,7 +278,7 @@ static enum pare_status join_exits(struct making *k, struct pare_err *err)
 static bool wants_ranges(const struct pare_plan *p)
 {
 	for (int i = 0; i < p->n; i++)
-		if (p->dials[i].activations)
+		if (wants_range(&p->dials[i]))
 			return true;
 	return false;
 }

@@ -69,7 +69,7 @@ enum pare_status pare_bias_for(const struct pare_grid *g, const struct pare_act_
 {
 	struct pare_blob *b;
 
-	if (!act->on || !from || g->n_groups > 1 ||
+	if (!act->on || act->dynamic || !from || g->n_groups > 1 ||
 		(g->channels.channels != 1 && g->channels.channels != n))
 		return PARE_OK;
 	if (!(b = pare_blob_new((size_t)n * sizeof *from)))

@@ -71,23 +71,3 @@ const struct pare_calibrator pare_calibrators[] = {
 	{ "percentile", "all but one in 10,000 values on either side", clip_percentile },
 	{ 0 },
 };
-
-struct pare_act_quant
-pare_act_quant_of(const struct pare_range *r, const struct pare_calibrator *calibrator, int bits)
-{
-	struct pare_act_quant a = {
-		.on = true, .lo = -(1 << (bits - 1)), .hi = (1 << (bits - 1)) - 1
-	};
-	float lo = 0, hi = 0, zero;
-
-	if (r->min <= r->max)
-		calibrator->clip(r, 1 << bits, &lo, &hi);
-	lo = fminf(lo, 0);
-	hi = fmaxf(hi, 0);
-	a.scale = (hi - lo) / (float)(a.hi - a.lo);
-	if (!(a.scale >= 0x1p-126f) || !isfinite(a.scale))
-		a.scale = 1;
-	zero = rintf((float)a.lo - lo / a.scale);
-	a.zero = (int)fminf(fmaxf(zero, (float)a.lo), (float)a.hi);
-	return a;
-}

@@ -51,9 +51,23 @@ struct pare_calibrator {
 };
 extern const struct pare_calibrator pare_calibrators[];
 
-/* The quantizer for an activation of `bits` bits: asymmetric, zero exactly on the grid. */
-struct pare_act_quant
-pare_act_quant_of(const struct pare_range *r, const struct pare_calibrator *calibrator, int bits);
+/* What becomes of the bounds. */
+struct pare_ranging {
+	const char *name, *help;
+	bool dynamic;   /* each sample has its own, nothing is looked at before */
+	bool symmetric; /* zero in the middle of the codes; 0 where codes and values have no sign */
+	bool powers;    /* the scale is a power of two */
+	int bytes;      /* of scale and zero point, packed */
+};
+extern const struct pare_ranging pare_rangings[];
+
+/* The integers of a format of activations. */
+void pare_act_codes(const struct pare_format *f, int *lo, int *hi);
+/* The quantizer for an activation; zero lies exactly on the grid.  r may be NULL for a dynamic one.
+ */
+struct pare_act_quant pare_act_quant_of(const struct pare_range *r,
+	const struct pare_calibrator *calibrator, const struct pare_ranging *how,
+	const struct pare_format *f);
 
 struct pare_calibration {
 	const struct pare_dataset *dataset; /* its calibration split */

@@ -116,7 +116,9 @@ void pare_program_run(const struct pare_program *p, struct pare_frame *f, int fr
 
 		if (x && f->observe)
 			f->observe(f->user, s->layer, x);
-		if (s->act.on)
+		if (s->act.dynamic)
+			pare_quantize_dynamic(x, b->quantized.f32);
+		else if (s->act.on)
 			p->k->quantize(x->f32, b->quantized.f32,
 				(size_t)pare_shape_elems(&x->shape) * x->lanes, s->act.scale,
 				s->act.zero, s->act.lo, s->act.hi);

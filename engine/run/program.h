@@ -61,6 +61,9 @@ struct pare_frame {
 	void *user;
 };
 
+/* x as a dynamic quantizer leaves it, each lane by itself; out may be x's data. */
+void pare_quantize_dynamic(const struct pare_tensor *x, float *out);
+
 /* Places activations in the frame so that those alive at once do not overlap: largest first, each
  * as low as it fits. */
 PARE_MUST_CHECK enum pare_status pare_places_lay(

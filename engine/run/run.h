@@ -12,12 +12,14 @@
 #include "../base/tensor.h"
 #include "../graph/model.h"
 
-/* Static quantizer of the activation that enters a layer:
- * q = clamp(round_half_even(x / scale) + zero, lo, hi), x' = (q - zero) * scale. */
+/* Quantizer of the activation that enters a layer:
+ * q = clamp(round_half_even(x / scale) + zero, lo, hi), x' = (q - zero) * scale.  A dynamic one
+ * takes scale and zero from each sample as it runs, for codes 0…255. */
 struct pare_act_quant {
 	bool on;
 	float scale;
 	int zero, lo, hi;
+	bool dynamic;
 };
 
 struct pare_program;

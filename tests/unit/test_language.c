@@ -219,7 +219,7 @@ static void words_are_completed(void)
 		{ "set * w", "6:weights" },
 		{ "set * weights int8 act", "19:activations" },
 		{ "set * weights int8 weig", "19:" },
-		{ "set * activations ", "18:float32 int8 int6 int4 int16" },
+		{ "set * activations ", "18:float32 int8 int6 int4 int16 uint8" },
 		{ "set * bogus in", "14:" },
 		{ "prune * weights 50% pattern 4", "28:4:8 4x1" },
 		{ "prune * weights 50% by o", "23:obs" },

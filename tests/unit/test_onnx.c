@@ -534,7 +534,7 @@ static void halves_are_written_behind_a_cast(void)
 {
 	struct pare_model *m = small_net(), *again;
 	struct pare_weight_store store[2] = { { .dtype = PARE_F16 }, { .dtype = PARE_BF16 } };
-	struct pare_act_quant acts[2] = { { 0 }, { true, .2f, 0, -128, 127 } };
+	struct pare_act_quant acts[2] = { { 0 }, { true, .2f, 0, -128, 127, false } };
 	struct pare_write_spec spec = { .weights = store, .acts = acts };
 	int good;
 
@@ -559,7 +559,8 @@ static void quantized_weights_come_back(void)
 	int8_t q0[72], q1[192], zero[4] = { 0, 3, -2, 7 };
 	struct pare_weight_store store[2] = { { PARE_I4, 0, 0, 4, scale, zero, q0 },
 		{ PARE_I8, -1, 0, 1, &one, NULL, q1 } };
-	struct pare_act_quant acts[2] = { { true, .1f, 3, -128, 127 }, { true, .2f, 9, 0, 255 } };
+	struct pare_act_quant acts[2] = { { true, .1f, 3, -128, 127, false },
+		{ true, .2f, 9, 0, 255, false } };
 	struct pare_write_spec spec = { .weights = store, .acts = acts, .recipe_sha = "0123abcd" };
 	int good, same = 1;
 

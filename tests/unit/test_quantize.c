@@ -1,6 +1,7 @@
 #include "engine/base/rng.h"
 #include "engine/prune/prune.h"
 #include "engine/quantize/quantize.h"
+#include "engine/run/program.h"
 #include "tests/tap.h"
 #include <math.h>
 
@@ -46,13 +47,14 @@ static void scale_is_the_best_there_is(void)
 
 static void zero_lies_on_the_grid(void)
 {
+	const struct pare_format *int8 = &pare_formats[pare_format_find("int8")];
 	struct pare_range r = { .min = -1.3f, .max = 4.7f };
 	struct pare_act_quant a;
 
 	for (int i = 0; i < PARE_BINS; i++)
 		r.count[i] = 1;
 	for (int k = 0; pare_calibrators[k].name; k++) {
-		a = pare_act_quant_of(&r, &pare_calibrators[k], 8);
+		a = pare_act_quant_of(&r, &pare_calibrators[k], pare_rangings, int8);
 		ok(a.on && a.lo == -128 && a.hi == 127 && a.zero >= a.lo && a.zero <= a.hi,
 			"%s: bounds of int8", pare_calibrators[k].name);
 		ok(fabsf((float)(a.hi - a.zero) * a.scale - 4.7f) < 0.2f &&
@@ -60,8 +62,63 @@ static void zero_lies_on_the_grid(void)
 			"%s: a flat histogram keeps its ends", pare_calibrators[k].name);
 	}
 	r = (struct pare_range){ .min = INFINITY, .max = -INFINITY };
-	a = pare_act_quant_of(&r, &pare_calibrators[0], 8);
+	a = pare_act_quant_of(&r, &pare_calibrators[0], pare_rangings, int8);
 	ok(a.scale == 1, "nothing seen: a grid that does no harm");
+}
+
+static const struct pare_ranging *ranging(const char *name)
+{
+	return &pare_rangings[pare_method_find(PARE_RANGING, name)];
+}
+
+static void rangings_are_what_they_say(void)
+{
+	const struct pare_format *int8 = &pare_formats[pare_format_find("int8")],
+				 *uint8 = &pare_formats[pare_format_find("uint8")];
+	const struct pare_calibrator *all =
+		&pare_calibrators[pare_method_find(PARE_CALIBRATOR, "min-max")];
+	struct pare_range both = { .min = -1.27f, .max = .5f }, one = { .min = 0, .max = 2.55f };
+	struct pare_act_quant a;
+	int exponent;
+
+	for (int i = 0; i < PARE_BINS; i++)
+		both.count[i] = one.count[i] = 1;
+	a = pare_act_quant_of(&both, all, ranging("symmetric"), int8);
+	ok(!a.zero && a.lo == -128 && fabsf(a.scale - .01f) < 1e-6f, "symmetric: zero is 0");
+	a = pare_act_quant_of(&both, all, ranging("symmetric"), uint8);
+	ok(a.zero == 128 && !a.lo && fabsf(a.scale - .01f) < 1e-6f, "or 128 without a sign");
+	a = pare_act_quant_of(&one, all, ranging("symmetric"), uint8);
+	ok(!a.zero && fabsf(a.scale - .01f) < 1e-6f, "nothing below zero: all codes are used");
+	a = pare_act_quant_of(&one, all, ranging("static"), uint8);
+	ok(!a.zero && a.hi == 255 && fabsf(a.scale - .01f) < 1e-6f, "uint8 is int8 by other names");
+	a = pare_act_quant_of(&both, all, ranging("power-of-two"), int8);
+	ok(frexpf(a.scale, &exponent) == .5f && a.scale > .007f && a.scale < .016f,
+		"a power of two near 0.01: %g", (double)a.scale);
+	a = pare_act_quant_of(NULL, all, ranging("dynamic"), int8);
+	ok(a.on && a.dynamic && !a.lo && a.hi == 255, "dynamic looks at nothing");
+}
+
+/* Two samples side by side, by the formulas of DynamicQuantizeLinear. */
+static void samples_have_their_own_bounds(void)
+{
+	float x[10] = { 0, 10, 2, -20, -3, 30, 2.5f, 0, 1, 4 }, y[10];
+	struct pare_tensor t = {
+		.dtype = PARE_F32, .lanes = 2, .shape = { 2, { 1, 5 } }, .data = x
+	};
+	int good = 1;
+
+	pare_quantize_dynamic(&t, y);
+	for (int l = 0; l < 2; l++) {
+		double lo = l ? -20 : -3, hi = l ? 30 : 2.5, scale = (hi - lo) / 255;
+		double zero = rint(-lo / scale);
+
+		for (int i = l; i < 10; i += 2) {
+			double q = fmin(fmax(rint((double)x[i] / scale) + zero, 0), 255);
+
+			good &= fabs((q - zero) * scale - (double)y[i]) < 1e-5;
+		}
+	}
+	ok(good, "each on its own grid");
 }
 
 static void outliers_are_clipped_by_error(void)
@@ -112,6 +169,8 @@ int main(void)
 {
 	scale_is_the_best_there_is();
 	zero_lies_on_the_grid();
+	rangings_are_what_they_say();
+	samples_have_their_own_bounds();
 	outliers_are_clipped_by_error();
 	biases_are_integers();
 	return tap_done();
