@@ -4,7 +4,7 @@
  * calibration samples move; between shares it follows what the group's readers lose by least
  * squares.  Moves of several groups are taken to add up as squares. */
 #include "../base/err.h"
-#include "../run/feed.h"
+#include "answers.h"
 #include "reader.h"
 #include <math.h>
 #include <stdlib.h>
@@ -23,75 +23,6 @@ struct spreading {
 	int *member;   /* [n_groups] a layer of each; -1: not asked for */
 	float *float_answers;
 };
-
-/* ---- answers -----------------------------------------------------------------------------------
- */
-
-struct asking {
-	const struct pare_program *program;
-	int64_t k;
-	float *out;
-};
-
-static enum pare_status ask_block(void *user, const struct pare_block *b, struct pare_err *err)
-{
-	struct asking *a = user;
-
-	(void)err;
-	pare_program_run(a->program, b->frame, 0, pare_program_steps(a->program));
-	pare_block_answers(b, b->frame, a->program, a->out + b->first * a->k);
-	return PARE_OK;
-}
-
-static enum pare_status
-ask(const struct spreading *s, const struct pare_model *m, float **out, struct pare_err *err)
-{
-	struct pare_program *p = NULL;
-	struct asking a = { .k = pare_answer_len(m) };
-	struct pare_feed f = { .dataset = s->calibration->dataset,
-		.split = PARE_CALIBRATE,
-		.n = s->calibration->n_samples,
-		.fn = ask_block,
-		.user = &a };
-	enum pare_status st;
-
-	if (a.k < 1)
-		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"the first output is no float32 vector of known size");
-	if ((st = pare_feed_program(m, NULL, NULL, &p, err)))
-		return st;
-	a.program = f.program = p;
-	a.out = malloc((size_t)f.n * (size_t)a.k * sizeof *a.out);
-	st = a.out ? pare_feed_run(&f, s->ctl, err) : pare_nomem(err, "a network's answers");
-	pare_program_free(p);
-	if (st)
-		free(a.out);
-	else
-		*out = a.out;
-	return st;
-}
-
-/* Mean squared move; of probabilities, of their logarithms. */
-static double moved(const struct spreading *s, const float *now)
-{
-	int64_t n = s->calibration->n_samples * pare_answer_len(s->m);
-	const float *was = s->float_answers;
-	bool logs = true;
-	double sum = 0;
-
-	for (int64_t i = 0; i < n && logs; i++)
-		logs = was[i] >= 0 && was[i] <= 1.0001f;
-	for (int64_t i = 0; i < n; i++) {
-		double a = (double)was[i], b = (double)now[i];
-
-		if (logs) {
-			a = log(fmax(a, 1e-4));
-			b = log(fmax(b, 1e-4));
-		}
-		sum += (a - b) * (a - b);
-	}
-	return sum / (double)n;
-}
 
 /* ---- groups ------------------------------------------------------------------------------------
  */
@@ -126,9 +57,10 @@ static enum pare_status measure_group(struct spreading *s, int group, struct par
 	set_gone(s, alone, group, gone);
 	st = pare_prune_channels(s->m, alone, s->calibration, NULL, s->ctl, &m, err);
 	if (!st)
-		st = ask(s, m, &now, err);
+		st = pare_answers_of(m, s->calibration, s->ctl, &now, err);
 	if (!st)
-		s->scale[group] = moved(s, now) / fmax(v->cost[gone - 1], 1e-12);
+		s->scale[group] = pare_answers_moved(s->m, s->calibration, s->float_answers, now) /
+				  fmax(v->cost[gone - 1], 1e-12);
 	free(now);
 	pare_model_free(m);
 	pare_plan_free(alone);
@@ -216,7 +148,7 @@ static enum pare_status spread(struct spreading *s, double target, struct pare_e
 			set_gone(s, s->p, g, 0);
 		}
 	if (!st)
-		st = ask(s, s->m, &s->float_answers, err);
+		st = pare_answers_of(s->m, s->calibration, s->ctl, &s->float_answers, err);
 	if (!st)
 		st = pare_survey_new(s->m, wanted, s->calibration, s->ctl, &s->survey, err);
 	for (int g = 0; g < s->m->n_groups && !st; g++) {

@@ -1,5 +1,6 @@
 #include "obs.h"
 #include "../base/err.h"
+#include "prune.h"
 #include "solve.h"
 #include <cblas.h>
 #include <math.h>
@@ -275,16 +276,17 @@ static void sift(const struct pruning *p, const int *at, int *heap, int n, int i
 	}
 }
 
-/* The `gone` cheapest next steps over all strips; n[] becomes how many are of each.  path: what
- * each costs; may be NULL. */
-static enum pare_status merge(struct pruning *p, int64_t gone, double *path, struct pare_err *err)
+/* The `gone` cheapest next steps over all strips: at[] becomes how many are of each, path what each
+ * costs (may be NULL). */
+static enum pare_status
+merge(const struct pruning *p, int64_t gone, double *path, int *at, struct pare_err *err)
 {
-	int strips = (int)p->o->lay->strips, n = strips, *at = calloc(2 * (size_t)n, sizeof *at);
-	int *heap = at + n;
+	int n = (int)p->o->lay->strips, *heap = malloc((size_t)n * sizeof *heap);
 	size_t sites = (size_t)p->o->lay->sites;
 
-	if (!at)
+	if (!heap)
 		return pare_nomem(err, "the order of a layer's weights");
+	memset(at, 0, (size_t)n * sizeof *at);
 	for (int i = 0; i < n; i++)
 		heap[i] = i;
 	for (int i = n / 2 - 1; i >= 0; i--)
@@ -298,8 +300,7 @@ static enum pare_status merge(struct pruning *p, int64_t gone, double *path, str
 			heap[0] = heap[--n];
 		sift(p, at, heap, n, 0);
 	}
-	memcpy(p->n, at, (size_t)strips * sizeof *at);
-	free(at);
+	free(heap);
 	return PARE_OK;
 }
 
@@ -343,13 +344,9 @@ static void pruning_free(struct pruning *p)
 /* ---- what stays -------------------------------------------------------------------------------
  */
 
-struct refitting {
-	const struct pare_obs *o;
-};
-
 static enum pare_status refit_row(void *ctx, int row, int worker, struct pare_err *err)
 {
-	const struct pare_obs *o = ((struct refitting *)ctx)->o;
+	const struct pare_obs *o = ((struct pruning *)ctx)->o;
 	int k = o->lay->columns, n = 0, one = 1, info = 0, *at = malloc((size_t)k * sizeof *at);
 	const bool *zero = o->zero + (size_t)row * (size_t)k;
 	const double *h = o->gram[group_of(o, row)].h, *c = o->c + (size_t)row * (size_t)k;
@@ -382,13 +379,194 @@ static enum pare_status refit_row(void *ctx, int row, int worker, struct pare_er
 		     : pare_fail(err, PARE_E_ARG, "the products of its inputs have no factor");
 }
 
-enum pare_status
-pare_obs_refit(const struct pare_obs *o, struct pare_ctl *ctl, struct pare_err *err)
+/* ---- once over all columns --------------------------------------------------------------------
+ */
+
+struct sweep {
+	struct pruning *p;
+	int *site;             /* [sites] in the order in which they are looked at, sets together */
+	int *column;           /* [columns] theirs */
+	double **u;            /* [groups] [columns][columns], upper: Hinv = u'u in that order */
+	double *w;             /* [rows][columns] in that order */
+	int from, n;           /* sites at hand */
+	float *score, *sorted; /* [strips][n] */
+	bool *goes;            /* [strips][n] */
+};
+
+static void order_columns(const struct pare_lay *l, struct sweep *s)
+{
+	int of = l->pattern->of ? l->pattern->of : 1, n = 0;
+
+	for (int i = 0; i < l->sites; i++)
+		for (int j = 0; j < of && i / l->inner % (l->channels / l->pattern->wide) % of == 0;
+			j++)
+			s->site[n++] = i + j * l->inner;
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < l->pattern->wide; j++)
+			s->column[i * l->pattern->wide + j] = pare_lay_column(l, s->site[i], j);
+}
+
+/* The factor of a group's Hinv, and its rows in order. */
+static enum pare_status start_group(void *ctx, int g, int worker, struct pare_err *err)
+{
+	struct sweep *s = ctx;
+	const struct pare_obs *o = s->p->o;
+	int k = o->lay->columns, info;
+	double *u = s->u[g] = malloc((size_t)k * (size_t)k * sizeof *u);
+
+	(void)worker;
+	if (!u)
+		return pare_nomem(err, "the factor of a layer's second moments");
+	for (size_t i = 0; i < (size_t)k; i++)
+		for (int j = 0; j < k; j++)
+			u[i * k + j] = s->p->inverse[g][(size_t)s->column[i] * k + s->column[j]];
+	dpotrf_("L", &k, u, &k, &info); /* columns first: its lower is our upper */
+	for (int64_t r = (int64_t)g * o->rows; r < (int64_t)(g + 1) * o->rows; r++)
+		for (int j = 0; j < k; j++)
+			s->w[r * k + j] = o->w[r * k + s->column[j]];
+	return info ? pare_fail(err, PARE_E_ARG, "the products of its inputs have no factor")
+		    : PARE_OK;
+}
+
+static void score_stretch(const struct sweep *s)
+{
+	const struct pare_lay *l = s->p->o->lay;
+	int wide = l->pattern->wide, tall = l->pattern->tall;
+	size_t k = (size_t)l->columns;
+
+	for (int64_t strip = 0; strip < l->strips; strip++)
+		for (int i = 0; i < s->n; i++) {
+			double sum = 0;
+
+			for (int j = 0; j < wide * tall; j++) {
+				size_t row = (size_t)(strip * tall + j / wide);
+				size_t at = (size_t)((s->from + i) * wide + j % wide);
+				double v = s->w[row * k + at] /
+					   s->u[group_of(s->p->o, (int64_t)row)][at * k + at];
+
+				sum += v * v;
+			}
+			s->score[strip * s->n + i] = (float)sum;
+		}
+}
+
+/* What goes of a row's columns at hand is made up for by those behind. */
+static enum pare_status sweep_row(void *ctx, int row, int worker, struct pare_err *err)
+{
+	struct sweep *s = ctx;
+	const struct pare_lay *l = s->p->o->lay;
+	int k = l->columns, wide = l->pattern->wide;
+	const bool *goes = s->goes + (size_t)(row / l->pattern->tall) * (size_t)s->n;
+	const double *u = s->u[group_of(s->p->o, row)];
+	double *w = s->w + (size_t)row * (size_t)k;
+
+	(void)worker;
+	(void)err;
+	for (int i = 0; i < s->n * wide; i++) {
+		int at = s->from * wide + i;
+		const double *from = u + (size_t)at * (size_t)k + at;
+
+		if (!goes[i / wide])
+			continue;
+		cblas_daxpy(k - at, -w[at] / *from, from, 1, w + at, 1);
+		w[at] = 0;
+	}
+	return PARE_OK;
+}
+
+static enum pare_status sweep_stretch(struct sweep *s, int64_t gone, struct pare_err *err)
 {
 	struct pare_progress_span quiet = { 0 };
-	struct refitting r = { o };
+	const struct pare_lay *l = s->p->o->lay;
+	int of = l->pattern->of;
+	int64_t n = l->strips * s->n;
 
-	return pare_parallel((int)o->lay->rows, refit_row, &r, ctl, quiet, err);
+	score_stretch(s);
+	memset(s->goes, 0, (size_t)n);
+	if (!of)
+		pare_take_least(s->score, n, gone, s->sorted, s->goes);
+	for (int64_t i = 0; of && i < n; i += of)
+		pare_take_least(s->score + i, of, of - l->pattern->keep, s->sorted, s->goes + i);
+	for (int64_t i = 0; i < n; i++)
+		if (s->goes[i])
+			mark(s->p->o, i / s->n, s->site[s->from + i % s->n]);
+	return pare_parallel((int)l->rows, sweep_row, s, s->p->ctl, quiet, err);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Costs as they are at the start, least first: what comes later is dearer than that. */
+static void list_costs(const struct pruning *p, double *cost)
+{
+	const struct pare_lay *l = p->o->lay;
+	int k = l->columns, wide = l->pattern->wide;
+
+	for (int64_t s = 0; s < l->strips; s++)
+		for (int i = 0; i < l->sites; i++) {
+			double sum = 0;
+
+			for (int j = 0; j < wide * l->pattern->tall; j++) {
+				int64_t row = s * l->pattern->tall + j / wide;
+				int at = pare_lay_column(l, i, j % wide);
+				double w = p->o->w[row * k + at];
+
+				sum += w * w / p->inverse[group_of(p->o, row)][(size_t)at * k + at];
+			}
+			cost[s * l->sites + i] = sum;
+		}
+	qsort(cost, (size_t)(l->strips * l->sites), sizeof *cost, by_size);
+}
+
+static enum pare_status
+in_one_sweep(struct pruning *p, float sparsity, double *cost, struct pare_err *err)
+{
+	struct pare_progress_span quiet = { 0 };
+	const struct pare_lay *l = p->o->lay;
+	size_t k = (size_t)l->columns, rows = (size_t)l->rows;
+	size_t groups = rows / (size_t)p->o->rows, stretch = (size_t)l->strips * STRETCH;
+	int64_t gone = pare_lay_gone(l, sparsity), all = l->strips * l->sites;
+	struct sweep s = { .p = p,
+		.site = malloc(2 * k * sizeof *s.site),
+		.u = calloc(groups, sizeof *s.u),
+		.w = malloc(rows * k * sizeof *s.w),
+		.score = malloc(2 * stretch * sizeof *s.score),
+		.goes = malloc(stretch) };
+	enum pare_status st = PARE_OK;
+
+	if (!s.site || !s.u || !s.w || !s.score || !s.goes)
+		st = pare_nomem(err, "a layer's pruning");
+	if (!st) {
+		s.column = s.site + k;
+		s.sorted = s.score + stretch;
+		order_columns(l, &s);
+		if (cost)
+			list_costs(p, cost);
+		st = pare_parallel((int)groups, start_group, &s, p->ctl, quiet, err);
+	}
+	for (int from = 0; from < l->sites && !st; from += STRETCH) {
+		int to = from + STRETCH < l->sites ? from + STRETCH : l->sites;
+
+		s.from = from;
+		s.n = to - from;
+		/* as many of each stretch, to the site */
+		st = sweep_stretch(
+			&s, gone * to * l->strips / all - gone * from * l->strips / all, err);
+	}
+	for (size_t i = 0; i < rows * k && !st; i++)
+		p->o->w[i / k * k + (size_t)s.column[i % k]] = s.w[i];
+	for (size_t g = 0; g < groups && s.u; g++)
+		free(s.u[g]);
+	free(s.site);
+	free(s.u);
+	free(s.w);
+	free(s.score);
+	free(s.goes);
+	return st;
 }
 
 /* ---- in one go --------------------------------------------------------------------------------
@@ -401,43 +579,40 @@ static bool too_dear(const struct pare_lay *l)
 	return (double)l->strips * k * k * k / 3 > dear;
 }
 
-enum pare_status
-pare_obs_prune(const struct pare_obs *o, float sparsity, struct pare_ctl *ctl, struct pare_err *err)
+static enum pare_status
+site_by_site(struct pruning *p, float sparsity, double *cost, struct pare_err *err)
 {
 	struct pare_progress_span quiet = { 0 };
-	size_t sites = (size_t)o->lay->sites;
+	const struct pare_lay *l = p->o->lay;
+	int *take = calloc((size_t)l->strips, sizeof *take);
+	enum pare_status st = take ? PARE_OK : pare_nomem(err, "a layer's pruning");
+
+	if (!st)
+		st = pare_parallel((int)l->strips, trace_strip, p, p->ctl, quiet, err);
+	if (!st && cost)
+		st = merge(p, l->strips * l->sites, cost, take, err);
+	if (!st)
+		st = merge(p, pare_lay_gone(l, sparsity), NULL, take, err);
+	for (int64_t s = 0; s < l->strips && !st; s++)
+		for (int i = 0; i < take[s]; i++)
+			mark(p->o, s, p->order[s * l->sites + i]);
+	free(take);
+	return st ? st : pare_parallel((int)l->rows, refit_row, p, p->ctl, quiet, err);
+}
+
+enum pare_status pare_obs_prune(const struct pare_obs *o, float sparsity, double *cost,
+	struct pare_ctl *ctl, struct pare_err *err)
+{
 	struct pruning p;
 	enum pare_status st;
 
 	memset(o->zero, 0, (size_t)o->lay->rows * (size_t)o->lay->columns);
-	if (pare_lay_gone(o->lay, sparsity) < 1)
+	if (!cost && pare_lay_gone(o->lay, sparsity) < 1)
 		return PARE_OK;
 	st = pruning_new(&p, o, ctl, err);
 	if (!st)
-		st = pare_parallel((int)o->lay->strips, trace_strip, &p, ctl, quiet, err);
-	if (!st)
-		st = merge(&p, pare_lay_gone(o->lay, sparsity), NULL, err);
-	for (int64_t s = 0; s < o->lay->strips && !st; s++)
-		for (int i = 0; i < p.n[s]; i++)
-			mark(o, s, p.order[(size_t)s * sites + (size_t)i]);
-	pruning_free(&p);
-	return st ? st : pare_obs_refit(o, ctl, err);
-}
-
-enum pare_status
-pare_obs_costs(const struct pare_obs *o, double *cost, struct pare_ctl *ctl, struct pare_err *err)
-{
-	struct pare_progress_span quiet = { 0 };
-	struct pruning p;
-	enum pare_status st;
-
-	if (too_dear(o->lay))
-		return pare_fail(err, PARE_E_UNSUPPORTED, "it is too large to try what it loses");
-	st = pruning_new(&p, o, ctl, err);
-	if (!st)
-		st = pare_parallel((int)o->lay->strips, trace_strip, &p, ctl, quiet, err);
-	if (!st)
-		st = merge(&p, o->lay->strips * o->lay->sites, cost, err);
+		st = o->once || too_dear(o->lay) ? in_one_sweep(&p, sparsity, cost, err)
+						 : site_by_site(&p, sparsity, cost, err);
 	pruning_free(&p);
 	return st;
 }

@@ -19,21 +19,15 @@ struct pare_obs {
 	const double *c;              /* [lay->rows][columns] */
 	double *w;                    /* [lay->rows][columns] where f is least */
 	bool *zero;                   /* [lay->rows][columns] */
+	bool once;                    /* columns are gone through once, however few */
 };
 
-/* Choose what goes at this sparsity: zero[] is filled and w becomes the best without it.  The same
- * for any number of threads.  Time: lay->rows * columns³ / 3 at most, for a group's rows are one
- * after the other.  PARE_E_NOMEM, PARE_E_CANCELED. */
-PARE_MUST_CHECK enum pare_status pare_obs_prune(
-	const struct pare_obs *o, float sparsity, struct pare_ctl *ctl, struct pare_err *err);
-
-/* w becomes the best without zero[]. */
-PARE_MUST_CHECK enum pare_status
-pare_obs_refit(const struct pare_obs *o, struct pare_ctl *ctl, struct pare_err *err);
-
-/* What the output's error grows by with each site that goes, over all rows, in the order in which
- * they go: cost [strips * sites].  PARE_E_UNSUPPORTED: it would take too long. */
-PARE_MUST_CHECK enum pare_status
-pare_obs_costs(const struct pare_obs *o, double *cost, struct pare_ctl *ctl, struct pare_err *err);
+/* Choose what goes at this sparsity: zero[] is filled and w becomes the best without it.  cost, if
+ * not NULL: [strips * sites] what each site more costs, in the order in which they would go until
+ * none is left (with sets until each has lost its share).  The same for any number of threads.
+ * Time: strips * columns³ / 3, or rows * columns² where that is more than minutes.
+ * PARE_E_NOMEM, PARE_E_CANCELED. */
+PARE_MUST_CHECK enum pare_status pare_obs_prune(const struct pare_obs *o, float sparsity,
+	double *cost, struct pare_ctl *ctl, struct pare_err *err);
 
 #endif

@@ -19,6 +19,13 @@ extern const struct pare_criterion pare_criteria[];
 /* How many of n a share takes away. */
 int64_t pare_n_pruned(int64_t n, float sparsity);
 
+/* goes[] of the k least of n scores becomes true; among equals the first.  sorted: room for n. */
+void pare_take_least(const float *score, int64_t n, int64_t k, float *sorted, bool *goes);
+
+/* sum [strips * sites]: the scores of the weights of each site. */
+PARE_MUST_CHECK enum pare_status pare_site_scores(const float *w, const struct pare_lay *lay,
+	int layer, const struct pare_criterion *by, float *sum, struct pare_err *err);
+
 /* Set the pare_lay_gone(lay, sparsity) sites of least score to zero; among equals the first go.
  * w: the layer's weights, changed in place.  PARE_E_NOMEM (w is then as it was). */
 PARE_MUST_CHECK enum pare_status pare_prune_by_score(float *w, const struct pare_lay *lay,

@@ -53,25 +53,6 @@ int pare_layers_in_order(const struct pare_model *m, const struct pare_program *
 /* Pulls towards the weights that were there: calibration samples are few. */
 static const double ridge = 1e-2;
 
-/* Mean products; with a free bias about the means, since it takes up the rest. */
-static void center(struct pare_moments *s, int g, bool shifts)
-{
-	size_t k = (size_t)s->win.k, o = (size_t)s->win.o;
-	double *h = s->h + (size_t)g * k * k, *c = s->c + (size_t)g * o * k,
-	       *x = s->x + (size_t)g * k, *t = s->t + (size_t)g * o;
-
-	for (size_t i = 0; i < k; i++)
-		x[i] /= s->n;
-	for (size_t i = 0; i < o; i++)
-		t[i] /= s->n;
-	for (size_t i = 0; i < k; i++)
-		for (size_t j = 0; j < k; j++)
-			h[i * k + j] = h[i * k + j] / s->n - (shifts ? x[i] * x[j] : 0);
-	for (size_t i = 0; i < o; i++)
-		for (size_t j = 0; j < k; j++)
-			c[i * k + j] = c[i * k + j] / s->n - (shifts ? t[i] * x[j] : 0);
-}
-
 static enum pare_status reader_new(const struct pare_model *m, int layer, int g,
 	const float *weights, struct pare_moments *s, struct pare_reader *out, struct pare_err *err)
 {
@@ -87,7 +68,7 @@ static enum pare_status reader_new(const struct pare_model *m, int layer, int g,
 	for (int i = 0; i < o; i++)
 		for (int j = 0; j < k; j++)
 			was[i * k + j] = (double)weights[pare_channel_at(&ch, g * o + i, j)];
-	center(s, g, pare_model_bias(m, layer) != NULL);
+	pare_moments_center(s, g, pare_model_bias(m, layer) != NULL);
 	*out = (struct pare_reader){ .channels = in ? (int)in->n / s->win.groups : 1 };
 	out->per = k / out->channels;
 	out->unit = in ? in->unit + (int64_t)g * out->channels : NULL;

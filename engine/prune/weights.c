@@ -44,8 +44,7 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* goes[] of the k least of n scores becomes true; `sorted` is room for n. */
-static void take_least(const float *score, int64_t n, int64_t k, float *sorted, bool *goes)
+void pare_take_least(const float *score, int64_t n, int64_t k, float *sorted, bool *goes)
 {
 	int64_t below = 0;
 	float limit;
@@ -75,7 +74,7 @@ static void take_from_sets(const struct pare_lay *l, const float *score, bool *g
 			memset(goes_here, 0, sizeof goes_here);
 			for (int j = 0; j < of; j++)
 				values[j] = score[at + s + j * l->inner];
-			take_least(values, of, of - l->pattern->keep, sorted, goes_here);
+			pare_take_least(values, of, of - l->pattern->keep, sorted, goes_here);
 			for (int j = 0; j < of; j++)
 				goes[at + s + j * l->inner] = goes_here[j];
 		}
@@ -91,40 +90,48 @@ weight_at(const struct pare_lay *l, const struct pare_channels *c, int64_t strip
 		c, strip * p->tall + i / p->wide, pare_lay_column(l, site, i % p->wide));
 }
 
+enum pare_status pare_site_scores(const float *w, const struct pare_lay *l, int layer,
+	const struct pare_criterion *by, float *sum, struct pare_err *err)
+{
+	const struct pare_channels c = pare_channels_of(&l->weight, l->out_axis);
+	int64_t n = l->rows * l->columns;
+	float *score = malloc((size_t)n * sizeof *score);
+
+	if (!score)
+		return pare_nomem(err, "the scores of a layer's weights");
+	by->score(w, n, layer, score);
+	for (int64_t s = 0; s < l->strips * l->sites; s++) {
+		sum[s] = 0;
+		for (int i = 0; i < l->pattern->tall * l->pattern->wide; i++)
+			sum[s] += score[weight_at(l, &c, s / l->sites, (int)(s % l->sites), i)];
+	}
+	free(score);
+	return PARE_OK;
+}
+
 enum pare_status pare_prune_by_score(float *w, const struct pare_lay *l, int layer, float sparsity,
 	const struct pare_criterion *by, struct pare_err *err)
 {
 	const struct pare_channels c = pare_channels_of(&l->weight, l->out_axis);
-	int64_t n = l->rows * l->columns, sites = l->strips * l->sites;
-	int64_t gone = pare_lay_gone(l, sparsity);
-	int each = l->pattern->tall * l->pattern->wide;
-	float *score, *sum;
+	int64_t sites = l->strips * l->sites, gone = pare_lay_gone(l, sparsity);
+	float *sum;
 	bool *goes;
+	enum pare_status st;
 
 	if (gone <= 0)
 		return PARE_OK;
-	score = malloc((size_t)(n + 2 * sites) * sizeof *score);
+	sum = malloc(2 * (size_t)sites * sizeof *sum);
 	goes = calloc((size_t)sites, sizeof *goes);
-	if (!score || !goes) {
-		free(score);
-		free(goes);
-		return pare_nomem(err, "the scores of a layer's weights");
-	}
-	sum = score + n;
-	by->score(w, n, layer, score);
-	for (int64_t s = 0; s < sites; s++) {
-		sum[s] = 0;
-		for (int i = 0; i < each; i++)
-			sum[s] += score[weight_at(l, &c, s / l->sites, (int)(s % l->sites), i)];
-	}
-	if (l->pattern->of)
+	st = sum && goes ? pare_site_scores(w, l, layer, by, sum, err)
+			 : pare_nomem(err, "the scores of a layer's weights");
+	if (!st && l->pattern->of)
 		take_from_sets(l, sum, goes);
-	else
-		take_least(sum, sites, gone, sum + sites, goes);
-	for (int64_t s = 0; s < sites; s++)
-		for (int i = 0; i < each && goes[s]; i++)
+	else if (!st)
+		pare_take_least(sum, sites, gone, sum + sites, goes);
+	for (int64_t s = 0; s < sites && !st; s++)
+		for (int i = 0; i < l->pattern->tall * l->pattern->wide && goes[s]; i++)
 			w[weight_at(l, &c, s / l->sites, (int)(s % l->sites), i)] = 0;
-	free(score);
+	free(sum);
 	free(goes);
-	return PARE_OK;
+	return st;
 }

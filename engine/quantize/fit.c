@@ -45,25 +45,6 @@ struct fitting {
 	int chunks;             /* of a group's rows, to learn by */
 };
 
-/* Mean products; with a free bias about the means, since it takes up the rest. */
-static void center(const struct fitting *t, size_t g)
-{
-	struct pare_moments *s = t->s;
-	size_t k = (size_t)s->win.k, o = (size_t)s->win.o;
-	double *h = s->h + g * k * k, *c = s->c + g * o * k, *x = s->x + g * k, *y = s->t + g * o;
-
-	for (size_t i = 0; i < k; i++)
-		x[i] /= s->n;
-	for (size_t i = 0; i < o; i++)
-		y[i] /= s->n;
-	for (size_t i = 0; i < k; i++)
-		for (size_t j = 0; j < k; j++)
-			h[i * k + j] = h[i * k + j] / s->n - (t->shifts ? x[i] * x[j] : 0);
-	for (size_t i = 0; i < o; i++)
-		for (size_t j = 0; j < k; j++)
-			c[i * k + j] = c[i * k + j] / s->n - (t->shifts ? y[i] * x[j] : 0);
-}
-
 static enum pare_status make_gram(void *ctx, int g, int worker, struct pare_err *err)
 {
 	struct fitting *t = ctx;
@@ -76,7 +57,7 @@ static enum pare_status make_gram(void *ctx, int g, int worker, struct pare_err 
 	(void)worker;
 	if (!h)
 		return pare_nomem(err, "the products of a layer's inputs");
-	center(t, (size_t)g);
+	pare_moments_center(s, g, t->shifts);
 	memcpy(h, s->h + (size_t)g * k * k, k * k * sizeof *h);
 	if ((st = pare_gram_new(h, (int)k, damp, &t->gram[g], &ridge, err)))
 		return st;
@@ -108,10 +89,10 @@ static enum pare_status choose_zeros(struct fitting *t, struct pare_err *err)
 {
 	const struct pare_fit_layer *l = t->l;
 	int k = t->s->win.k;
-	struct pare_obs obs = { &l->lay, t->s->win.o, t->gram, t->s->c, t->best, t->zero };
+	struct pare_obs obs = { &l->lay, t->s->win.o, t->gram, t->s->c, t->best, t->zero, false };
 
 	if (l->prunes)
-		return pare_obs_prune(&obs, l->sparsity, t->f->ctl, err);
+		return pare_obs_prune(&obs, l->sparsity, NULL, t->f->ctl, err);
 	for (int64_t row = 0; row < t->channels.channels && l->keep_zeros; row++)
 		for (int i = 0; i < k; i++)
 			t->zero[row * k + i] = l->w[pare_channel_at(&t->channels, row, i)] == 0;

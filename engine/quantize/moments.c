@@ -393,6 +393,23 @@ merge(const struct pare_walk *w, struct pare_moments *out, struct pare_err *err)
 	return PARE_OK;
 }
 
+void pare_moments_center(struct pare_moments *s, int group, bool shifts)
+{
+	size_t g = (size_t)group, k = (size_t)s->win.k, o = (size_t)s->win.o;
+	double *h = s->h + g * k * k, *c = s->c + g * o * k, *x = s->x + g * k, *t = s->t + g * o;
+
+	for (size_t i = 0; i < k; i++)
+		x[i] /= s->n;
+	for (size_t i = 0; i < o; i++)
+		t[i] /= s->n;
+	for (size_t i = 0; i < k; i++)
+		for (size_t j = 0; j < k; j++)
+			h[i * k + j] = h[i * k + j] / s->n - (shifts ? x[i] * x[j] : 0);
+	for (size_t i = 0; i < o; i++)
+		for (size_t j = 0; j < k; j++)
+			c[i * k + j] = c[i * k + j] / s->n - (shifts ? t[i] * x[j] : 0);
+}
+
 void pare_moments_free(struct pare_moments *s)
 {
 	free(s->h);

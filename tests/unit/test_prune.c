@@ -244,13 +244,13 @@ static void pattern_by_the_paper(const char *pattern, float sparsity, int inner)
 
 	for (int n = 0; n < CASES; n++) {
 		struct problem p;
-		struct pare_obs o = { &l, ROWS, &p.gram, p.c, p.w, p.zero };
+		struct pare_obs o = { &l, ROWS, &p.gram, p.c, p.w, p.zero, false };
 		struct pare_err err = { 0 };
 		bool want[ROWS * K];
 
 		draw(&p, &r);
 		choose_plainly(&p, &l, pare_lay_gone(&l, sparsity), want);
-		if (pare_obs_prune(&o, sparsity, NULL, &err))
+		if (pare_obs_prune(&o, sparsity, NULL, NULL, &err))
 			printf("# %s\n", err.text);
 		same += !memcmp(want, p.zero, sizeof want);
 		for (int row = 0; row < ROWS; row++) {
@@ -267,19 +267,76 @@ static void pattern_by_the_paper(const char *pattern, float sparsity, int inner)
 	ok(worst < 1e-9, "%s: what stays is least squares: %g", pattern, worst);
 }
 
+/* One sweep: by SparseGPT's formulas, H's inverse made anew for what lies behind each column. */
+static void sweep_plainly(const struct problem *p, double *w, const bool *zero)
+{
+	for (int row = 0; row < ROWS; row++)
+		for (int at = 0; at < K; at++) {
+			double column[K], add[K];
+			bool passed[K] = { false };
+			struct problem q = *p;
+
+			/* column `at` of the inverse of H without what was passed */
+			for (int i = 0; i < K; i++) {
+				passed[i] = i < at;
+				q.c[i] = i == at;
+			}
+			solve_plainly(&q, 0, passed, column);
+			for (int i = at; i < K; i++)
+				add[i] = zero[row * K + at]
+						 ? -w[row * K + at] / column[at] * column[i]
+						 : 0;
+			for (int i = at; i < K; i++)
+				w[row * K + i] += add[i];
+		}
+}
+
+static void one_sweep_is_sparsegpt(const char *pattern, float sparsity)
+{
+	struct pare_lay l = lay_of(pattern, ROWS, K, 1);
+	struct pare_rng r = pare_rng_seed(13, 1);
+	double worst = 0;
+	int wrong = 0;
+
+	for (int n = 0; n < CASES; n++) {
+		struct problem p;
+		struct pare_obs o = { &l, ROWS, &p.gram, p.c, p.w, p.zero, true };
+		struct pare_err err = { 0 };
+		double w[ROWS * K], cost[ROWS * K];
+		int64_t zeros = 0;
+
+		draw(&p, &r);
+		memcpy(w, p.w, sizeof w);
+		if (pare_obs_prune(&o, sparsity, cost, NULL, &err))
+			printf("# %s\n", err.text);
+		sweep_plainly(&p, w, p.zero);
+		for (int i = 0; i < ROWS * K; i++) {
+			zeros += p.zero[i];
+			wrong += p.zero[i] != (p.w[i] == 0);
+			worst = fmax(worst, fabs(w[i] - p.w[i]));
+		}
+		for (int64_t i = 1; i < l.strips * l.sites; i++)
+			wrong += cost[i] < cost[i - 1];
+		wrong += zeros != pare_lay_weights_gone(&l, sparsity);
+		pare_gram_free(&p.gram);
+	}
+	ok(!wrong, "%s in one sweep: zeros as many as said", pattern);
+	ok(worst < 1e-9, "%s: what stays is what SparseGPT's formulas give: %g", pattern, worst);
+}
+
 static void costs_add_up(void)
 {
 	struct pare_lay l = lay_of("unstructured", ROWS, K, 1);
 	struct pare_rng r = pare_rng_seed(12, 1);
 	double cost[ROWS * K], sum = 0, all = 0;
 	struct problem p;
-	struct pare_obs o = { &l, ROWS, &p.gram, p.c, p.w, p.zero };
+	struct pare_obs o = { &l, ROWS, &p.gram, p.c, p.w, p.zero, false };
 	struct pare_err err = { 0 };
 
 	draw(&p, &r);
 	for (int i = 0; i < ROWS * K; i++)
 		all += p.c[i] * p.w[i];
-	ok_status(pare_obs_costs(&o, cost, NULL, &err), err, "costs");
+	ok_status(pare_obs_prune(&o, 0, cost, NULL, &err), err, "costs");
 	for (int i = 0; i < ROWS * K; i++)
 		sum += cost[i];
 	ok(fabs(sum - all) < 1e-9 * all, "without any weight all of the output is lost: %g of %g",
@@ -478,6 +535,10 @@ int main(void)
 	pattern_by_the_paper("1:4", .75f, 1);
 	pattern_by_the_paper("4x1", .5f, 1);
 	pattern_by_the_paper("1x4", .5f, 2);
+	one_sweep_is_sparsegpt("unstructured", .5f);
+	one_sweep_is_sparsegpt("2:4", .5f);
+	one_sweep_is_sparsegpt("4x1", .5f);
+	one_sweep_is_sparsegpt("1x4", .5f);
 	costs_add_up();
 	if (!tiny_home() || !tiny_model(tiny_path("m.onnx"), 1) ||
 		!tiny_data(tiny_path("d"), 500, 1, 1))

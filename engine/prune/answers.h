@@ -1,0 +1,14 @@
+/* What a network answers on the calibration samples, and how far an edit of it moves that. */
+#ifndef PARE_ANSWERS_H
+#define PARE_ANSWERS_H
+#include "../quantize/quantize.h"
+
+/* The first output of each calibration sample, [n_samples][pare_answer_len(m)]: malloc'ed. */
+PARE_MUST_CHECK enum pare_status
+pare_answers_of(const struct pare_model *m, const struct pare_calibration *calibration,
+	struct pare_ctl *ctl, float **out, struct pare_err *err);
+/* Mean squared move from one to the other; of probabilities, of their logarithms. */
+double pare_answers_moved(const struct pare_model *m, const struct pare_calibration *calibration,
+	const float *was, const float *now);
+
+#endif
