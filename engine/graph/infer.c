@@ -26,13 +26,15 @@ pare_node_compute(const struct pare_shape_call *c, struct pare_tensor *out, stru
 	struct pare_tensor *in = calloc(n_in + 1, sizeof *in);
 	const struct pare_tensor **ins = calloc(n_in + 1, sizeof *ins);
 	struct pare_tensor **outs = calloc(n_out + 1, sizeof *outs);
+	struct pare_err unheard;
 	struct pare_call call = { .node = c->node,
 		.attr = c->attr,
 		.lanes = 1,
 		.n_in = c->n_in,
 		.n_out = c->n_out,
 		.in = ins,
-		.out = outs };
+		.out = outs,
+		.wrong = err ? err : &unheard };
 	enum pare_status st = PARE_OK;
 
 	if (!in || !ins || !outs) {
@@ -54,7 +56,7 @@ pare_node_compute(const struct pare_shape_call *c, struct pare_tensor *out, stru
 	if (scratch && !(call.scratch = aligned_alloc(64, (scratch + 63) / 64 * 64)))
 		st = pare_nomem(err, "a constant");
 	else
-		pare_op_forward(&call);
+		st = pare_op_forward(&call);
 	free(call.scratch);
 done:
 	free(in);

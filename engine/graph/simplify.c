@@ -165,6 +165,7 @@ static enum pare_status fold_node(struct pare_simplifier *s, int node, bool *fol
 	struct pare_tensor *t = calloc(n_out, sizeof *t);
 	struct pare_blob **b = calloc(n_out, sizeof *b);
 	struct pare_shape_call c;
+	struct pare_err inner = { 0 };
 	enum pare_status st = in && out && t && b ? PARE_OK : no_memory(s);
 
 	for (int i = 0; i < n->n_out && !st; i++)
@@ -182,8 +183,10 @@ static enum pare_status fold_node(struct pare_simplifier *s, int node, bool *fol
 				.shape = out[i].shape,
 				.data = b[i]->data };
 	}
-	if (!st)
-		st = pare_node_compute(&c, t, s->err);
+	if (!st && pare_node_compute(&c, t, &inner)) { /* what its data lacks, the run will say */
+		st = inner.code == PARE_E_NOMEM ? no_memory(s) : PARE_OK;
+		goto done;
+	}
 	for (int i = 0; i < n->n_out && !st; i++) {
 		st = pare_simplify_constant(s, n->out[i], &t[i], b[i]);
 		b[i] = NULL;

@@ -318,7 +318,7 @@ static void rotary_one(const struct pare_call *c)
 
 		if (op_given(c, 3)) {
 			at = c->in[3]->i64[at];
-			at = at < 0 ? 0 : at >= rows ? rows - 1 : at;
+			at = (int64_t)op_place(c, at, (size_t)rows);
 		}
 		cos = c->in[1]->f32 + at * (dim / 2);
 		sin = c->in[2]->f32 + at * (dim / 2);

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOP_OWN = 2 }; /* Loop's count and condition stand before what it carries */
+#define MOST_PILED ((size_t)1 << 33) /* bytes that a loop may pile up */
+enum { LOOP_OWN = 2 };               /* Loop's count and condition stand before what it carries */
 
 static enum pare_status shape_unknown(const struct pare_shape_call *c, struct pare_err *err)
 {
@@ -104,7 +105,7 @@ static enum pare_status pile_put(struct pile *p, const struct pare_tensor *x, st
 	used = (size_t)p->n * p->bytes;
 	if (p->room - used < p->bytes) {
 		size_t room = 2 * used + p->bytes;
-		char *data = room > SIZE_MAX / 4 ? NULL : realloc(p->data, room);
+		char *data = room > MOST_PILED ? NULL : realloc(p->data, room);
 
 		if (!data)
 			return pare_nomem(err, "what a loop makes");
@@ -184,6 +185,11 @@ steps_next(struct steps *s, int carried_in, int carried_out, bool *more, struct 
 	struct pare_arena *step = pare_arena_new(), *state = pare_arena_new();
 	enum pare_status st = step && state ? PARE_OK : pare_nomem(err, "a loop");
 
+	if (!st && --*s->c->turns < 0)
+		st = pare_fail(err, PARE_E_UNSUPPORTED,
+			"its network's loops take over a million steps; does the condition ever "
+			"become "
+			"false?");
 	if (!st)
 		st = s->c->run(s->c, s->body, s->in, step, s->out, err);
 	if (!st && more)

@@ -227,8 +227,8 @@ static void roi_one(const struct pare_call *c)
 
 	for (int64_t r = 0; r < c->in[1]->shape.d[0]; r++) {
 		const float *box = c->in[1]->f32 + r * 5;
-		int64_t n =
-			box[0] > 0 ? box[0] < (float)s->d[0] ? (int64_t)box[0] : s->d[0] - 1 : 0;
+		float named = fabsf(box[0]) < 0x1p30f ? box[0] : 0x1p30f;
+		int64_t n = (int64_t)op_place(c, (int64_t)named, (size_t)s->d[0]);
 
 		for (int64_t k = 0; k < s->d[1]; k++)
 			for (int64_t i = 0; i < cells; i++)

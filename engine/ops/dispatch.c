@@ -220,16 +220,11 @@ enum pare_status pare_op_prepare(
 	return op->prepare(&d.call, a, packed, err);
 }
 
-void pare_op_forward(const struct pare_call *c)
+static void forward_dressed(const struct pare_call *c, enum pare_dtype foreign)
 {
-	enum pare_dtype foreign = find_foreign(c);
 	char *room = c->scratch;
 	struct dressed d;
 
-	if (!foreign) {
-		c->node->op->forward(c);
-		return;
-	}
 	dress(c, foreign, &d);
 	for (int i = 0; i < c->n_in; i++) {
 		if (d.in[i] == c->in[i])
@@ -249,4 +244,17 @@ void pare_op_forward(const struct pare_call *c)
 	for (int i = 0; i < c->n_out; i++)
 		if (d.out[i] != c->out[i])
 			narrow(d.out[i], c->out[i]);
+}
+
+enum pare_status pare_op_forward(const struct pare_call *c)
+{
+	enum pare_dtype foreign = find_foreign(c);
+
+	if (c->wrong)
+		c->wrong->code = PARE_OK;
+	if (foreign)
+		forward_dressed(c, foreign);
+	else
+		c->node->op->forward(c);
+	return c->wrong ? c->wrong->code : PARE_OK;
 }

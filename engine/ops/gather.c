@@ -1,5 +1,4 @@
-/* Operators that pick elements by index.  An index that points nowhere picks the nearest element:
- * kernels have nobody to complain to.  Constant indices are checked beforehand. */
+/* Operators that pick elements by index.  Constant indices are checked before anything runs. */
 #include "kit.h"
 #include <string.h>
 
@@ -13,12 +12,6 @@ static const struct pare_attr gather_attrs[] = {
 static int64_t index_at(const struct pare_tensor *t, size_t i)
 {
 	return t->dtype == PARE_I32 ? t->i32[i] : t->i64[i];
-}
-
-static size_t place(int64_t i, size_t n)
-{
-	i = i < 0 ? i + (int64_t)n : i;
-	return i < 0 ? 0 : (size_t)i < n ? (size_t)i : n - 1;
 }
 
 static enum pare_status
@@ -96,7 +89,7 @@ static void gather_forward(const struct pare_call *c)
 	for (size_t o = 0; o < outer; o++)
 		for (size_t j = 0; j < n; j++)
 			for (size_t l = 0; l < lanes; l++) {
-				size_t at = place(index_at(ix, j * lanes + l), d);
+				size_t at = op_place(c, index_at(ix, j * lanes + l), d);
 
 				take_lanes(c->out[0], (o * n + j) * inner, x, (o * d + at) * inner,
 					inner, lanes == 1 ? -1 : (int)l);
@@ -135,8 +128,8 @@ static void elements_forward(const struct pare_call *c)
 
 				rest /= (size_t)ix->shape.d[k];
 				if (k == axis)
-					at = place(
-						index_at(ix, j * lanes + l), (size_t)x->shape.d[k]);
+					at = op_place(c, index_at(ix, j * lanes + l),
+						(size_t)x->shape.d[k]);
 				from += at * run;
 				run *= (size_t)x->shape.d[k];
 			}

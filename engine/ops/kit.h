@@ -143,6 +143,10 @@ int64_t op_get_int(const struct pare_tensor *t, size_t i);
 void op_put(const struct pare_tensor *t, size_t i, double v);
 void op_put_int(const struct pare_tensor *t, size_t i, int64_t v);
 
+/* Index i into an axis of n > 0, from the end when negative; out of range it is what `wrong` is
+ * for, and 0. */
+size_t op_place(const struct pare_call *c, int64_t i, size_t n);
+
 /* A value that decides about a shape: PARE_E_UNSUPPORTED while it is not known. */
 PARE_MUST_CHECK enum pare_status
 op_known(const struct pare_shape_call *c, int i, struct pare_err *err);

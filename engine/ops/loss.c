@@ -68,7 +68,7 @@ static void pick(const struct pare_call *c, const float *log_p)
 		float w = 0, v = 0;
 
 		if (label != a->ignore || a->ignore == IGNORE_NONE) {
-			label = label < 0 ? 0 : label >= x->d[1] ? x->d[1] - 1 : label;
+			label = (int64_t)op_place(c, label, (size_t)x->d[1]);
 			w = op_given(c, 2) ? c->in[2]->f32[label] : 1;
 			v = -w * log_p[(i / inner * (size_t)x->d[1] + (size_t)label) * inner +
 					 i % inner];

@@ -107,6 +107,16 @@ void op_put(const struct pare_tensor *t, size_t i, double v)
 	}
 }
 
+size_t op_place(const struct pare_call *c, int64_t i, size_t n)
+{
+	int64_t at = i < 0 ? i + (int64_t)n : i;
+
+	if (at >= 0 && (size_t)at < n)
+		return (size_t)at;
+	(void)pare_fail(c->wrong, PARE_E_FORMAT, "index %lld into an axis of %zu", (long long)i, n);
+	return 0;
+}
+
 /* ---- for shape functions -------------------------------------------------------------------- */
 
 enum pare_status op_known(const struct pare_shape_call *c, int i, struct pare_err *err)

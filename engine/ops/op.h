@@ -85,6 +85,9 @@ struct pare_call {
 	void *scratch;                  /* `scratch` bytes as the row asked, aligned to 64 */
 	const void *packed;             /* what `prepare` laid out; NULL without one */
 	const struct pare_after *after; /* rows with `fuses` carry it out; never NULL for them */
+	/* What only the data tells to be wrong (an index out of range): pare_fail it and go on with
+	 * anything.  NULL: nobody asks. */
+	struct pare_err *wrong;
 };
 typedef void pare_forward_fn(const struct pare_call *c);
 
@@ -99,6 +102,7 @@ struct pare_control {
 	struct pare_arena *a;                /* lives as long as the run */
 	/* Run a graph of the node on its own inputs (those that it reads of the graph around it
 	 * are found in `in`); out: [g->n_out], data in `a` or what was passed in. */
+	int64_t *turns; /* steps of loops that this run has left */
 	enum pare_status (*run)(const struct pare_control *c, const struct pare_graph *g,
 		const struct pare_tensor *in, struct pare_arena *a, struct pare_tensor *out,
 		struct pare_err *err);
@@ -240,7 +244,8 @@ pare_op_shape(const struct pare_shape_call *c, struct pare_err *err);
 size_t pare_op_scratch(const struct pare_call *c);
 PARE_MUST_CHECK enum pare_status pare_op_prepare(
 	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err);
-void pare_op_forward(const struct pare_call *c);
+/* What the row wrote to c->wrong, which is cleared before. */
+enum pare_status pare_op_forward(const struct pare_call *c);
 
 /* The row for an operator; NULL when there is none.  Alphabetical: pare_op_row(i), NULL after the
  * last. */

@@ -1,5 +1,4 @@
-/* Operators that put elements where indices say, and those that pick them by tuples of indices.  An
- * index that points nowhere names the nearest element: kernels have nobody to complain to. */
+/* Operators that put elements where indices say, and those that pick them by tuples of indices. */
 #include "../graph/model.h"
 #include "kit.h"
 #include <string.h>
@@ -33,12 +32,6 @@ static const char *refuse_scatter(const struct pare_node *n, const void *attr)
 {
 	(void)n;
 	return reduction_of(attr) == UNKNOWN ? "its reduction" : NULL;
-}
-
-static size_t place(int64_t i, size_t n)
-{
-	i = i < 0 ? i + (int64_t)n : i;
-	return i < 0 ? 0 : (size_t)i < n ? (size_t)i : n - 1;
 }
 
 static enum pare_status types_fit(const struct pare_shape_call *c, struct pare_err *err)
@@ -116,7 +109,7 @@ static void elements_one(const struct pare_call *c)
 
 			rest /= (size_t)ix->shape.d[k];
 			if (k == axis)
-				at = place(op_get_int(ix, i), (size_t)y->shape.d[k]);
+				at = op_place(c, op_get_int(ix, i), (size_t)y->shape.d[k]);
 			to += at * step;
 		}
 		combine(how, y, to, c->in[2], i);
@@ -158,14 +151,14 @@ static enum pare_status tuples_of(const struct pare_shape *x, const struct pare_
 
 /* The slice that tuple i names, counted from the batch's first. */
 static size_t
-tuple_at(const struct tuples *t, const struct pare_shape *x, const struct pare_tensor *ix, size_t i)
+tuple_at(const struct pare_call *c, const struct tuples *t, const struct pare_shape *x, size_t i)
 {
 	size_t at = 0;
 
 	for (int k = 0; k < t->len; k++) {
 		size_t d = (size_t)x->d[t->batch_dims + k];
 
-		at = at * d + place(op_get_int(ix, i * (size_t)t->len + (size_t)k), d);
+		at = at * d + op_place(c, op_get_int(c->in[1], i * (size_t)t->len + (size_t)k), d);
 	}
 	return at;
 }
@@ -194,7 +187,7 @@ static void scatter_nd_one(const struct pare_call *c)
 	if (tuples_of(&y->shape, &c->in[1]->shape, 0, &t, NULL))
 		return; /* shapes were checked: does not happen */
 	for (size_t i = 0; i < t.places; i++) {
-		size_t to = tuple_at(&t, &y->shape, c->in[1], i) * t.slice;
+		size_t to = tuple_at(c, &t, &y->shape, i) * t.slice;
 
 		for (size_t j = 0; j < t.slice; j++)
 			combine(how, y, to + j, c->in[2], i * t.slice + j);
@@ -237,8 +230,7 @@ static void gather_nd_one(const struct pare_call *c)
 	batch = op_span(&x->shape, t.batch_dims, x->shape.n) * op_size(x->dtype);
 	for (size_t i = 0; i < t.batches * t.places; i++)
 		memcpy(c->out[0]->u8 + i * unit,
-			x->u8 + i / t.places * batch + tuple_at(&t, &x->shape, c->in[1], i) * unit,
-			unit);
+			x->u8 + i / t.places * batch + tuple_at(c, &t, &x->shape, i) * unit, unit);
 }
 OP_BY_LANE(gather_nd)
 

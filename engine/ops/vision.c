@@ -355,7 +355,7 @@ static void roi_one(const struct pare_call *c)
 		struct box b = box_of(a, c->in[1]->f32 + r * 4);
 		int64_t n = c->in[2]->i64[r];
 
-		n = n < 0 ? 0 : n >= x->d[0] ? x->d[0] - 1 : n;
+		n = (int64_t)op_place(c, n, (size_t)x->d[0]);
 		for (int64_t k = 0; k < x->d[1]; k++)
 			for (int64_t i = 0; i < a->height * a->width; i++)
 				*out++ = cell(a, &b, c->in[0]->f32 + (n * x->d[1] + k) * h * w, h,

@@ -13,9 +13,11 @@ struct asking {
 static enum pare_status ask_block(void *user, const struct pare_block *b, struct pare_err *err)
 {
 	struct asking *a = user;
+	enum pare_status st;
 
-	(void)err;
-	pare_program_run(a->program, b->frame, 0, pare_program_steps(a->program));
+	st = pare_program_run(a->program, b->frame, 0, pare_program_steps(a->program), err);
+	if (st)
+		return st;
 	pare_block_answers(b, b->frame, a->program, a->out + b->first * a->k);
 	return PARE_OK;
 }

@@ -317,9 +317,11 @@ static enum pare_status watch_block(void *user, const struct pare_block *b, stru
 {
 	struct watching *w = user;
 	int lanes = pare_program_lanes(w->program);
+	enum pare_status st;
 
-	(void)err;
-	pare_program_run(w->program, b->frame, 0, pare_program_steps(w->program));
+	st = pare_program_run(w->program, b->frame, 0, pare_program_steps(w->program), err);
+	if (st)
+		return st;
 	for (int i = 0; i <= w->x->n; i++) {
 		int64_t n = i ? w->x->head[i - 1].features : w->x->head[0].answers;
 		float *to = i ? w->features[i - 1] : w->score;

@@ -76,10 +76,10 @@ advance(struct pare_walk *w, int block, struct worker *k, struct pare_err *err)
 	for (int i = 0; i < 2 && !st; i++) {
 		if (w->cut[i][block])
 			pare_cut_load(w->cut[i][block], p[i], frame[i]);
-		pare_program_run(p[i], frame[i], from, w->step);
+		st = pare_program_run(p[i], frame[i], from, w->step, err);
 		pare_cut_free(w->cut[i][block]);
 		w->cut[i][block] = NULL;
-		if (!w->keeps)
+		if (st || !w->keeps)
 			continue;
 		st = pare_cut_new(p[i], w->step, &w->cut[i][block], err);
 		if (!st)
@@ -109,7 +109,8 @@ static void find_wanted(const struct pare_walk *w, struct worker *k)
 	want.f32 = k->want;
 	call.out = &out;
 	call.after = call.after ? &none : NULL;
-	pare_op_forward(&call);
+	call.wrong = NULL; /* no layer looks anything up */
+	(void)pare_op_forward(&call);
 	if (s->add >= 0) {
 		f = var_of(k->plain, s->add)->f32;
 		q = var_of(k->quantized, s->add)->f32;

@@ -18,6 +18,7 @@ static bool bind(struct pare_frame *f, int i)
 	pare_step_bind(p, s, f->vars, &b->call, b->in, b->out);
 	b->after = (struct pare_after){ s->add >= 0 ? &f->vars[s->add] : NULL, s->lo, s->hi };
 	b->call.after = s->n->op->fuses ? &b->after : NULL;
+	b->call.wrong = &f->wrong;
 	b->call.scratch = scratch + s->quantized;
 	if (s->act.on) {
 		b->quantized = *b->in[s->entry];
@@ -107,7 +108,8 @@ void pare_frame_observe(struct pare_frame *f, pare_observe_fn *fn, void *user)
 	f->user = user;
 }
 
-void pare_program_run(const struct pare_program *p, struct pare_frame *f, int from, int to)
+enum pare_status pare_program_run(
+	const struct pare_program *p, struct pare_frame *f, int from, int to, struct pare_err *err)
 {
 	for (int i = from; i < to; i++) {
 		const struct pare_step *s = &p->steps[i];
@@ -122,6 +124,9 @@ void pare_program_run(const struct pare_program *p, struct pare_frame *f, int fr
 			p->k->quantize(x->f32, b->quantized.f32,
 				(size_t)pare_shape_elems(&x->shape) * x->lanes, s->act.scale,
 				s->act.zero, s->act.lo, s->act.hi);
-		pare_op_forward(&b->call);
+		if (pare_op_forward(&b->call))
+			return pare_fail(err, f->wrong.code, "node '%s' (%s): %s", s->n->name,
+				s->n->op_type, f->wrong.text);
 	}
+	return PARE_OK;
 }

@@ -68,7 +68,7 @@ static enum pare_status run_frame(const struct job *j, const struct pare_program
 		if (pare_dtype_bytes(t->dtype, pare_shape_elems(&t->shape), &bytes))
 			memcpy(t->data, j->in[i].data, bytes);
 	}
-	pare_program_run(p, f, 0, pare_program_steps(p));
+	st = pare_program_run(p, f, 0, pare_program_steps(p), err);
 	for (int i = 0; i < j->m->info.n_outputs && !st; i++)
 		st = take_output(pare_frame_output(f, i), &out[i], err);
 	pare_frame_free(f);

@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Loops of a file that never end, or nearly so, end here. */
+enum { MOST_TURNS = 1 << 20 };
+
 struct interpreter {
 	const struct pare_graph *g;
 	struct pare_arena *a;
@@ -14,6 +17,7 @@ struct interpreter {
 	const struct pare_tensor **in;
 	struct pare_known *known_out;     /* [most outputs] */
 	struct pare_tensor *spare, **out; /* for outputs that nobody reads */
+	int64_t *turns;                   /* steps of loops that are left */
 };
 
 static bool interpreter_room(struct interpreter *t)
@@ -64,7 +68,8 @@ make_outputs(struct interpreter *t, const struct pare_node *n, struct pare_err *
 	return PARE_OK;
 }
 
-static enum pare_status interpret(const struct pare_graph *g, const struct pare_tensor *in,
+static enum pare_status
+interpret(const struct pare_graph *g, const struct pare_tensor *in, int64_t *turns,
 	struct pare_arena *a, const struct pare_tensor **values, struct pare_err *err);
 
 /* A graph inside a node: its own inputs are given, the rest is in the node's. */
@@ -81,7 +86,7 @@ run_inside(const struct pare_control *c, const struct pare_graph *g, const struc
 		return pare_nomem(err, "a run");
 	for (int i = 0; i < g->n_in; i++)
 		in[i] = i < n_own ? own[i] : *c->in[g->first_captured + i - n_own];
-	if ((st = interpret(g, in, a, &values, err)))
+	if ((st = interpret(g, in, c->turns, a, &values, err)))
 		return st;
 	for (int i = 0; i < g->n_out; i++)
 		out[i] = values[g->out[i]];
@@ -98,6 +103,7 @@ run_control(struct interpreter *t, const struct pare_node *n, struct pare_err *e
 		.in = t->in,
 		.out = t->spare,
 		.a = t->a,
+		.turns = t->turns,
 		.run = run_inside };
 	enum pare_status st = n->op->control(&c, err);
 
@@ -112,6 +118,7 @@ run_node(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
 {
 	struct pare_shape_call s = { n, n->attr, n->n_in, n->n_out, t->known_in, t->known_out };
 	struct pare_after after = { NULL, -INFINITY, INFINITY };
+	struct pare_err unheard;
 	struct pare_call c = { .node = n,
 		.attr = n->attr,
 		.lanes = 1,
@@ -120,7 +127,8 @@ run_node(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
 		.in = t->in,
 		.out = t->out,
 		.k = pare_kernels_best(),
-		.after = &after };
+		.after = &after,
+		.wrong = err ? err : &unheard };
 	enum pare_status st;
 	size_t scratch;
 
@@ -141,14 +149,14 @@ run_node(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
 	scratch = pare_op_scratch(&c);
 	if (scratch && !(c.scratch = pare_alloc(t->a, scratch)))
 		return pare_nomem(err, "scratch memory");
-	pare_op_forward(&c);
-	return PARE_OK;
+	return pare_op_forward(&c);
 }
 
-static enum pare_status interpret(const struct pare_graph *g, const struct pare_tensor *in,
+static enum pare_status
+interpret(const struct pare_graph *g, const struct pare_tensor *in, int64_t *turns,
 	struct pare_arena *a, const struct pare_tensor **values, struct pare_err *err)
 {
-	struct interpreter t = { .g = g, .a = a };
+	struct interpreter t = { .g = g, .a = a, .turns = turns };
 	struct pare_err inner = { 0 };
 
 	if (!interpreter_room(&t))
@@ -174,10 +182,11 @@ enum pare_status pare_interpret(const struct pare_model *m, const struct pare_ar
 	struct pare_arena *a, const struct pare_tensor **values, struct pare_err *err)
 {
 	struct pare_tensor *x = pare_alloc_n(a, (size_t)m->graph.n_in, sizeof *x);
+	int64_t turns = MOST_TURNS;
 
 	if (!x)
 		return pare_nomem(err, "a run");
 	for (int i = 0; i < m->graph.n_in; i++)
 		x[i] = (struct pare_tensor){ in[i].dtype, 1, in[i].shape, { in[i].data } };
-	return interpret(&m->graph, x, a, values, err);
+	return interpret(&m->graph, x, &turns, a, values, err);
 }

@@ -57,6 +57,7 @@ struct pare_frame {
 	bool borrowed; /* from another frame */
 	struct pare_tensor *vars;
 	struct pare_bound *steps;
+	struct pare_err wrong; /* of the step that runs */
 	pare_observe_fn *observe;
 	void *user;
 };

@@ -51,8 +51,10 @@ void pare_frame_free(struct pare_frame *f);
 struct pare_tensor *pare_frame_input(struct pare_frame *f, int i);
 const struct pare_tensor *pare_frame_output(const struct pare_frame *f, int i);
 
-/* Run steps from <= i < to. */
-void pare_program_run(const struct pare_program *p, struct pare_frame *f, int from, int to);
+/* Run steps from <= i < to.  PARE_E_FORMAT: the data asks for what is not there (an index out of
+ * range); the sentence names the node. */
+PARE_MUST_CHECK enum pare_status pare_program_run(
+	const struct pare_program *p, struct pare_frame *f, int from, int to, struct pare_err *err);
 
 /* Everything that steps >= `step` read and earlier ones wrote, copied aside, so that the rest can
  * run again and again, in this program or another of the same graph (other weights, other acts:

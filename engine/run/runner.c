@@ -48,7 +48,6 @@ static enum pare_status run(void *ctx, int chunk, int worker, struct pare_err *e
 
 	(void)chunk;
 	(void)worker;
-	(void)err;
 	for (int i = 0; i < r->m->info.n_inputs; i++) {
 		struct pare_tensor *t = pare_frame_input(r->frame, i);
 		size_t bytes;
@@ -56,8 +55,7 @@ static enum pare_status run(void *ctx, int chunk, int worker, struct pare_err *e
 		if (pare_dtype_bytes(t->dtype, pare_shape_elems(&t->shape), &bytes))
 			memcpy(t->data, r->in[i].data, bytes);
 	}
-	pare_program_run(r->program, r->frame, 0, pare_program_steps(r->program));
-	return PARE_OK;
+	return pare_program_run(r->program, r->frame, 0, pare_program_steps(r->program), err);
 }
 
 enum pare_status pare_runner_run(struct pare_runner *r, struct pare_err *err)

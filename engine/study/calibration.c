@@ -53,6 +53,7 @@ static enum pare_status watch_block(void *user, const struct pare_block *b, stru
 {
 	struct watch *w = user;
 	struct seen s = { w, w->mine[b->worker], b->count };
+	enum pare_status st;
 
 	if (!s.mine) {
 		s.mine = w->mine[b->worker] = calloc((size_t)(w->n ? w->n : 1), sizeof *s.mine);
@@ -64,9 +65,9 @@ static enum pare_status watch_block(void *user, const struct pare_block *b, stru
 		}
 	}
 	pare_frame_observe(b->frame, observe, &s);
-	pare_program_run(w->program, b->frame, 0, pare_program_steps(w->program));
+	st = pare_program_run(w->program, b->frame, 0, pare_program_steps(w->program), err);
 	pare_frame_observe(b->frame, NULL, NULL);
-	return PARE_OK;
+	return st;
 }
 
 /* Bounds and counts do not depend on who saw what. */

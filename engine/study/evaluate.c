@@ -22,6 +22,7 @@ static enum pare_status score_block(void *user, const struct pare_block *b, stru
 	struct scoring *s = user;
 	struct scorer *w = &s->scorer[b->worker];
 	size_t room = (size_t)pare_program_lanes(s->program) * (size_t)s->k * sizeof(float);
+	enum pare_status st;
 
 	if (!w->answers &&
 		(!(w->answers = malloc(room)) || !(w->expected = malloc(room)) ||
@@ -29,10 +30,15 @@ static enum pare_status score_block(void *user, const struct pare_block *b, stru
 		return pare_nomem(err, "the answers of a block of samples");
 	if (s->reference) {
 		pare_block_again(b, w->reference);
-		pare_program_run(s->reference, w->reference, 0, pare_program_steps(s->reference));
+		st = pare_program_run(
+			s->reference, w->reference, 0, pare_program_steps(s->reference), err);
+		if (st)
+			return st;
 		pare_block_answers(b, w->reference, s->reference, w->expected);
 	}
-	pare_program_run(s->program, b->frame, 0, pare_program_steps(s->program));
+	st = pare_program_run(s->program, b->frame, 0, pare_program_steps(s->program), err);
+	if (st)
+		return st;
 	pare_block_answers(b, b->frame, s->program, w->answers);
 	for (int i = 0; i < b->count; i++) {
 		int64_t got = pare_argmax(w->answers + i * s->k, s->k);

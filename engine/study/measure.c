@@ -111,9 +111,11 @@ struct answering {
 static enum pare_status answer_block(void *user, const struct pare_block *b, struct pare_err *err)
 {
 	struct answering *a = user;
+	enum pare_status st;
 
-	(void)err;
-	pare_program_run(a->program, b->frame, 0, pare_program_steps(a->program));
+	st = pare_program_run(a->program, b->frame, 0, pare_program_steps(a->program), err);
+	if (st)
+		return st;
 	pare_block_answers(b, b->frame, a->program, a->answers + b->first * a->k);
 	return PARE_OK;
 }
@@ -250,7 +252,8 @@ static enum pare_status trial_block(void *user, const struct pare_block *b, stru
 	if (st)
 		return st;
 	if (t->step) {
-		pare_program_run(p0, b->frame, 0, t->step);
+		if ((st = pare_program_run(p0, b->frame, 0, t->step, err)))
+			return st;
 		pare_cut_save(w->cut, p0, b->frame);
 	}
 	for (int v = 0; v < t->n; v++) {
@@ -262,7 +265,9 @@ static enum pare_status trial_block(void *user, const struct pare_block *b, stru
 			pare_cut_load(w->cut, p, w->frame[v]);
 		else
 			pare_block_again(b, w->frame[v]);
-		pare_program_run(p, w->frame[v], t->step, pare_program_steps(p));
+		st = pare_program_run(p, w->frame[v], t->step, pare_program_steps(p), err);
+		if (st)
+			return st;
 		pare_block_answers(b, w->frame[v], p, w->answers);
 		take_answers(t, v, b, w);
 		if (t->variant[v]->exits.n)

@@ -41,13 +41,13 @@ static enum pare_status block(void *ctx, int chunk, int worker, struct pare_err 
 	struct pare_frame *f = b->frames[worker];
 	const struct pare_tensor *y = pare_frame_output(f, 0);
 	int lanes = pare_program_lanes(b->p);
+	enum pare_status st;
 
 	(void)chunk;
-	(void)err;
 	pare_lanes_in(b->samples, b->elems, lanes, lanes, pare_frame_input(f, 0)->f32);
-	pare_program_run(b->p, f, 0, pare_program_steps(b->p));
+	st = pare_program_run(b->p, f, 0, pare_program_steps(b->p), err);
 	pare_lanes_out(y->f32, pare_shape_elems(&y->shape), lanes, lanes, b->answers[worker]);
-	return PARE_OK;
+	return st;
 }
 
 static int ascending(const void *a, const void *b)
@@ -91,7 +91,8 @@ static void time_steps(struct bench *b, double seconds)
 		for (int i = 0; i < n; i++) {
 			double start = now(CLOCK_THREAD_CPUTIME_ID);
 
-			pare_program_run(b->p, b->frames[0], i, i + 1);
+			if (pare_program_run(b->p, b->frames[0], i, i + 1, NULL))
+				exit(2);
 			took[i][rounds] = now(CLOCK_THREAD_CPUTIME_ID) - start;
 		}
 	for (int i = 0; took && i < n; i++) {

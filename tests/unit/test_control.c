@@ -192,6 +192,31 @@ static void loops_run_as_often_as_they_say(void)
 	pare_model_free(m);
 }
 
+static void a_loop_without_end_is_ended(void)
+{
+	struct build *b = build_new(13), *body = build_new(13);
+	struct pare_array in = { PARE_F32, { 1, { 1 } }, (float[]){ 1 } }, out = { 0 };
+	struct pare_err err = { 0 };
+	struct pare_model *m;
+
+	build_input(b, "start", 1, 1);
+	typed_input(body, "i", PARE_I64, 0, 0);
+	typed_input(body, "go", PARE_BOOL, 0, 0);
+	build_input(body, "v", 1, 1);
+	build_node(body, "Identity", "", "go", "again");
+	build_node(body, "Neg", "", "v", "next");
+	build_output(body, "again");
+	build_output(body, "next");
+	build_node(b, "Loop", "forever", "- - start", "y");
+	build_graph(b, "body", body);
+	build_output(b, "y");
+	m = build_model(b);
+	ok(pare_model_run(m, &in, &out, &err) == PARE_E_UNSUPPORTED &&
+			strstr(err.text, "'forever'") && strstr(err.text, "million"),
+		"it says: %s", err.text);
+	pare_model_free(m);
+}
+
 /* carried s += row; out = s, over columns of x backwards */
 static struct build *running_sum(int axis, int back)
 {
@@ -387,6 +412,7 @@ int main(void)
 	known_conditions_leave_one_branch();
 	layers_of_a_known_branch_are_layers();
 	loops_run_as_often_as_they_say();
+	a_loop_without_end_is_ended();
 	scans_go_along_any_axis_either_way();
 	graphs_inside_are_written();
 	info_says_how_it_runs();

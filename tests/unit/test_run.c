@@ -126,6 +126,14 @@ static struct pare_model *one_gemm(void)
 	return net_open(&n, &err);
 }
 
+static void go(const struct pare_program *p, struct pare_frame *f, int from, int to)
+{
+	struct pare_err err;
+
+	if (pare_program_run(p, f, from, to, &err))
+		ok(0, "%s", err.text);
+}
+
 static struct pare_program *program(const struct pare_model *m, int lanes)
 {
 	struct pare_program_spec spec = { .lanes = lanes };
@@ -165,7 +173,7 @@ static void lanes_give_what_samples_give_alone(void)
 	double worst[2] = { 0 };
 	struct pare_err err = { 0 };
 
-	pare_program_run(p, f, 0, pare_program_steps(p));
+	go(p, f, 0, pare_program_steps(p));
 	for (int l = 0; l < lanes; l++) {
 		struct pare_array in = { .dtype = PARE_F32,
 			.shape = { 4, { 1, 3, 9, 7 } },
@@ -295,11 +303,11 @@ static void cuts_start_anywhere(void)
 			break;
 		free(samples);
 		samples = fill(p, f, 5);
-		pare_program_run(p, f, 0, at);
+		go(p, f, 0, at);
 		pare_cut_save(c, p, f);
-		pare_program_run(p, f, at, steps);
+		go(p, f, at, steps);
 		pare_cut_load(c, q, g);
-		pare_program_run(q, g, at, steps);
+		go(q, g, at, steps);
 		for (int o = 0; o < 2; o++)
 			same &= !memcmp(want[o]->f32, pare_frame_output(g, o)->f32,
 				(size_t)pare_shape_elems(&want[o]->shape) * want[o]->lanes * 4);
@@ -344,12 +352,12 @@ static void packed_weights_are_shared(void)
 	alone = program(edit, 0);
 	g = pare_frame_new(alone);
 	free(fill(alone, g, 6));
-	pare_program_run(alone, g, 0, pare_program_steps(alone));
+	go(alone, g, 0, pare_program_steps(alone));
 	own = pare_frame_new(p);
 	f = pare_frame_share(like, own);
 	ok(f->room == own->room, "its frame lies in that of the other");
 	free(fill(like, f, 6));
-	pare_program_run(like, f, 0, pare_program_steps(like));
+	go(like, f, 0, pare_program_steps(like));
 	y = pare_frame_output(f, 1);
 	ok(!memcmp(y->f32, pare_frame_output(g, 1)->f32,
 		   (size_t)pare_shape_elems(&y->shape) * y->lanes * sizeof(float)),
@@ -400,7 +408,7 @@ static void activations_are_quantized_on_entry(int lanes)
 		for (int l = 0; l < x->lanes; l++)
 			x->f32[i * x->lanes + l] = in[i];
 	pare_frame_observe(f, see, &seen);
-	pare_program_run(p, f, 0, pare_program_steps(p));
+	go(p, f, 0, pare_program_steps(p));
 	for (int o = 0; o < 3; o++) {
 		double sum = 0;
 
@@ -469,6 +477,37 @@ static void memory_may_run_out(void)
 	pare_model_free(m);
 }
 
+/* By a program (the shape is known) and node by node: what only the data says is said too. */
+static void an_index_that_points_nowhere_is_named(void)
+{
+	static const char *const lines[] = { "Gather t i -> y", "GatherElements t i -> y",
+		"GatherND t i -> y", "ScatterElements t i u -> y", "ScatterND t i u -> y" };
+
+	for (size_t k = 0; k < sizeof lines / sizeof lines[0]; k++) {
+		struct net n = { .r = pare_rng_seed(4, 1) };
+		struct pare_err err = { 0 };
+		int in[] = { 1 }, list[] = { -1 };
+		float index = 2;
+		struct pare_array x = { PARE_F32, { 1, { 1 } }, &index }, y;
+		struct pare_model *m;
+
+		tiny_io(&n.g, 11, "x", in, 1);
+		weight(&n, "t", 3, 0, 0, 0);
+		weight(&n, "u", 1, 0, 0, 0);
+		add_node(&n.g, "Cast x -> i to=7");
+		add_node(&n.g, lines[k]);
+		tiny_io(&n.g, 12, "y", list, 1);
+		m = net_open(&n, &err);
+		ok(!pare_model_run(m, &x, &y, &err), "%s: 2 of 3 is there", lines[k]);
+		pare_array_free(&y);
+		index = 3;
+		ok(pare_model_run(m, &x, &y, &err) == PARE_E_FORMAT && strstr(err.text, "node '") &&
+				strstr(err.text, "index 3"),
+			"%s: %s", lines[k], err.text);
+		pare_model_free(m);
+	}
+}
+
 int main(void)
 {
 	lanes_give_what_samples_give_alone();
@@ -480,6 +519,7 @@ int main(void)
 	activations_are_quantized_on_entry(0);
 	activations_are_quantized_on_entry(1);
 	what_cannot_run_is_named();
+	an_index_that_points_nowhere_is_named();
 	memory_may_run_out();
 	return tap_done();
 }
