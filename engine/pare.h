@@ -471,6 +471,14 @@ void pare_calibration_free(struct pare_calibration *r);
 PARE_MUST_CHECK enum pare_status pare_plan_channels_to(const struct pare_model *m,
 	struct pare_plan *p, const bool *layers, double macs,
 	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);
+/* Shares of weights for `layers` ([n], the others stay as they are) that together take `share` of
+ * all their weights, where they cost least: by obs as the network's answers tell, by a score where
+ * it is least.  Their criterion and pattern are those in the plan.  By a score `calibration` may be
+ * NULL; by obs as long as carrying the plan out, and more.  PARE_E_ARG: criteria that differ, a
+ * pattern with a share of its own. */
+PARE_MUST_CHECK enum pare_status pare_plan_spread_weights(const struct pare_model *m,
+	struct pare_plan *p, const bool *layers, double share,
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);
 /* Does carrying the plan out need a calibration? */
 bool pare_plan_looks(const struct pare_plan *p);
 

@@ -59,7 +59,7 @@ static int n_differ(const struct pare_plan *a, const struct pare_plan *b)
 	return n;
 }
 
-/* Channels of the layers named, so that so many MACs are left. */
+/* Channels of the layers named, so that so many MACs are left; weights, so that so many go. */
 static enum pare_status spread_budget(const struct saying *y, struct pare_plan *p)
 {
 	bool *picked = calloc((size_t)p->n + 1, sizeof *picked);
@@ -77,8 +77,11 @@ static enum pare_status spread_budget(const struct saying *y, struct pare_plan *
 		st = worker_need_baseline(y->w, y->err);
 	if (!st)
 		st = pare_layers_pick(&y->s->layers, y->w->model, NULL, picked, &n, y->err);
-	if (!st)
+	if (!st && y->s->macs > 0)
 		st = pare_plan_channels_to(y->w->model, p, picked, y->s->macs,
+			pare_study_calibration(y->w->study), NULL, y->err);
+	else if (!st)
+		st = pare_plan_spread_weights(y->w->model, p, picked, y->s->spread,
 			pare_study_calibration(y->w->study), NULL, y->err);
 	free(picked);
 	return st;
@@ -94,7 +97,7 @@ static enum pare_status say_change(const struct saying *y)
 	if (!p)
 		return pare_nomem(y->err, "a plan");
 	st = pare_plan_say(p, y->w->model, y->s, NULL, &n, y->err);
-	if (!st && y->s->macs > 0)
+	if (!st && (y->s->macs > 0 || y->s->spread > 0))
 		st = spread_budget(y, p);
 	if (!st && y->s->kind == PARE_SAY_EXIT)
 		st = pare_plan_exits(y->w->model, p, exits, &n_exits, y->err);

@@ -218,7 +218,7 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 	enum pare_status st = take_layers(p, s);
 	const struct pare_word *w;
 	double percent;
-	bool channels, budget = false;
+	bool channels, budget = false, spread = false;
 
 	if (st)
 		return st;
@@ -230,6 +230,8 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 		if (!pare_parse_accept(p, "macs"))
 			return pare_parse_unexpected(p);
 	}
+	if (!channels && p->where & PARE_IN_COMMAND)
+		spread = pare_parse_accept(p, "spread");
 	if ((st = pare_parse_take(p, "a share such as 50%", &w)))
 		return st;
 	if (budget && pare_parse_real(w->text, "%", &percent) && percent > 0 && percent <= 100) {
@@ -252,6 +254,17 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 		if (!accept_dial(
 			    p, PARE_SAY_PRUNE, channels ? "channels" : "weights", &s->change, &st))
 			return pare_parse_unexpected(p);
+	if (spread && !st && pare_pattern_share(s->change.to.pattern) > 0) {
+		p->at = (int)(w - p->word);
+		return pare_parse_wrong(p,
+			"does not go with pattern %s, which takes the same from every layer",
+			pare_method_name(PARE_PATTERN, s->change.to.pattern));
+	}
+	if (spread && !st) { /* each layer's own share is found when it is carried out */
+		s->spread = percent / 100;
+		s->change.to.sparsity = 0;
+		return PARE_OK;
+	}
 	return st ? st : check_pattern(p, w, &s->change.to);
 }
 

@@ -108,6 +108,7 @@ struct pare_statement {
 	const char *cpu;              /* EXPECT: the kind of CPU that promised; NULL = not said */
 	struct pare_bounds bounds[2]; /* DATA: by enum pare_split */
 	double macs;                  /* PRUNE: what may be left of them; 0 = not said */
+	double spread;                /* PRUNE: what goes of all these weights; 0 = not said */
 	uint64_t number;              /* SEED, GO; PARE: the version */
 	const struct pare_word *rest; /* DEVICE: names; NOTE: what is said */
 	int n_rest;

@@ -10,7 +10,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_SEED] = { "seed", "N", "seed of what is random", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_SET] = { "set", "LAYERS [weights FORMAT] [per-tensor|per-channel|per-group N] [scheme NAME] [activations FORMAT] [range NAME] [calibrate METHOD] [round METHOD]",
 		"number formats of layers", PARE_IN_RECIPE | PARE_IN_COMMAND },
-	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels|weights N%|to macs N% [by CRITERION] [pattern PATTERN] [repair METHOD]", "remove the least important channels, or set weights to zero",
+	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels N%|to macs N% | weights [spread] N% [by CRITERION] [pattern PATTERN] [repair METHOD]", "remove the least important channels, or set weights to zero",
 		PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_EXIT] = { "exit", "LAYERS [threshold T|none]", "let samples leave behind a layer when they are told apart there", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_DEVICE] = { "device", "NAME…", "the devices to look at", PARE_IN_RECIPE | PARE_IN_COMMAND },

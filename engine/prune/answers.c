@@ -71,3 +71,43 @@ double pare_answers_moved(const struct pare_model *m, const struct pare_calibrat
 	}
 	return sum / (double)n;
 }
+
+/* Logarithms of chances: of what is none yet by softmax. */
+static void log_chances(const float *v, int64_t k, double *out)
+{
+	double sum = 0, top = -INFINITY;
+	bool chances = true;
+
+	for (int64_t i = 0; i < k; i++) {
+		chances &= v[i] >= 0 && v[i] <= 1.0001f;
+		sum += (double)v[i];
+		top = fmax(top, (double)v[i]);
+	}
+	chances &= fabs(sum - 1) < 1e-3;
+	sum = 0;
+	for (int64_t i = 0; i < k; i++) {
+		out[i] = chances ? log(fmax((double)v[i], 1e-6)) : (double)v[i] - top;
+		sum += exp(out[i]);
+	}
+	for (int64_t i = 0; i < k; i++)
+		out[i] -= log(sum);
+}
+
+double pare_answers_apart(const struct pare_model *m, const struct pare_calibration *calibration,
+	const float *was, const float *now)
+{
+	int64_t k = pare_answer_len(m), n = calibration->n_samples;
+	double *p = malloc(2 * (size_t)k * sizeof *p), sum = 0, move = 0, all = 0;
+
+	for (int64_t i = 0; i < n && p; i++) {
+		log_chances(was + i * k, k, p);
+		log_chances(now + i * k, k, p + k);
+		for (int64_t j = 0; j < k; j++) {
+			sum += exp(p[j]) * (p[j] - p[k + j]);
+			move += (p[j] - p[k + j]) * (p[j] - p[k + j]);
+			all += p[j] * p[j];
+		}
+	}
+	free(p);
+	return sum / (double)n + 1e-3 * move / fmax(all, 1e-30);
+}

@@ -185,12 +185,13 @@ static int walk_strip(struct strip *s, int *order, double *cost)
 /* ---- all strips --------------------------------------------------------------------------------
  */
 
-struct pruning {
+struct pare_obs_path {
 	const struct pare_obs *o;
 	struct pare_ctl *ctl;
 	double **inverse; /* [groups] of Hinv */
 	int *order;       /* [strips][sites] */
 	double *cost;     /* [strips][sites] */
+	double *best;     /* [rows][columns] w without zeros */
 	int *n;           /* [strips] how many were ordered, then how many go */
 };
 
@@ -201,7 +202,7 @@ static int group_of(const struct pare_obs *o, int64_t row)
 
 static enum pare_status trace_strip(void *ctx, int strip, int worker, struct pare_err *err)
 {
-	struct pruning *p = ctx;
+	struct pare_obs_path *p = ctx;
 	const struct pare_lay *l = p->o->lay;
 	size_t k = (size_t)l->columns, tall = (size_t)l->pattern->tall;
 	size_t wide = (size_t)l->pattern->wide, row = (size_t)strip * tall;
@@ -237,7 +238,7 @@ static enum pare_status trace_strip(void *ctx, int strip, int worker, struct par
 
 static enum pare_status invert_group(void *ctx, int g, int worker, struct pare_err *err)
 {
-	struct pruning *p = ctx;
+	struct pare_obs_path *p = ctx;
 	const struct pare_gram *gram = &p->o->gram[g];
 	size_t k = (size_t)gram->k;
 
@@ -250,7 +251,7 @@ static enum pare_status invert_group(void *ctx, int g, int worker, struct pare_e
 }
 
 /* Where in the heap of strips the least next cost is on top; among equals the first strip. */
-static bool before(const struct pruning *p, const int *at, int a, int b)
+static bool before(const struct pare_obs_path *p, const int *at, int a, int b)
 {
 	size_t sites = (size_t)p->o->lay->sites;
 	double x = p->cost[(size_t)a * sites + (size_t)at[a]];
@@ -259,7 +260,7 @@ static bool before(const struct pruning *p, const int *at, int a, int b)
 	return x < y || (x == y && a < b);
 }
 
-static void sift(const struct pruning *p, const int *at, int *heap, int n, int i)
+static void sift(const struct pare_obs_path *p, const int *at, int *heap, int n, int i)
 {
 	for (;;) {
 		int c = 2 * i + 1, t = heap[i];
@@ -279,7 +280,7 @@ static void sift(const struct pruning *p, const int *at, int *heap, int n, int i
 /* The `gone` cheapest next steps over all strips: at[] becomes how many are of each, path what each
  * costs (may be NULL). */
 static enum pare_status
-merge(const struct pruning *p, int64_t gone, double *path, int *at, struct pare_err *err)
+merge(const struct pare_obs_path *p, int64_t gone, double *path, int *at, struct pare_err *err)
 {
 	int n = (int)p->o->lay->strips, *heap = malloc((size_t)n * sizeof *heap);
 	size_t sites = (size_t)p->o->lay->sites;
@@ -314,39 +315,12 @@ static void mark(const struct pare_obs *o, int64_t strip, int site)
 				pare_lay_column(l, site, j)] = true;
 }
 
-static enum pare_status
-pruning_new(struct pruning *p, const struct pare_obs *o, struct pare_ctl *ctl, struct pare_err *err)
-{
-	size_t groups = (size_t)(o->lay->rows / o->rows), strips = (size_t)o->lay->strips;
-	struct pare_progress_span quiet = { 0 };
-
-	*p = (struct pruning){ .o = o,
-		.ctl = ctl,
-		.inverse = calloc(groups, sizeof *p->inverse),
-		.order = malloc(strips * (size_t)o->lay->sites * sizeof *p->order),
-		.cost = malloc(strips * (size_t)o->lay->sites * sizeof *p->cost),
-		.n = calloc(strips, sizeof *p->n) };
-	if (!p->inverse || !p->order || !p->cost || !p->n)
-		return pare_nomem(err, "a layer's pruning");
-	return pare_parallel((int)groups, invert_group, p, ctl, quiet, err);
-}
-
-static void pruning_free(struct pruning *p)
-{
-	for (int64_t g = 0; p->inverse && g < p->o->lay->rows / p->o->rows; g++)
-		free(p->inverse[g]);
-	free(p->inverse);
-	free(p->order);
-	free(p->cost);
-	free(p->n);
-}
-
 /* ---- what stays -------------------------------------------------------------------------------
  */
 
 static enum pare_status refit_row(void *ctx, int row, int worker, struct pare_err *err)
 {
-	const struct pare_obs *o = ((struct pruning *)ctx)->o;
+	const struct pare_obs *o = ((struct pare_obs_path *)ctx)->o;
 	int k = o->lay->columns, n = 0, one = 1, info = 0, *at = malloc((size_t)k * sizeof *at);
 	const bool *zero = o->zero + (size_t)row * (size_t)k;
 	const double *h = o->gram[group_of(o, row)].h, *c = o->c + (size_t)row * (size_t)k;
@@ -383,7 +357,7 @@ static enum pare_status refit_row(void *ctx, int row, int worker, struct pare_er
  */
 
 struct sweep {
-	struct pruning *p;
+	struct pare_obs_path *p;
 	int *site;             /* [sites] in the order in which they are looked at, sets together */
 	int *column;           /* [columns] theirs */
 	double **u;            /* [groups] [columns][columns], upper: Hinv = u'u in that order */
@@ -423,7 +397,7 @@ static enum pare_status start_group(void *ctx, int g, int worker, struct pare_er
 	dpotrf_("L", &k, u, &k, &info); /* columns first: its lower is our upper */
 	for (int64_t r = (int64_t)g * o->rows; r < (int64_t)(g + 1) * o->rows; r++)
 		for (int j = 0; j < k; j++)
-			s->w[r * k + j] = o->w[r * k + s->column[j]];
+			s->w[r * k + j] = s->p->best[r * k + s->column[j]];
 	return info ? pare_fail(err, PARE_E_ARG, "the products of its inputs have no factor")
 		    : PARE_OK;
 }
@@ -501,7 +475,7 @@ static int by_size(const void *a, const void *b)
 }
 
 /* Costs as they are at the start, least first: what comes later is dearer than that. */
-static void list_costs(const struct pruning *p, double *cost)
+static void list_costs(const struct pare_obs_path *p, double *cost)
 {
 	const struct pare_lay *l = p->o->lay;
 	int k = l->columns, wide = l->pattern->wide;
@@ -522,8 +496,7 @@ static void list_costs(const struct pruning *p, double *cost)
 	qsort(cost, (size_t)(l->strips * l->sites), sizeof *cost, by_size);
 }
 
-static enum pare_status
-in_one_sweep(struct pruning *p, float sparsity, double *cost, struct pare_err *err)
+static enum pare_status in_one_sweep(struct pare_obs_path *p, float sparsity, struct pare_err *err)
 {
 	struct pare_progress_span quiet = { 0 };
 	const struct pare_lay *l = p->o->lay;
@@ -544,8 +517,6 @@ in_one_sweep(struct pruning *p, float sparsity, double *cost, struct pare_err *e
 		s.column = s.site + k;
 		s.sorted = s.score + stretch;
 		order_columns(l, &s);
-		if (cost)
-			list_costs(p, cost);
 		st = pare_parallel((int)groups, start_group, &s, p->ctl, quiet, err);
 	}
 	for (int from = 0; from < l->sites && !st; from += STRETCH) {
@@ -569,28 +540,88 @@ in_one_sweep(struct pruning *p, float sparsity, double *cost, struct pare_err *e
 	return st;
 }
 
-/* ---- in one go --------------------------------------------------------------------------------
+/* ---- the choice -------------------------------------------------------------------------------
  */
 
-static bool too_dear(const struct pare_lay *l)
+static bool once(const struct pare_obs *o)
 {
-	double k = l->columns;
+	double k = o->lay->columns;
 
-	return (double)l->strips * k * k * k / 3 > dear;
+	return o->once || (double)o->lay->strips * k * k * k / 3 > dear;
 }
 
-static enum pare_status
-site_by_site(struct pruning *p, float sparsity, double *cost, struct pare_err *err)
+enum pare_status pare_obs_path_new(const struct pare_obs *o, struct pare_ctl *ctl,
+	struct pare_obs_path **out, struct pare_err *err)
+{
+	size_t groups = (size_t)(o->lay->rows / o->rows), strips = (size_t)o->lay->strips;
+	size_t sites = strips * (size_t)o->lay->sites;
+	size_t weights = (size_t)o->lay->rows * (size_t)o->lay->columns;
+	struct pare_progress_span quiet = { 0 };
+	struct pare_obs_path *p = calloc(1, sizeof *p);
+	enum pare_status st;
+
+	if (!p)
+		return pare_nomem(err, "a layer's pruning");
+	*p = (struct pare_obs_path){ .o = o,
+		.ctl = ctl,
+		.inverse = calloc(groups, sizeof *p->inverse),
+		.order = malloc(sites * sizeof *p->order),
+		.cost = malloc(sites * sizeof *p->cost),
+		.best = malloc(weights * sizeof *p->best),
+		.n = calloc(strips, sizeof *p->n) };
+	if (p->inverse && p->order && p->cost && p->best && p->n) {
+		memcpy(p->best, o->w, weights * sizeof *p->best);
+		st = pare_parallel((int)groups, invert_group, p, ctl, quiet, err);
+	} else
+		st = pare_nomem(err, "a layer's pruning");
+	if (!st && !once(o))
+		st = pare_parallel((int)strips, trace_strip, p, ctl, quiet, err);
+	if (st)
+		pare_obs_path_free(p);
+	else
+		*out = p;
+	return st;
+}
+
+void pare_obs_path_free(struct pare_obs_path *p)
+{
+	if (!p)
+		return;
+	for (int64_t g = 0; p->inverse && g < p->o->lay->rows / p->o->rows; g++)
+		free(p->inverse[g]);
+	free(p->inverse);
+	free(p->order);
+	free(p->cost);
+	free(p->best);
+	free(p->n);
+	free(p);
+}
+
+enum pare_status
+pare_obs_path_costs(const struct pare_obs_path *p, double *cost, struct pare_err *err)
+{
+	const struct pare_lay *l = p->o->lay;
+	int *take;
+	enum pare_status st;
+
+	if (once(p->o)) {
+		list_costs(p, cost);
+		return PARE_OK;
+	}
+	if (!(take = malloc((size_t)l->strips * sizeof *take)))
+		return pare_nomem(err, "a layer's pruning");
+	st = merge(p, l->strips * l->sites, cost, take, err);
+	free(take);
+	return st;
+}
+
+static enum pare_status site_by_site(struct pare_obs_path *p, float sparsity, struct pare_err *err)
 {
 	struct pare_progress_span quiet = { 0 };
 	const struct pare_lay *l = p->o->lay;
-	int *take = calloc((size_t)l->strips, sizeof *take);
+	int *take = malloc((size_t)l->strips * sizeof *take);
 	enum pare_status st = take ? PARE_OK : pare_nomem(err, "a layer's pruning");
 
-	if (!st)
-		st = pare_parallel((int)l->strips, trace_strip, p, p->ctl, quiet, err);
-	if (!st && cost)
-		st = merge(p, l->strips * l->sites, cost, take, err);
 	if (!st)
 		st = merge(p, pare_lay_gone(l, sparsity), NULL, take, err);
 	for (int64_t s = 0; s < l->strips && !st; s++)
@@ -600,19 +631,26 @@ site_by_site(struct pruning *p, float sparsity, double *cost, struct pare_err *e
 	return st ? st : pare_parallel((int)l->rows, refit_row, p, p->ctl, quiet, err);
 }
 
-enum pare_status pare_obs_prune(const struct pare_obs *o, float sparsity, double *cost,
-	struct pare_ctl *ctl, struct pare_err *err)
+enum pare_status pare_obs_path_take(struct pare_obs_path *p, float sparsity, struct pare_err *err)
 {
-	struct pruning p;
-	enum pare_status st;
+	size_t weights = (size_t)p->o->lay->rows * (size_t)p->o->lay->columns;
 
-	memset(o->zero, 0, (size_t)o->lay->rows * (size_t)o->lay->columns);
-	if (!cost && pare_lay_gone(o->lay, sparsity) < 1)
+	memset(p->o->zero, 0, weights);
+	if (pare_lay_gone(p->o->lay, sparsity) < 1) {
+		memcpy(p->o->w, p->best, weights * sizeof *p->best);
 		return PARE_OK;
-	st = pruning_new(&p, o, ctl, err);
+	}
+	return once(p->o) ? in_one_sweep(p, sparsity, err) : site_by_site(p, sparsity, err);
+}
+
+enum pare_status
+pare_obs_prune(const struct pare_obs *o, float sparsity, struct pare_ctl *ctl, struct pare_err *err)
+{
+	struct pare_obs_path *p = NULL;
+	enum pare_status st = pare_obs_path_new(o, ctl, &p, err);
+
 	if (!st)
-		st = o->once || too_dear(o->lay) ? in_one_sweep(&p, sparsity, cost, err)
-						 : site_by_site(&p, sparsity, cost, err);
-	pruning_free(&p);
+		st = pare_obs_path_take(p, sparsity, err);
+	pare_obs_path_free(p);
 	return st;
 }

@@ -22,12 +22,24 @@ struct pare_obs {
 	bool once;                    /* columns are gone through once, however few */
 };
 
-/* Choose what goes at this sparsity: zero[] is filled and w becomes the best without it.  cost, if
- * not NULL: [strips * sites] what each site more costs, in the order in which they would go until
- * none is left (with sets until each has lost its share).  The same for any number of threads.
- * Time: strips * columns³ / 3, or rows * columns² where that is more than minutes.
- * PARE_E_NOMEM, PARE_E_CANCELED. */
-PARE_MUST_CHECK enum pare_status pare_obs_prune(const struct pare_obs *o, float sparsity,
-	double *cost, struct pare_ctl *ctl, struct pare_err *err);
+/* Choose what goes at this sparsity: zero[] is filled and w becomes the best without it.  The same
+ * for any number of threads.  Time: strips * columns³ / 3, or rows * columns² where that is more
+ * than minutes.  PARE_E_NOMEM, PARE_E_CANCELED. */
+PARE_MUST_CHECK enum pare_status pare_obs_prune(
+	const struct pare_obs *o, float sparsity, struct pare_ctl *ctl, struct pare_err *err);
+
+/* The same in steps, for those who try several sparsities: the order in which sites go is found
+ * once.  o and ctl are borrowed. */
+struct pare_obs_path;
+PARE_MUST_CHECK enum pare_status pare_obs_path_new(const struct pare_obs *o, struct pare_ctl *ctl,
+	struct pare_obs_path **out, struct pare_err *err);
+void pare_obs_path_free(struct pare_obs_path *p);
+/* cost [strips * sites]: what each site more costs, in the order in which they would go until none
+ * is left (with sets until each has lost its share). */
+PARE_MUST_CHECK enum pare_status
+pare_obs_path_costs(const struct pare_obs_path *p, double *cost, struct pare_err *err);
+/* As pare_obs_prune. */
+PARE_MUST_CHECK enum pare_status
+pare_obs_path_take(struct pare_obs_path *p, float sparsity, struct pare_err *err);
 
 #endif

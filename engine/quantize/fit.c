@@ -92,7 +92,7 @@ static enum pare_status choose_zeros(struct fitting *t, struct pare_err *err)
 	struct pare_obs obs = { &l->lay, t->s->win.o, t->gram, t->s->c, t->best, t->zero, false };
 
 	if (l->prunes)
-		return pare_obs_prune(&obs, l->sparsity, NULL, t->f->ctl, err);
+		return pare_obs_prune(&obs, l->sparsity, t->f->ctl, err);
 	for (int64_t row = 0; row < t->channels.channels && l->keep_zeros; row++)
 		for (int i = 0; i < k; i++)
 			t->zero[row * k + i] = l->w[pare_channel_at(&t->channels, row, i)] == 0;

@@ -250,7 +250,7 @@ static void pattern_by_the_paper(const char *pattern, float sparsity, int inner)
 
 		draw(&p, &r);
 		choose_plainly(&p, &l, pare_lay_gone(&l, sparsity), want);
-		if (pare_obs_prune(&o, sparsity, NULL, NULL, &err))
+		if (pare_obs_prune(&o, sparsity, NULL, &err))
 			printf("# %s\n", err.text);
 		same += !memcmp(want, p.zero, sizeof want);
 		for (int row = 0; row < ROWS; row++) {
@@ -303,12 +303,16 @@ static void one_sweep_is_sparsegpt(const char *pattern, float sparsity)
 		struct pare_obs o = { &l, ROWS, &p.gram, p.c, p.w, p.zero, true };
 		struct pare_err err = { 0 };
 		double w[ROWS * K], cost[ROWS * K];
+		struct pare_obs_path *path = NULL;
 		int64_t zeros = 0;
 
 		draw(&p, &r);
 		memcpy(w, p.w, sizeof w);
-		if (pare_obs_prune(&o, sparsity, cost, NULL, &err))
+		if (pare_obs_path_new(&o, NULL, &path, &err) ||
+			pare_obs_path_costs(path, cost, &err) ||
+			pare_obs_path_take(path, sparsity, &err))
 			printf("# %s\n", err.text);
+		pare_obs_path_free(path);
 		sweep_plainly(&p, w, p.zero);
 		for (int i = 0; i < ROWS * K; i++) {
 			zeros += p.zero[i];
@@ -329,6 +333,7 @@ static void costs_add_up(void)
 	struct pare_lay l = lay_of("unstructured", ROWS, K, 1);
 	struct pare_rng r = pare_rng_seed(12, 1);
 	double cost[ROWS * K], sum = 0, all = 0;
+	struct pare_obs_path *path = NULL;
 	struct problem p;
 	struct pare_obs o = { &l, ROWS, &p.gram, p.c, p.w, p.zero, false };
 	struct pare_err err = { 0 };
@@ -336,7 +341,9 @@ static void costs_add_up(void)
 	draw(&p, &r);
 	for (int i = 0; i < ROWS * K; i++)
 		all += p.c[i] * p.w[i];
-	ok_status(pare_obs_prune(&o, 0, cost, NULL, &err), err, "costs");
+	ok_status(pare_obs_path_new(&o, NULL, &path, &err), err, "a path");
+	ok_status(pare_obs_path_costs(path, cost, &err), err, "costs");
+	pare_obs_path_free(path);
 	for (int i = 0; i < ROWS * K; i++)
 		sum += cost[i];
 	ok(fabs(sum - all) < 1e-9 * all, "without any weight all of the output is lost: %g of %g",
@@ -498,6 +505,100 @@ static void threads_change_nothing(const struct network *t)
 	pare_plan_free(p);
 }
 
+static double weights_left(const struct network *t, const struct pare_plan *p)
+{
+	int64_t all = 0, gone = 0;
+
+	for (int i = 0; i < TINY_LAYERS; i++) {
+		struct pare_lay l = pare_lay_over(t->m, i, p->dials[i].pattern);
+
+		all += pare_model_layer(t->m, i)->weights;
+		gone += pare_lay_weights_gone(&l, p->dials[i].sparsity);
+	}
+	return 1 - (double)gone / (double)all;
+}
+
+static struct pare_plan *spread_of(const struct network *t, const char *by, double share)
+{
+	struct pare_plan *p = plan_of(0, by, "unstructured", 0);
+	struct pare_err err = { 0 };
+	bool all[TINY_LAYERS];
+
+	memset(all, true, sizeof all);
+	ok_status(pare_plan_spread_weights(t->m, p, all, share, t->c, NULL, &err), err,
+		"spread by %s", by);
+	return p;
+}
+
+/* By magnitude one threshold for all: the largest that goes anywhere is about the smallest that
+ * stays anywhere else. */
+static void one_threshold_for_all(const struct network *t)
+{
+	struct pare_plan *p = spread_of(t, "l1", .6);
+	struct pare_variant *v = variant_of(t, p);
+	double stays[2] = { 0, INFINITY }, left = weights_left(t, p);
+
+	for (int i = 0; i < TINY_LAYERS; i++) {
+		double least = INFINITY;
+
+		for (int64_t k = 0; k < pare_model_layer(t->m, i)->weights; k++) {
+			double w = fabs((double)pare_model_weights(pare_variant_model(v), i)[k]);
+
+			least = w > 0 && w < least ? w : least;
+		}
+		if (p->dials[i].sparsity > 0 && p->dials[i].sparsity < .99f &&
+			pare_model_layer(t->m, i)->weights >= 200) {
+			stays[0] = fmax(stays[0], least);
+			stays[1] = fmin(stays[1], least);
+		}
+	}
+	ok(left <= .4 && left > .39, "60 %% go: %.4f stay", left);
+	ok(stays[0] < 1.1 * stays[1], "one threshold: %.4g to %.4g", stays[1], stays[0]);
+	pare_variant_free(v);
+	pare_plan_free(p);
+}
+
+static void spreading_pays(const struct network *t)
+{
+	struct pare_plan *p[2] = { plan_of(.7f, "obs", "unstructured", 0),
+		spread_of(t, "obs", .7) };
+	double e[2], left = weights_left(t, p[1]);
+
+	for (int i = 0; i < 2; i++) {
+		struct pare_variant *v = variant_of(t, p[i]);
+
+		e[i] = distance(t, v);
+		pare_variant_free(v);
+	}
+	ok(left <= .3 && left > .29, "70 %% go: %.4f stay", left);
+	ok(e[1] < e[0], "70 %%: from every layer alike %.4g, where it costs least %.4g", e[0],
+		e[1]);
+	for (int i = 0; i < 2; i++)
+		pare_plan_free(p[i]);
+}
+
+static void what_cannot_be_spread_says_so(const struct network *t)
+{
+	struct pare_plan *p = plan_of(0, "obs", "unstructured", 0);
+	struct pare_err err = { 0 };
+	bool all[TINY_LAYERS];
+
+	memset(all, true, sizeof all);
+	ok(pare_plan_spread_weights(t->m, p, all, .5, NULL, NULL, &err) == PARE_E_ARG &&
+			strstr(err.text, "--data"),
+		"without data: %s", err.text);
+	p->dials[3].criterion = 0;
+	ok(pare_plan_spread_weights(t->m, p, all, .5, t->c, NULL, &err) == PARE_E_ARG &&
+			strstr(err.text, "one criterion"),
+		"with two criteria: %s", err.text);
+	p->dials[3] = p->dials[2];
+	p->dials[5].pattern = (uint8_t)pare_method_find(PARE_PATTERN, "2:4");
+	all[5] = false;
+	ok_status(pare_plan_spread_weights(t->m, p, all, .5, t->c, NULL, &err), err,
+		"layers that are not asked for do not matter");
+	pare_plan_free(p);
+}
+
 static void what_does_not_come_out_even_is_left(const struct network *t)
 {
 	struct pare_lay l = pare_lay_over(t->m, 1, row_of(PARE_PATTERN, "2:4"));
@@ -550,6 +651,9 @@ int main(void)
 	zeros_are_as_many_as_said(&t);
 	rounding_keeps_the_zeros(&t);
 	threads_change_nothing(&t);
+	one_threshold_for_all(&t);
+	spreading_pays(&t);
+	what_cannot_be_spread_says_so(&t);
 	what_does_not_come_out_even_is_left(&t);
 	without_data_it_says_so(&t);
 	pare_calibration_free(t.c);
