@@ -1,12 +1,12 @@
 /* How many samples a second a network takes on random inputs: what evaluation costs, without a
  * dataset.
  *
- *     bench_eval MODEL THREADS SECONDS [steps] [alone]
+ *     bench_eval MODEL THREADS SECONDS [steps] [alone] [SAMPLES]
  *
- * prints the samples per second of the best and of the median call, a call being the blocks of
- * lanes that take about a millisecond, as many on each thread; `steps` prints the median time of
- * each step instead, `alone` runs one sample at a time.  One thread is timed by its own clock, so
- * that other work on the machine does not count.
+ * prints the samples per second of the best and of the median call, a call being SAMPLES, or the
+ * blocks of lanes that take about a millisecond, as many on each thread; `steps` prints the median
+ * time of each step instead, `alone` runs one sample at a time.  One thread is timed by its own
+ * clock, so that other work on the machine does not count.
  */
 #include "engine/base/pool.h"
 #include "engine/base/rng.h"
@@ -57,17 +57,20 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void time_calls(struct bench *b, int threads, double seconds)
+/* images: of a call; 0 = as many as suit the clock */
+static void time_calls(struct bench *b, int threads, double seconds, int images)
 {
 	clockid_t clock = threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
 	static double took[MAX_CALLS];
-	double end = now(CLOCK_MONOTONIC) + seconds, start = now(clock), images;
-	int n = 0, blocks;
+	double end = now(CLOCK_MONOTONIC) + seconds, start = now(clock);
+	int n = 0, blocks, lanes = pare_program_lanes(b->p);
 
 	if (block(b, 0, 0, NULL))
 		exit(2);
 	blocks = threads * (1 + (int)(1e-3 / (now(clock) - start)));
-	images = blocks * pare_program_lanes(b->p);
+	if (images)
+		blocks = (images + lanes - 1) / lanes;
+	images = blocks * lanes;
 
 	while (n < 3 || (now(CLOCK_MONOTONIC) < end && n < MAX_CALLS)) {
 		start = now(clock);
@@ -121,14 +124,17 @@ int main(int argc, char **argv)
 	struct pare_err err;
 	int threads = argc > 2 ? atoi(argv[2]) : 1;
 	double seconds = argc > 3 ? atof(argv[3]) : 1;
+	int images = 0;
 	bool steps = false;
 
 	for (int i = 4; i < argc; i++) {
 		steps |= !strcmp(argv[i], "steps");
 		spec.lanes |= !strcmp(argv[i], "alone");
+		images = argv[i][0] > '0' && argv[i][0] <= '9' ? atoi(argv[i]) : images;
 	}
 	if (argc < 2 || threads < 1 || threads > MAX_THREADS) {
-		fprintf(stderr, "usage: bench_eval MODEL THREADS SECONDS [steps] [alone]\n");
+		fprintf(stderr,
+			"usage: bench_eval MODEL THREADS SECONDS [steps] [alone] [SAMPLES]\n");
 		return 2;
 	}
 	if (pare_model_open(argv[1], &m, &err) || pare_program_new(m, &spec, &b.p, &err)) {
@@ -150,7 +156,7 @@ int main(int argc, char **argv)
 	if (steps)
 		time_steps(&b, seconds);
 	else
-		time_calls(&b, threads, seconds);
+		time_calls(&b, threads, seconds, images);
 	for (int i = 0; i < threads; i++) {
 		pare_frame_free(b.frames[i]);
 		free(b.answers[i]);
