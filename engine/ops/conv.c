@@ -251,6 +251,16 @@ static void conv_unfold(const struct pare_call *c, int group, int64_t from, int6
 /* ---- Conv --------------------------------------------------------------------------------------
  */
 
+static bool conv_conv(const struct pare_call *c, struct pare_conv *v)
+{
+	if (!c->in[1]->data || (op_given(c, 2) && !c->in[2]->data) || c->in[0]->shape.d[0] != 1 ||
+		fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, v, NULL))
+		return false;
+	v->w = c->in[1]->f32;
+	v->bias = op_conv_bias(c);
+	return true;
+}
+
 static enum pare_status conv_prepare(
 	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err)
 {
@@ -339,6 +349,7 @@ const struct pare_op pare_ops_conv[] = {
 		.forward = conv_forward,
 		.scratch = conv_scratch,
 		.prepare = conv_prepare,
+		.conv = conv_conv,
 		.fuses = true,
 		.plain = 1 << 1 | 1 << 2,
 		.macs = conv_macs,

@@ -8,6 +8,7 @@
 
 struct pare_node;
 struct pare_kernels;
+struct pare_conv;
 struct pare_graph;
 
 /* ---- attributes: parser, writer and inspector all read these tables ------------------------- */
@@ -196,6 +197,10 @@ struct pare_op {
 	 * has shapes alone.  NULL = nothing to lay out. */
 	enum pare_status (*prepare)(const struct pare_call *c, struct pare_arena *a,
 		const void **packed, struct pare_err *err);
+	/* The node as a convolution by constants, for who runs several as one: its geometry, and
+	 * weights and bias as they are, of struct pare_conv; false = not this one.  NULL = never.
+	 */
+	bool (*conv)(const struct pare_call *c, struct pare_conv *v);
 	bool fuses; /* carries out call->after, so that what follows may join its step */
 	bool adds;  /* out = in[0] + in[1]: may join the step of a row that fuses */
 	/* The node is clamp(in[0], lo, hi), so may join the step of a row that fuses; false = not

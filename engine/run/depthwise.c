@@ -104,14 +104,16 @@ void VECTOR_NAME(depthwise)(const struct pare_conv *v, const float *x, float *ou
 	const struct pare_finish *f, float *scratch)
 {
 	size_t in_row = (size_t)v->in[2] * LANES, out_row = (size_t)v->out[2] * LANES;
-	struct row r = { .w = v->w, .out = out, .add = f->add };
+	struct row r = { .w = v->w };
 
 	r.lo = splat(f->lo);
 	r.hi = splat(f->hi);
 	memset(scratch, 0,
 		in_row * sizeof *scratch); /* the rows above the first and below the last */
-	for (int g = 0; g < v->groups; g++, r.w += v->k, x += v->in[1] * in_row) {
+	for (int g = 0; g < v->groups; g++, r.w += v->k, x += v->in_by) {
 		r.bias = splat(v->bias[g]);
+		r.out = out + (size_t)g * v->out_by;
+		r.add = f->add ? f->add + (size_t)g * v->out_by : NULL;
 		for (int y = 0; y < v->out[1]; y++) {
 			for (int i = 0; i < v->kernel[1]; i++) {
 				int row = y * v->stride[1] - v->pad[1] + i * v->dilation[1];

@@ -108,6 +108,38 @@ void pare_frame_observe(struct pare_frame *f, pare_observe_fn *fn, void *user)
 	f->user = user;
 }
 
+static void run_chain(const struct pare_program *p, struct pare_frame *f, int first)
+{
+	const struct pare_act_quant *act[PARE_CHAIN_MOST];
+	struct pare_finish finish[PARE_CHAIN_MOST];
+	const struct pare_bound *b = &f->steps[first];
+	int n = p->steps[first].links;
+
+	for (int i = 0; i < n; i++) {
+		const struct pare_after *after = &b[i].after;
+
+		act[i] = &p->steps[first + i].act;
+		finish[i] = (struct pare_finish){ after->add ? after->add->f32 : NULL, after->lo,
+			after->hi };
+	}
+	pare_chain_run(p->k, p->steps[first].chain, b->call.in[0]->f32, b[n - 1].call.out[0]->f32,
+		act, finish, b->call.scratch);
+}
+
+/* May what starts at step i run as a chain?  An observer sees what enters each step, a dynamic
+ * quantizer all of it. */
+static bool chained(const struct pare_program *p, const struct pare_frame *f, int i, int to)
+{
+	const struct pare_step *s = &p->steps[i];
+
+	if (!s->chain || i + s->links > to || f->observe)
+		return false;
+	for (int j = 1; j < s->links; j++)
+		if (s[j].act.dynamic)
+			return false;
+	return true;
+}
+
 enum pare_status pare_program_run(
 	const struct pare_program *p, struct pare_frame *f, int from, int to, struct pare_err *err)
 {
@@ -124,7 +156,10 @@ enum pare_status pare_program_run(
 			p->k->quantize(x->f32, b->quantized.f32,
 				(size_t)pare_shape_elems(&x->shape) * x->lanes, s->act.scale,
 				s->act.zero, s->act.lo, s->act.hi);
-		if (pare_op_forward(&b->call))
+		if (chained(p, f, i, to)) {
+			run_chain(p, f, i);
+			i += s->links - 1;
+		} else if (pare_op_forward(&b->call))
 			return pare_fail(err, f->wrong.code, "node '%s' (%s): %s", s->n->name,
 				s->n->op_type, f->wrong.text);
 	}

@@ -124,14 +124,14 @@ static void gather(const struct pare_conv *v, const float *x, int z, int y, floa
 {
 	size_t area = (size_t)v->in[1] * v->in[2] * LANES;
 
-	for (int c = 0; c < v->c; c++)
+	for (int c = 0; c < v->c; c++, x += v->in_by)
 		for (int d = 0; d < v->kernel[0]; d++, to += v->plane) {
 			int depth = z * v->stride[0] - v->pad[0] + d * v->dilation[0];
 
 			if (depth < 0 || depth >= v->in[0])
 				memset(to, 0, (size_t)v->plane * sizeof *to);
 			else
-				gather_plane(v, x + ((size_t)c * v->in[0] + depth) * area, y, to);
+				gather_plane(v, x + (size_t)depth * area, y, to);
 		}
 }
 
@@ -139,9 +139,9 @@ static void gather(const struct pare_conv *v, const float *x, int z, int y, floa
 static void strip_run(const struct pare_conv *v, int group, const float *x, int n, float *out,
 	size_t add_by, const struct pare_finish *f)
 {
-	size_t pitch = (size_t)v->out[0] * v->out[1] * v->out[2] * LANES;
+	size_t pitch = (size_t)v->out_by;
 	const float *w = v->w + (size_t)group * v->o * v->k;
-	const float *bias = v->bias + (size_t)group * v->o;
+	const float *bias = v->bias ? v->bias + (size_t)group * v->o : NULL;
 	struct tile t = { .x = x, .pitch = pitch };
 
 	for (int p = 0, some; p < n; p += some) {
@@ -158,7 +158,7 @@ static void strip_run(const struct pare_conv *v, int group, const float *x, int 
 				int wide = pare_tile_from(&v->tiles, i + 1) - from;
 
 				t.w = w + (size_t)from * v->k + (size_t)k * wide;
-				t.bias = k ? NULL : bias + from;
+				t.bias = k || !bias ? NULL : bias + from;
 				t.out = out + from * pitch + (size_t)p * LANES;
 				t.add_by = add_by + from * pitch + (size_t)p * LANES;
 				tiles_of[some - 1][wide - 1](&t);
@@ -170,9 +170,8 @@ static void strip_run(const struct pare_conv *v, int group, const float *x, int 
 static void conv(const struct pare_conv *v, const float *x, float *out, const struct pare_finish *f,
 	float *scratch)
 {
-	size_t in_size = (size_t)v->c * v->in[0] * v->in[1] * v->in[2] * LANES;
+	size_t in_size = (size_t)v->c * v->in_by, out_size = (size_t)v->o * v->out_by;
 	size_t area = (size_t)v->out[1] * v->out[2] * LANES;
-	size_t out_size = (size_t)v->o * v->out[0] * area;
 
 	for (int g = 0; g < v->groups; g++)
 		for (int z = 0; z < v->out[0]; z++)

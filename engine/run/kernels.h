@@ -43,8 +43,12 @@ struct pare_conv {
 	int c, o;          /* channels in and out, of one group */
 	int in[3], out[3]; /* depth, height, width; 1 where there is none */
 	int kernel[3], stride[3], dilation[3], pad[3]; /* pad: in front */
-	const float *w;    /* [groups][tile][K][channels of the tile], K = c * kernels */
-	const float *bias; /* [groups * o] */
+	const float *w; /* [groups][tile][K][channels of the tile], K = c * kernels */
+	const float
+		*bias; /* [groups * o]; NULL = go on from what the output holds (`conv` alone) */
+	/* Floats from channel to channel, where rows of something larger are read or written
+	 * (`conv` and `depthwise`); 0 = as dense as they lie. */
+	int in_by, out_by;
 	/* made by pare_conv_plan */
 	struct pare_tiles tiles;
 	int k;             /* terms of the sum */
@@ -74,8 +78,8 @@ struct pare_kernels {
 	int lanes;
 	int tile_o, tile_p; /* most channels and pixels of a tile */
 	int product_o;      /* outputs that a product takes at a time */
-	/* x: [groups*c][in][lanes], out: [groups*o][out][lanes], scratch: pare_conv_scratch bytes
-	 */
+	/* x: [groups*c][in][lanes], out: [groups*o][out][lanes], scratch: pare_conv_scratch bytes;
+	 * f NULL: more terms come later */
 	void (*conv)(const struct pare_conv *v, const float *x, float *out,
 		const struct pare_finish *f, float *scratch);
 	/* c == o == 1, two dimensions; w: [groups][kernel] */
@@ -134,6 +138,7 @@ PARE_MUST_CHECK enum pare_status
 pare_product_plan(const struct pare_kernels *k, struct pare_conv *v, int c, int o, int pixels,
 	const float *w, const float *bias, struct pare_arena *a, struct pare_err *err);
 size_t pare_conv_scratch(const struct pare_kernels *k, const struct pare_conv *v); /* bytes */
+bool pare_winograd_pays(const struct pare_conv *v); /* so that a plan chooses it */
 static inline size_t pare_wide_bytes(const struct pare_conv *v, int lanes)
 { /* the last vectors reach over the end of the last plane */
 	size_t planes = (size_t)v->c * v->kernel[0] * v->step[1] * v->step[2];

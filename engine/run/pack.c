@@ -53,7 +53,7 @@ static bool size_strip(const struct pare_kernels *k, struct pare_conv *v, int st
 		rows = v->in[1], columns = v->in[2];
 	if (rows > INT32_MAX || columns > INT32_MAX || rows * columns > INT32_MAX / k->lanes - 1)
 		return false;
-	plane = (v->direct ? rows * columns : odd((int)(rows * columns))) * k->lanes;
+	plane = v->direct ? v->in_by : (int64_t)odd((int)(rows * columns)) * k->lanes;
 	if (plane * v->c * v->kernel[0] > INT32_MAX)
 		return false;
 	v->strip = strip;
@@ -144,7 +144,7 @@ static enum pare_status plan_product(const struct pare_kernels *k, struct pare_c
 /* Does F(4×4, 3×3) take fewer cycles than the sum as it stands?  Per 4×4 outputs, in vector
  * operations, as measured on AVX-512: products at their peak, transforms and the ends of short sums
  * as they are. */
-static bool winograd_pays(const struct pare_conv *v)
+bool pare_winograd_pays(const struct pare_conv *v)
 {
 	double tiles = (double)((v->out[1] + 3) / 4) * ((v->out[2] + 3) / 4);
 	double direct = 9. * v->c * v->o * v->out[1] * v->out[2] * 1.1;
@@ -222,6 +222,18 @@ static bool is_depthwise(const struct pare_conv *v)
 	       v->kernel[1] <= PARE_DEPTHWISE_ROWS;
 }
 
+static bool set_dense(const struct pare_kernels *k, struct pare_conv *v)
+{
+	int64_t in = (int64_t)v->in[0] * v->in[1] * v->in[2] * k->lanes;
+	int64_t out = (int64_t)v->out[0] * v->out[1] * v->out[2] * k->lanes;
+
+	if (in > INT32_MAX || out > INT32_MAX)
+		return false;
+	v->in_by = v->in_by ? v->in_by : (int)in;
+	v->out_by = v->out_by ? v->out_by : (int)out;
+	return true;
+}
+
 enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *v, const float *w,
 	const float *bias, struct pare_arena *a, struct pare_err *err)
 {
@@ -234,6 +246,8 @@ enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *
 		return pare_nomem(err, "a bias");
 	if (v->c * kernel > INT32_MAX / 64)
 		return pare_fail(err, PARE_E_UNSUPPORTED, "more than 2^25 terms in a sum");
+	if (!set_dense(k, v))
+		return pare_fail(err, PARE_E_UNSUPPORTED, "a channel of it is too large");
 	v->k = (int)(v->c * kernel);
 	v->depthwise = is_depthwise(v);
 	if (v->depthwise) {
@@ -244,7 +258,7 @@ enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *
 	if (v->product)
 		return plan_product(k, v, w, a, err);
 	v->tiles = (struct pare_tiles){ v->o, (v->o + k->tile_o - 1) / k->tile_o };
-	v->winograd = winograd_pays(v);
+	v->winograd = pare_winograd_pays(v);
 	if (v->winograd)
 		return plan_winograd(k, v, w, a, err);
 	if (!choose_strip(k, v))

@@ -1,7 +1,7 @@
 /* The inside of programs and frames. */
 #ifndef PARE_PROGRAM_H
 #define PARE_PROGRAM_H
-#include "kernels.h"
+#include "chain.h"
 #include "run.h"
 
 enum { PARE_BEFORE = -1, PARE_NEVER = -2 }; /* beside the number of a step */
@@ -23,6 +23,8 @@ struct pare_step {
 	float lo, hi;                        /* clamp */
 	const struct pare_tensor **constant; /* [n->n_in]; NULL = absent or in the frame */
 	const void *packed;
+	const struct pare_chain *chain; /* runs this step and those after it, `links` in all */
+	int links;
 	size_t scratch; /* bytes for the row, after `quantized` */
 	int entry;      /* input through which the layer's activation enters; -1 = none */
 	struct pare_act_quant act; /* of it */
@@ -69,6 +71,11 @@ void pare_quantize_dynamic(const struct pare_tensor *x, float *out);
  * as low as it fits. */
 PARE_MUST_CHECK enum pare_status pare_places_lay(
 	struct pare_place *places, int n, size_t *room, struct pare_arena *a, struct pare_err *err);
+
+/* Find chains of steps, and keep alive what they read; those of `like` are shared where their
+ * steps share what is packed. */
+PARE_MUST_CHECK enum pare_status
+pare_program_link(struct pare_program *p, const struct pare_program *like, struct pare_err *err);
 
 /* The tensors of a step without the data of activations, as `prepare` and `scratch` see them, or,
  * in a frame, with it.  in: [n_in], out: [n_out], of `var` tensors [n_vars]. */

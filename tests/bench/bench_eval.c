@@ -4,7 +4,7 @@
  *     bench_eval MODEL THREADS SECONDS [steps] [alone] [SAMPLES]
  *
  * prints the samples per second of the best and of the median call, a call being SAMPLES, or the
- * blocks of lanes that take about a millisecond, as many on each thread; `steps` prints the median
+ * blocks of lanes that take about a millisecond, as many on each thread; `steps` prints the best
  * time of each step instead, `alone` runs one sample at a time.  One thread is timed by its own
  * clock, so that other work on the machine does not count.
  */
@@ -83,6 +83,21 @@ static void time_calls(struct bench *b, int threads, double seconds, int images)
 	printf("%.1f %.1f\n", images / took[0], images / took[n / 2]);
 }
 
+/* Steps that run together from step i on. */
+static int together(const struct bench *b, int i)
+{
+	return b->p->steps[i].chain ? b->p->steps[i].links : 1;
+}
+
+static double macs_of(const struct bench *b, int i)
+{
+	double macs = 0;
+
+	for (int j = i; j < i + together(b, i); j++)
+		macs += (double)b->p->m->node_info[b->p->steps[j].node].macs * b->p->lanes;
+	return macs;
+}
+
 static void time_steps(struct bench *b, double seconds)
 {
 	int n = pare_program_steps(b->p), rounds = 0;
@@ -91,25 +106,26 @@ static void time_steps(struct bench *b, double seconds)
 
 	for (; took && (rounds < 3 || (now(CLOCK_MONOTONIC) < end && rounds < MAX_ROUNDS));
 		rounds++)
-		for (int i = 0; i < n; i++) {
+		for (int i = 0; i < n; i += together(b, i)) {
 			double start = now(CLOCK_THREAD_CPUTIME_ID);
 
-			if (pare_program_run(b->p, b->frames[0], i, i + 1, NULL))
+			if (pare_program_run(b->p, b->frames[0], i, i + together(b, i), NULL))
 				exit(2);
 			took[i][rounds] = now(CLOCK_THREAD_CPUTIME_ID) - start;
 		}
-	for (int i = 0; took && i < n; i++) {
+	for (int i = 0; took && i < n; i += together(b, i)) {
 		const struct pare_step *s = &b->p->steps[i];
 		const struct pare_shape *y = &b->p->places[s->out].t.shape;
-		double macs = (double)b->p->m->node_info[s->node].macs * b->p->lanes, median;
+		double best;
 		char text[64];
 
 		qsort(took[i], (size_t)rounds, sizeof **took, ascending);
-		median = took[i][rounds / 2];
-		sum += median;
-		printf("%9.1f us  %6.1f MAC/ns  %-18s %-12s %s\n", 1e6 * median,
-			1e-9 * macs / median, s->n->op_type,
-			pare_shape_text(y, "x", text, sizeof text), s->n->name);
+		best = took[i][0];
+		sum += best;
+		printf("%9.1f us  %6.1f MAC/ns  %-18s %-12s %s%s\n", 1e6 * best,
+			1e-9 * macs_of(b, i) / best, s->n->op_type,
+			pare_shape_text(y, "x", text, sizeof text), s->n->name,
+			s->chain ? " …" : "");
 	}
 	printf("%9.1f us  in all, %d samples\n", 1e6 * sum, b->p->lanes);
 	free(took);
