@@ -262,6 +262,32 @@ static enum pare_status cut_constants(struct cutting *c, struct pare_node *n)
 	return PARE_OK;
 }
 
+/* Constants beside the channels, of which fewer stay. */
+static enum pare_status cut_pads(struct cutting *c, struct pare_node *n)
+{
+	const struct pare_var_channels *in = channels_of(c, n->in[0]),
+				       *out = channels_of(c, n->out[0]);
+	const struct pare_known *known[PARE_MAX_DIMS] = { NULL };
+	struct pare_shape_call call = { n, n->attr, n->n_in, n->n_out, known, NULL };
+	struct pare_var_channels behind;
+	int64_t before;
+	int at[2];
+	enum pare_status st;
+
+	if (!in || !out || out->n == in->n)
+		return PARE_OK;
+	for (int i = 0; i < n->n_in && i < PARE_MAX_DIMS; i++)
+		known[i] = n->in[i] < 0 ? NULL : &c->e->graph.vars[n->in[i]].declared;
+	known[0] = &c->m->known[n->in[0]];
+	n->op->pads(&call, out->axis, at);
+	before = known[1]->value->i64[at[0]];
+	behind = *out;
+	behind.unit += before + in->n;
+	behind.n -= before + in->n;
+	st = set_number(c, n, 1, at[0], left(c, out, before));
+	return st ? st : set_number(c, n, 1, at[1], left(c, &behind, behind.n));
+}
+
 static enum pare_status cut_parts(struct cutting *c, struct pare_node *n)
 {
 	const struct pare_var_channels *in = channels_of(c, n->in[0]);
@@ -287,6 +313,8 @@ static enum pare_status cut_node(struct cutting *c, int node)
 		return cut_layer(c, n, layer);
 	if (n->op->flow == PARE_FLOW_SPLIT)
 		return cut_parts(c, n);
+	if (n->op->pads)
+		return cut_pads(c, n);
 	return cut_constants(c, n);
 }
 

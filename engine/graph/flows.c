@@ -325,32 +325,72 @@ static void produce(struct grouping *g, const struct pare_node *n, int layer)
 		grouping_tie_parts(g, g->of[n->out[0]].id, n_out, at->groups);
 }
 
-static enum pare_flow flow_of(struct grouping *g, const struct pare_node *n)
+/* What a row is asked with; false where something is not known. */
+static bool call_of(struct grouping *g, const struct pare_node *n, struct pare_shape_call *c)
 {
-	struct pare_shape_call c = {
-		.node = n, .attr = n->attr, .n_in = n->n_in, .n_out = n->n_out
-	};
-	const struct pare_known **in;
+	const struct pare_known **in = pare_alloc_n(g->a, (size_t)n->n_in, sizeof *in);
 
-	if (!n->op->flow_at)
-		return n->op->flow;
-	in = pare_alloc_n(g->a, (size_t)n->n_in, sizeof *in);
-	c.out = pare_alloc_n(g->a, (size_t)n->n_out, sizeof *c.out);
-	c.in = in;
-	g->nomem |= !in || !c.out;
+	*c = (struct pare_shape_call){
+		.node = n, .attr = n->attr, .n_in = n->n_in, .n_out = n->n_out, .in = in
+	};
+	c->out = pare_alloc_n(g->a, (size_t)n->n_out, sizeof *c->out);
+	g->nomem |= !in || !c->out;
 	for (int i = 0; i < n->n_in && !g->nomem; i++) {
 		if (n->in[i] >= 0 && !grouping_shape(g, n->in[i]))
-			return PARE_FLOW_BLOCK;
+			return false;
 		in[i] = n->in[i] < 0 ? NULL : &g->m->known[n->in[i]];
 	}
 	for (int i = 0; i < n->n_out && !g->nomem; i++) {
 		if (n->out[i] < 0)
 			continue;
 		if (!grouping_shape(g, n->out[i]))
-			return PARE_FLOW_BLOCK;
-		c.out[i] = g->m->known[n->out[i]];
+			return false;
+		c->out[i] = g->m->known[n->out[i]];
 	}
-	return g->nomem ? PARE_FLOW_BLOCK : n->op->flow_at(&c);
+	return !g->nomem;
+}
+
+static enum pare_flow flow_of(struct grouping *g, const struct pare_node *n)
+{
+	struct pare_shape_call c;
+
+	if (!n->op->flow_at)
+		return n->op->flow;
+	return call_of(g, n, &c) ? n->op->flow_at(&c) : PARE_FLOW_BLOCK;
+}
+
+/* Constants before and behind are elements of their own, which belong to no layer: they go with the
+ * channels that they are added to. */
+static void pad(struct grouping *g, const struct pare_node *n)
+{
+	const struct channels *c = is_activation(g, n->in[0]) ? &g->of[n->in[0]] : NULL;
+	const struct pare_tensor *list = n->in[1] < 0 ? NULL : g->m->known[n->in[1]].value;
+	struct pare_shape_call call;
+	int64_t len[2] = { 0, 0 };
+	int at[2], *id;
+
+	if (!c || !c->n || !list || list->dtype != PARE_I64 || !call_of(g, n, &call)) {
+		block(g, n, "goes into");
+		return;
+	}
+	n->op->pads(&call, c->axis, at);
+	for (int i = 0; i < 2; i++)
+		len[i] = at[i] < 0 ? 0 : list->i64[at[i]];
+	if (!len[0] && !len[1]) {
+		grouping_set(g, n->out[0], c->axis, c->id, c->n, 1);
+		return;
+	}
+	if (len[0] < 0 || len[1] < 0 || !g->m->graph.vars[n->in[1]].blob ||
+		len[0] + c->n + len[1] > MOST_FEATURES ||
+		!(id = grouping_new_row(g, len[0] + c->n + len[1]))) {
+		block(g, n, "goes into");
+		return;
+	}
+	grouping_new_elements(g, len[0], NULL, id);
+	memcpy(id + len[0], c->id, (size_t)c->n * sizeof *id);
+	grouping_new_elements(g, len[1], NULL, id + len[0] + c->n);
+	if (!g->nomem)
+		grouping_set(g, n->out[0], c->axis, id, len[0] + c->n + len[1], 1);
 }
 
 void grouping_visit(struct grouping *g, int node)
@@ -382,6 +422,9 @@ void grouping_visit(struct grouping *g, int node)
 		return;
 	case PARE_FLOW_MOVE:
 		move(g, n);
+		return;
+	case PARE_FLOW_PAD:
+		pad(g, n);
 		return;
 	case PARE_FLOW_PRODUCE:
 		if (layer >= 0) {

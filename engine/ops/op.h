@@ -143,6 +143,7 @@ enum pare_flow {
 				channel axis falls into two */
 	PARE_FLOW_SPLIT,     /* each output has its part of the channels; input 1: how many */
 	PARE_FLOW_MOVE,      /* the channel axis goes where `perm` says */
+	PARE_FLOW_PAD,       /* those of input 0 with constants before and behind; see `pads` */
 	PARE_FLOW_PRODUCE,   /* a layer: new channels out, those that come in are consumed */
 };
 
@@ -219,6 +220,9 @@ struct pare_op {
 	/* Rows whose flow hangs on axes and shapes (Concat, Pad, ReduceMean): what it is here; out
 	 * is filled.  NULL = always `flow`. */
 	enum pare_flow (*flow_at)(const struct pare_shape_call *c);
+	/* Rows of PARE_FLOW_PAD: where in input 1, a list, it says how many places stand before
+	 * (at[0]) and behind (at[1]) those of `axis`; -1 = nowhere, so none do. */
+	void (*pads)(const struct pare_shape_call *c, int axis, int at[2]);
 	unsigned
 		per_channel; /* bit i: constant input i, if it is a list, has one value a channel */
 	unsigned sizes;      /* bit i: input i lists the sizes of the output's axes */

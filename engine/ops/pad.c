@@ -82,6 +82,28 @@ static enum pare_status shape_pad(const struct pare_shape_call *c, struct pare_e
 	return PARE_OK;
 }
 
+/* Constants beside the channels go and stay like channels; other modes repeat some. */
+static enum pare_flow flow_pad(const struct pare_shape_call *c)
+{
+	return pad_mode(c->attr) == CONSTANT ? PARE_FLOW_PAD : op_flow_spatial(c);
+}
+
+static void pads_pad(const struct pare_shape_call *c, int axis, int at[2])
+{
+	int rank = c->in[0]->shape.n, n = rank, n_axes;
+	int64_t axes[PARE_MAX_DIMS];
+
+	at[0] = axis;
+	if (op_has(c, 3)) {
+		at[0] = -1;
+		n = pare_const_ints(c, 3, axes, &n_axes, NULL) ? 0 : n_axes;
+		for (int i = 0; i < n; i++)
+			if (op_axis(axes[i], rank) == axis)
+				at[0] = i;
+	}
+	at[1] = at[0] < 0 ? -1 : at[0] + n;
+}
+
 /* Where element i of a padded axis comes from; -1 = nowhere. */
 static int64_t pad_source(int mode, int64_t i, int64_t d)
 {
@@ -172,7 +194,7 @@ const struct pare_op pare_ops_pad[] = {
 	{ .name = "Pad", .since = 11, .min_in = 2, .max_in = 4, .attrs = pad_attrs,
 	  .attr_size = sizeof(struct pad), .refuse = refuse_pad, .shape = shape_pad,
 	  .forward = pad_forward, .plain = 0xe, .flow = PARE_FLOW_BLOCK,
-	  .flow_at = op_flow_spatial, .quant = PARE_Q_SAME_SCALE,
+	  .flow_at = flow_pad, .pads = pads_pad, .quant = PARE_Q_SAME_SCALE,
 	  .takes = OP_MOVED, .sample = "f32[1,2,4,5] i64{0,0,1,2,0,0,2,-1} f32=0.5|"
 		    "f32[1,2,4,5] i64{0,0,1,2,0,0,2,3} mode=reflect|"
 		    "f32[1,2,4,5] i64{2,0,0,3} _ i64{1,-1} mode=edge" },

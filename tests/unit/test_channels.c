@@ -350,6 +350,40 @@ static void normalization_that_stays(void)
 	check(b, 1, "normalizations, whose parameters several nodes share");
 }
 
+/* Shortcuts without weights: every other pixel, and channels that were not there before. */
+static void shortcuts_of_padded_channels(void)
+{
+	struct build *b = build_new(13);
+	int64_t from[] = { 0, 0 }, to[] = { 6, 6 }, axes[] = { 2, 3 }, steps[] = { 2, 2 };
+	int64_t pads[] = { 0, 2, 0, 0, 0, 3, 0, 0 }, border[] = { 0, 0, 1, 1, 0, 0, 1, 1 };
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "stem", "x", "s", 4, 3, 3, 1);
+	conv(b, "one", "s", "a", 4, 4, 3, 1);
+	build_node(b, "Add", "", "a s", "t");
+	numbers(b, "from", 2, from);
+	numbers(b, "to", 2, to);
+	numbers(b, "axes", 2, axes);
+	numbers(b, "steps", 2, steps);
+	numbers(b, "pads", 8, pads);
+	numbers(b, "border", 8, border);
+	build_node(b, "Slice", "", "t from to axes steps", "u");
+	build_node(b, "Pad", "wider", "u pads", "v");
+	conv(b, "wide", "u", "w", 9, 4, 3, 1);
+	build_node(b, "Add", "", "v w", "q");
+	build_node(b, "Pad", "border", "q border", "r");
+	conv(b, "two", "r", "z", 9, 9, 3, 1);
+	build_node(b, "Add", "", "z r", "z2");
+	build_node(b, "Pad", "again", "q pads", "p");
+	conv(b, "last", "p", "y1", 3, 14, 1, 1);
+	conv(b, "other", "z2", "y2", 3, 9, 1, 1);
+	build_node(b, "GlobalAveragePool", "", "y1", "g1");
+	build_node(b, "GlobalAveragePool", "", "y2", "g2");
+	build_node(b, "Add", "", "g1 g2", "y");
+	build_output(b, "y");
+	check(b, 1, "shortcuts that pad channels: both streams lose the same");
+}
+
 static void units_have_kinds(void)
 {
 	struct build *b = build_new(13);
@@ -430,6 +464,7 @@ int main(void)
 	squeeze_and_excite();
 	a_shuffle_of_grouped_convolutions();
 	normalization_that_stays();
+	shortcuts_of_padded_channels();
 	units_have_kinds();
 	running_out_of_memory_is_an_error();
 	real_networks();
