@@ -27,6 +27,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 # Vector code: one object an ISA from each source, chosen at run time.
+VECTOR_OPT := $(if $(filter fuzz,$(BUILD)),-O1 -fno-sanitize=all,-O3) # fuzzing feeds readers, not kernels
 VECTOR := kernels depthwise each gram product winograd wide
 ifneq ($(findstring x86_64,$(MACHINE)),)
 ISAS := sse2 avx2 avx512
@@ -91,7 +92,7 @@ $(O)/tui/cli/rows.o: build/gen/cli.inc
 define vector_rule
 $(O)/engine/run/$(1)_$(2).o: engine/run/$(1).c
 	$(call say,CC,engine/run/$(1).c for $(2))
-	$(Q)mkdir -p $$(@D) && $(CC) $(CFLAGS) -O3 -ffp-contract=fast $(ISA_$(2)) -DPARE_ISA=$(2) -MMD -MP -c -o $$@ $$<
+	$(Q)mkdir -p $$(@D) && $(CC) $(CFLAGS) $(VECTOR_OPT) -ffp-contract=fast $(ISA_$(2)) -DPARE_ISA=$(2) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(foreach v,$(VECTOR),$(eval $(call vector_rule,$(v),$(i)))))
 
