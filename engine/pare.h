@@ -372,6 +372,9 @@ struct pare_plan {
 };
 
 struct pare_plan *pare_plan_new(int n_layers); /* all float; NULL: no memory */
+/* What the file has: its formats on the dials, its integers and bounds by the methods "stored".
+ * NULL: no memory. */
+struct pare_plan *pare_plan_of(const struct pare_model *m);
 struct pare_plan *pare_plan_copy(const struct pare_plan *p);
 void pare_plan_free(struct pare_plan *p);
 bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b);
@@ -480,7 +483,7 @@ PARE_MUST_CHECK enum pare_status pare_plan_spread_weights(const struct pare_mode
 	struct pare_plan *p, const bool *layers, double share,
 	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);
 /* Does carrying the plan out need a calibration? */
-bool pare_plan_looks(const struct pare_plan *p);
+bool pare_plan_looks(const struct pare_model *m, const struct pare_plan *p);
 
 struct pare_variant; /* immutable */
 

@@ -228,7 +228,7 @@ static enum pare_status make_variant(const struct saying *y, const struct pare_v
 		*out = w->variant;
 		return PARE_OK;
 	}
-	if (pare_plan_looks(here(y)))
+	if (pare_plan_looks(y->w->model, here(y)))
 		st = w->data ? worker_need_baseline(w, y->err)
 			     : pare_fail(y->err, PARE_E_ARG,
 				       "what this plan asks for needs samples to look at; open "

@@ -240,7 +240,7 @@ enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 static enum pare_status plan_of(const struct pare_script *s, const char *name,
 	const struct pare_model *m, struct pare_plan **out, struct pare_err *err)
 {
-	struct pare_plan *p = pare_plan_new(pare_model_info(m)->n_layers);
+	struct pare_plan *p = pare_plan_of(m);
 	enum pare_status st = p ? PARE_OK : pare_nomem(err, "a plan");
 	int n;
 

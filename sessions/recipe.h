@@ -30,7 +30,7 @@ void pare_recipe_free(struct pare_recipe *r); /* NULL allowed */
  * PARE_E_MISMATCH: not the model or the samples that it was written for. */
 PARE_MUST_CHECK enum pare_status pare_recipe_open(const struct pare_recipe *r,
 	struct pare_model **model, struct pare_dataset **data, struct pare_err *err);
-/* The plan that its lines, one after the other, make of all-float. */
+/* The plan that its lines, one after the other, make of what the file has. */
 PARE_MUST_CHECK enum pare_status pare_recipe_plan(const struct pare_recipe *r,
 	const struct pare_model *m, struct pare_plan **out, struct pare_err *err);
 

@@ -10,12 +10,14 @@
 
 /* ---- plans as lines ----------------------------------------------------------------------------
  *
- * `set` and `prune` are written apart.  For each: the value that most layers have goes to `*`, and
- * the others follow as exceptions to it, saying only where they differ. */
+ * `set` and `prune` are written apart, and only where something is not as the file has it.  For
+ * each: the value that most layers have goes to `*`, and the others follow as exceptions to it,
+ * saying only where they differ. */
 
 struct lines {
 	const struct pare_model *m;
 	const struct pare_dials *dials; /* without what has no effect */
+	const struct pare_dials *start; /* what the file has, likewise */
 	int n;
 	int *first; /* [n]: the first layer with the same values in the part at hand; -1 = no part
 		       in it */
@@ -178,6 +180,7 @@ static const char *shortest(float v, double times, char buf[48])
 	return buf;
 }
 
+/* Where it differs from `base`; NULL: all of it. */
 static void add_value(struct lines *l, const struct part *part, const struct pare_dials *d,
 	const struct pare_dials *base)
 {
@@ -190,7 +193,7 @@ static void add_value(struct lines *l, const struct part *part, const struct par
 		uint8_t v = dial_at(d, w);
 		const char *name = pare_dial_value_name(w, v);
 
-		if (!is_of(part, w) || v == dial_at(base, w))
+		if (!is_of(part, w) || (base && v == dial_at(base, w)))
 			continue;
 		if (part->share && !(share_at(part, d) > 0)) /* how nothing goes is no matter */
 			continue;
@@ -237,11 +240,18 @@ static void add_lines(struct lines *l, const struct part *part)
 {
 	struct pare_dials zero = { 0 }, base = zero;
 	int commonest = sort_out(l, part);
+	bool changed = false, from_zero = true;
 
+	for (int i = 0; i < l->n; i++) {
+		changed |= !same_part(part, &l->dials[i], &l->start[i]);
+		from_zero &= same_part(part, &l->start[i], &zero);
+	}
+	if (!changed)
+		return;
 	if (l->n)
 		base = l->dials[commonest];
-	if (!same_part(part, &base, &zero))
-		add_line(l, part, "*", &base, &zero);
+	if (!from_zero || !same_part(part, &base, &zero))
+		add_line(l, part, "*", &base, from_zero ? &zero : NULL);
 	for (int i = 0; i < l->n; i++) {
 		if (l->first[i] != i || i == commonest)
 			continue;
@@ -274,7 +284,7 @@ static void add_exits(struct lines *l)
 static enum pare_status add_plan(struct pare_text *out, const struct pare_model *m,
 	const struct pare_plan *p, struct pare_err *err)
 {
-	struct pare_plan *less = pare_plan_copy(p);
+	struct pare_plan *less = pare_plan_copy(p), *start = pare_plan_of(m);
 	size_t room = (size_t)p->n + 1;
 	struct lines l = { .m = m,
 		.n = p->n,
@@ -282,16 +292,20 @@ static enum pare_status add_plan(struct pare_text *out, const struct pare_model 
 		.same = calloc(room, sizeof *l.same),
 		.out = out };
 
-	if (less && l.first && l.same) {
-		for (int i = 0; i < p->n; i++)
+	if (less && start && l.first && l.same) {
+		for (int i = 0; i < p->n; i++) {
 			without_effect(&less->dials[i]);
+			without_effect(&start->dials[i]);
+		}
 		l.dials = less->dials;
+		l.start = start->dials;
 		for (size_t k = 0; k < sizeof families / sizeof *families; k++)
 			add_lines(&l, &families[k]);
 		add_exits(&l);
 	} else
 		out->failed = true;
 	pare_plan_free(less);
+	pare_plan_free(start);
 	free(l.first);
 	free(l.same);
 	return out->failed ? pare_nomem(err, "the text of a plan") : PARE_OK;

@@ -46,7 +46,7 @@ static enum pare_status append(struct pare_workspace *w, int parent, struct pare
 
 enum pare_status tree_start(struct pare_workspace *w, struct pare_err *err)
 {
-	struct pare_plan *p = pare_plan_new(pare_model_info(w->model)->n_layers);
+	struct pare_plan *p = pare_plan_of(w->model);
 
 	return p ? append(w, -1, p, "", "", err) : pare_nomem(err, "a plan");
 }

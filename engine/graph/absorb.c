@@ -16,7 +16,7 @@ static int own_floats(struct pare_simplifier *s, struct pare_node *n, int input)
 	struct pare_tensor t = *old;
 	int64_t elems = pare_shape_elems(&t.shape);
 	struct pare_blob *b = pare_blob_new((size_t)elems * sizeof(float));
-	int bits = pare_simplify_bits(&s->g->vars[var], elems);
+	enum pare_dtype stored = pare_simplify_stored(&s->g->vars[var], elems);
 
 	t.dtype = PARE_F32;
 	t.data = b ? b->data : NULL;
@@ -34,9 +34,10 @@ static int own_floats(struct pare_simplifier *s, struct pare_node *n, int input)
 		}
 		s->uses[var]--;
 		s->uses[copy] = 1;
+		s->g->vars[copy].codes = s->g->vars[var].codes;
 		n->in[input] = var = copy;
 	}
-	s->g->vars[var].bits = bits;
+	s->g->vars[var].stored = stored;
 	return pare_simplify_constant(s, var, &t, b) ? -1 : var;
 }
 
@@ -109,6 +110,9 @@ static bool can_absorb(const struct pare_simplifier *s, const struct pare_node *
 	w = &s->g->vars[x->layer->in[x->at.input]].declared;
 	if (!w->value || w->dtype != PARE_F32 || !weight_fits(&w->shape, &x->at))
 		return false;
+	if (s->g->vars[x->layer->in[x->at.input]].stored ||
+		s->g->vars[x->layer->in[x->at.input]].codes)
+		return false; /* what the file rounded would lie between its codes */
 	x->channels = out_channels(&w->shape, &x->at);
 	if (x->at.bias_at < x->layer->n_in && x->layer->in[x->at.bias_at] >= 0)
 		b = &s->g->vars[x->layer->in[x->at.bias_at]].declared;

@@ -30,6 +30,8 @@ hand_down(const struct pare_simplifier *s, const struct pare_node *n, const stru
 			continue;
 		pare_blob_free(to->blob);
 		to->declared = v->declared;
+		to->stored = v->stored;
+		to->codes = v->codes;
 		to->blob = pare_blob_ref(v->blob);
 	}
 }

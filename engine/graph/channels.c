@@ -95,6 +95,7 @@ set_value(struct cutting *c, struct pare_node *n, int i, struct pare_tensor *t, 
 	t->data = b ? b->data : NULL;
 	v->declared.shape = t->shape;
 	v->declared.value = t;
+	v->codes = NULL; /* its channels are others */
 	return PARE_OK;
 }
 

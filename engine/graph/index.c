@@ -15,8 +15,7 @@ static bool is_constant(const struct pare_model *m, int var)
 	return m->graph.vars[var].blob != NULL;
 }
 
-/* Where the weight is, if the node is a layer: the row says so, and it is a constant that fits. */
-static struct pare_weight_at layer_weight(const struct pare_model *m, const struct pare_node *n)
+struct pare_weight_at pare_graph_weight(const struct pare_graph *g, const struct pare_node *n)
 {
 	struct pare_weight_at at = { .input = -1, .bias = -1 };
 	const struct pare_known *w;
@@ -25,7 +24,7 @@ static struct pare_weight_at layer_weight(const struct pare_model *m, const stru
 		at = n->op->weight(n, n->attr);
 	if (at.input < 0 || at.input >= n->n_in || n->in[at.input] < 0)
 		return (struct pare_weight_at){ .input = -1, .bias = -1 };
-	w = &m->graph.vars[n->in[at.input]].declared;
+	w = &g->vars[n->in[at.input]].declared;
 	if (!w->value || w->dtype != PARE_F32 || at.out_axis >= w->shape.n ||
 		at.in_axis >= w->shape.n || pare_shape_elems(&w->shape) < 1)
 		at.input = -1;
@@ -105,7 +104,7 @@ static int64_t channels(const struct pare_known *k)
 static void describe_node(const struct pare_model *m, int node, struct pare_node_info *x)
 {
 	const struct pare_node *n = &m->graph.nodes[node];
-	struct pare_weight_at at = layer_weight(m, n);
+	struct pare_weight_at at = pare_graph_weight(&m->graph, n);
 	const struct pare_shape *w =
 		at.input < 0 ? NULL : &m->graph.vars[n->in[at.input]].declared.shape;
 	bool first = true;
@@ -165,11 +164,28 @@ static int activation_bits(const struct pare_model *m, int var)
 	return 32;
 }
 
+/* Bits that tell 0 … most apart. */
+static int bits_for(int most)
+{
+	int bits = 1;
+
+	while (most >> bits)
+		bits++;
+	return bits;
+}
+
+static int weight_bits(const struct pare_var *v)
+{
+	return v->stored  ? (int)pare_dtype_bits(v->stored)
+	       : v->codes ? bits_for(v->codes->hi - v->codes->lo)
+			  : 32;
+}
+
 static enum pare_status
 describe_layer(struct pare_model *m, int node, int layer, struct pare_err *err)
 {
 	const struct pare_node *n = &m->graph.nodes[node];
-	struct pare_weight_at at = layer_weight(m, n);
+	struct pare_weight_at at = pare_graph_weight(&m->graph, n);
 	struct pare_layer *l = &m->layers[layer];
 	const struct pare_known *in = known_of(m, activation_of(m, n)), *out;
 	enum pare_status st;
@@ -179,9 +195,9 @@ describe_layer(struct pare_model *m, int node, int layer, struct pare_err *err)
 	l->node = node;
 	l->group = -1;
 	l->weight = m->graph.vars[n->in[at.input]].declared.shape;
-	l->stored_weight_bits = m->graph.vars[n->in[at.input]].bits;
-	l->stored_weight_bits = l->stored_weight_bits ? l->stored_weight_bits : 32;
-	l->stored_act_bits = activation_bits(m, activation_of(m, n));
+	l->stored_weight_bits = weight_bits(&m->graph.vars[n->in[at.input]]);
+	l->stored_act_bits = n->act ? bits_for(n->act->hi - n->act->lo)
+				    : activation_bits(m, activation_of(m, n));
 	l->out_axis = at.out_axis;
 	l->in_axis = at.in_axis;
 	l->weights = l->params = pare_shape_elems(&l->weight);
@@ -201,23 +217,29 @@ describe_layer(struct pare_model *m, int node, int layer, struct pare_err *err)
 	m->node_info[node].layer = layer;
 	m->node_info[node].params = l->params;
 	m->weight_at[layer] = at;
+	if (n->act)
+		m->acts[layer] = *n->act;
 	return PARE_OK;
 }
 
 static enum pare_status index_layers(struct pare_model *m, struct pare_err *err)
 {
-	int n = 0;
+	int n = 0, n_acts = 0;
 
 	for (int i = 0; i < m->graph.n_nodes; i++)
-		m->info.n_layers += layer_weight(m, &m->graph.nodes[i]).input >= 0;
+		n_acts += m->graph.nodes[i].act != NULL;
+	for (int i = 0; i < m->graph.n_nodes; i++)
+		m->info.n_layers += pare_graph_weight(&m->graph, &m->graph.nodes[i]).input >= 0;
 	m->layers = pare_alloc_n(m->arena, (size_t)m->info.n_layers, sizeof *m->layers);
 	m->weight_at = pare_alloc_n(m->arena, (size_t)m->info.n_layers, sizeof *m->weight_at);
-	if (!m->layers || !m->weight_at)
+	if (n_acts)
+		m->acts = pare_alloc_n(m->arena, (size_t)m->info.n_layers, sizeof *m->acts);
+	if (!m->layers || !m->weight_at || (n_acts && !m->acts))
 		return pare_nomem(err, "layers");
 	for (int i = 0; i < m->graph.n_nodes; i++) {
 		enum pare_status st;
 
-		if (layer_weight(m, &m->graph.nodes[i]).input < 0)
+		if (pare_graph_weight(&m->graph, &m->graph.nodes[i]).input < 0)
 			continue;
 		if ((st = describe_layer(m, i, n++, err)))
 			return st;

@@ -217,6 +217,8 @@ replace_input(struct pare_model *e, int layer, int at, struct pare_blob *b, stru
 		!own_input(e, layer, at, &e->graph.vars[n->in[at]], &e->known[n->in[at]]))
 		return pare_nomem(err, "a changed model");
 	v = &e->graph.vars[n->in[at]];
+	v->codes = NULL;
+	v->stored = PARE_UNDEFINED;
 	if (!(t = pare_memdup(e->arena, v->declared.value, sizeof *t)))
 		return pare_nomem(err, "a changed model");
 	if (b->len != (size_t)pare_shape_elems(&t->shape) * sizeof(float))

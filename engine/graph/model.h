@@ -12,8 +12,21 @@ struct pare_var { /* a value: what flows along an edge */
 				       even their number); value: constants */
 	struct pare_blob *blob;     /* holds declared.value's data; NULL for activations */
 	int producer;               /* node; -1 = input or constant */
-	int bits; /* of a float constant: of each of the integers or halves that it was made from;
-		     0 = it was float in the file */
+	/* Of a float constant: what each number was made from, UNDEFINED = it was float32 in the
+	 * file; and what codes it stands for; NULL = none, or nothing is known of them.
+	 */
+	enum pare_dtype stored;
+	const struct pare_codes *codes;
+};
+
+/* Quantizer of the activation that enters a layer:
+ * q = clamp(round_half_even(x / scale) + zero, lo, hi), x' = (q - zero) * scale.  A dynamic one
+ * takes scale and zero from each sample as it runs, for codes 0…255. */
+struct pare_act_quant {
+	bool on;
+	float scale;
+	int zero, lo, hi;
+	bool dynamic;
 };
 
 struct pare_node {
@@ -24,6 +37,9 @@ struct pare_node {
 	void *attr; /* op->attr_size bytes, filled by the op's table; NULL when there are none */
 	int n_in, n_out;
 	int *in, *out; /* indices of vars; -1 = absent */
+	/* Of a layer: the quantizer that the file has before it, which is no node any more; NULL =
+	 * none. */
+	const struct pare_act_quant *act;
 };
 
 struct pare_graph {
@@ -61,8 +77,11 @@ struct pare_model {
 	struct pare_graph graph;
 	int64_t ir_version;
 	struct pare_model_info info;
-	struct pare_layer *layers;            /* [info.n_layers] */
-	struct pare_weight_at *weight_at;     /* [info.n_layers] */
+	struct pare_layer *layers;        /* [info.n_layers] */
+	struct pare_weight_at *weight_at; /* [info.n_layers] */
+	/* [info.n_layers] the quantizers with which the file runs; NULL = it has none, or this is
+	 * an edit. */
+	struct pare_act_quant *acts;
 	struct pare_node_info *node_info;     /* [graph.n_nodes] */
 	struct pare_unsupported *unsupported; /* [info.n_unsupported] */
 	struct pare_io *inputs, *outputs;
@@ -95,6 +114,10 @@ pare_node_compute(const struct pare_shape_call *c, struct pare_tensor *out, stru
 
 /* An attribute of a node by its name: NULL when its row has none of that name and type. */
 const void *pare_node_attr(const struct pare_node *n, const char *name, enum pare_attr_type type);
+
+/* Where the weight is, if the node is a layer: the row says so, and it is a float32 constant that
+ * fits; else input is -1. */
+struct pare_weight_at pare_graph_weight(const struct pare_graph *g, const struct pare_node *n);
 
 /* The graphs inside a node, k = 0, 1 …; NULL after the last. */
 struct pare_graph *pare_node_graph(const struct pare_node *n, int k);

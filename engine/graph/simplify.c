@@ -8,7 +8,7 @@
 
 /* A folded result may be this much larger than what it is made from, and all of them together this
  * much larger than the file's own constants. */
-enum { FOLD_GROWTH = 4, FOLD_EXTRA = 1 << 20, FOLD_TOTAL = 1 << 26 };
+enum { FOLD_GROWTH = 8, FOLD_EXTRA = 1 << 20, FOLD_TOTAL = 1 << 26 };
 
 static enum pare_status no_memory(const struct pare_simplifier *s)
 {
@@ -96,13 +96,19 @@ enum pare_status pare_simplify_constant(
 	return PARE_OK;
 }
 
-int pare_simplify_bits(const struct pare_var *v, int64_t elems)
+enum pare_dtype pare_simplify_stored(const struct pare_var *v, int64_t elems)
 {
-	size_t bits = pare_dtype_bits(v->declared.dtype);
+	enum pare_dtype t = v->declared.dtype;
+	size_t bits = pare_dtype_bits(t);
 
 	if (!v->declared.value || pare_shape_elems(&v->declared.shape) != elems)
-		return 0;
-	return v->bits ? v->bits : bits <= 16 && v->declared.dtype != PARE_BOOL ? (int)bits : 0;
+		return PARE_UNDEFINED;
+	return v->stored ? v->stored : bits <= 16 && t != PARE_BOOL ? t : PARE_UNDEFINED;
+}
+
+bool pare_simplify_is_constant(const struct pare_simplifier *s, const struct pare_node *n, int i)
+{
+	return i < n->n_in && n->in[i] >= 0 && s->g->vars[n->in[i]].declared.value;
 }
 
 int pare_simplify_add(struct pare_simplifier *s, const char *owner, const char *what)
@@ -188,13 +194,17 @@ static enum pare_status fold_node(struct pare_simplifier *s, int node, bool *fol
 		goto done;
 	}
 	for (int i = 0; i < n->n_out && !st; i++) {
+		struct pare_var *v = &s->g->vars[n->out[i]];
+
 		st = pare_simplify_constant(s, n->out[i], &t[i], b[i]);
 		b[i] = NULL;
 		for (int k = 0; k < n->n_in && t[i].dtype == PARE_F32; k++)
-			if (n->in[k] >= 0 && !s->g->vars[n->out[i]].bits)
-				s->g->vars[n->out[i]].bits = pare_simplify_bits(
+			if (n->in[k] >= 0 && !v->stored)
+				v->stored = pare_simplify_stored(
 					&s->g->vars[n->in[k]], pare_shape_elems(&t[i].shape));
 	}
+	if (!st && n->n_out > 0)
+		s->g->vars[n->out[0]].codes = pare_simplify_codes(s, n, &c);
 	*folded = !st;
 done:
 	for (int i = 0; b && i < n->n_out; i++)
@@ -406,33 +416,42 @@ static enum pare_status fold_all(struct pare_simplifier *s)
 	return PARE_OK;
 }
 
+static enum pare_status simplify(struct pare_simplifier *s)
+{
+	enum pare_status st;
+
+	if ((st = fold_all(s)))
+		goto out;
+	count_uses(s);
+	if ((st = pare_simplify_weights(s)) || (st = pare_simplify_quantizers(s)))
+		goto out;
+	drop_dead(s);
+	if ((st = compact(s)))
+		goto out;
+	st = pare_graph_name_nodes(s->g, s->a, s->err);
+out:
+	tear_down(s);
+	return st;
+}
+
 enum pare_status pare_simplify_graph(
 	struct pare_graph *g, struct pare_arena *a, size_t *fold_room, struct pare_err *err)
 {
 	struct pare_simplifier s = { .g = g, .a = a, .fold_room = fold_room, .err = err };
-	enum pare_status st;
 
-	if ((st = fold_all(&s)))
-		goto out;
-	count_uses(&s);
-	if ((st = pare_simplify_weights(&s)))
-		goto out;
-	drop_dead(&s);
-	if ((st = compact(&s)))
-		goto out;
-	st = pare_graph_name_nodes(g, a, err);
-out:
-	tear_down(&s);
-	return st;
+	return simplify(&s);
 }
 
 enum pare_status
 pare_graph_simplify(struct pare_graph *g, struct pare_arena *a, struct pare_err *err)
 {
 	size_t fold_room = FOLD_TOTAL;
+	struct pare_simplifier s = {
+		.g = g, .outermost = true, .a = a, .fold_room = &fold_room, .err = err
+	};
 
 	for (const struct pare_graph *x = g; x; x = x->next)
 		for (int i = 0; i < x->n_vars; i++)
 			fold_room += x->vars[i].blob ? FOLD_GROWTH * x->vars[i].blob->len : 0;
-	return pare_simplify_graph(g, a, &fold_room, err);
+	return simplify(&s);
 }

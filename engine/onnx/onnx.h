@@ -6,15 +6,15 @@
 
 /* How layer i's weight is stored.  All zero = float32, as it is in the model. */
 struct pare_weight_store {
-	enum pare_dtype
-		dtype; /* F16, BF16: a Cast stands behind it.  I8, I4: DequantizeLinear does */
-	int axis;      /* of the scales; -1 = one for the tensor */
+	enum pare_dtype dtype; /* F16, BF16: a Cast stands behind it.  I8, U8, I4, U4:
+				  DequantizeLinear does */
+	int axis;              /* of the scales; -1 = one for the tensor */
 	int64_t group; /* weights of a channel, counted as pare_channel_at does, that share a scale;
 			  0 = the whole channel */
 	int64_t n_scales;
 	const float *scale; /* [n_scales], channel by channel */
 	const int8_t *zero; /* [n_scales], as q; NULL = all 0 */
-	const int8_t *q; /* [weight elements] for I8 and I4, in the file's order, each in range */
+	const int8_t *q;    /* [weight elements] of integers: the low 8 bits, in the file's order */
 };
 
 struct pare_write_spec {

@@ -6,9 +6,9 @@ static enum pare_dtype act_dtype(const struct pare_act_quant *q)
 {
 	if (q->lo < 0 && q->lo >= -128 && q->hi <= 127)
 		return PARE_I8;
-	if (q->lo == INT16_MIN && q->hi == INT16_MAX)
-		return PARE_I16;
-	return q->lo >= 0 && q->hi <= 255 ? PARE_U8 : PARE_UNDEFINED;
+	if (q->lo < 0)
+		return q->lo >= INT16_MIN && q->hi <= INT16_MAX ? PARE_I16 : PARE_UNDEFINED;
+	return q->hi <= 255 ? PARE_U8 : q->hi <= UINT16_MAX ? PARE_U16 : PARE_UNDEFINED;
 }
 
 /* To what the outermost codes stand for. */
@@ -49,7 +49,7 @@ static bool has_float_weight(const struct writer *w, int layer)
 {
 	const struct pare_weight_store *s = w->spec->weights ? &w->spec->weights[layer] : NULL;
 
-	return !s || s->group || (s->dtype != PARE_I8 && s->dtype != PARE_I4);
+	return !s || s->group || !pare_writer_is_integer(s->dtype);
 }
 
 /* QuantizeLinear and DequantizeLinear, and a Clip where one is needed.  Before them for codes of
@@ -61,16 +61,18 @@ write_pair(struct writer *w, int layer, const struct pare_act_quant *q, const ch
 {
 	const struct pare_layer *l = &w->m->layers[layer];
 	enum pare_dtype dtype = act_dtype(q);
+	bool wide = pare_dtype_bits(dtype) == 16;
 	struct pare_shape scalar = { 0 };
 	float *scale = pare_memdup(w->a, &q->scale, sizeof *scale);
 	int16_t zero = (int16_t)q->zero, *kept = pare_memdup(w->a, &zero, sizeof zero);
-	bool behind = has_float_weight(w, layer), before = !behind && q->hi - q->lo < 255;
+	bool behind = has_float_weight(w, layer),
+	     before = !behind && q->hi - q->lo < (wide ? UINT16_MAX : UINT8_MAX);
 	const char *in[3] = { x, pare_writer_derived(w, l->name, "input.scale"),
 		pare_writer_derived(w, l->name, "input.zero") };
 
-	if (kept && dtype != PARE_I16)
+	if (kept && !wide)
 		*(int8_t *)kept = (int8_t)q->zero;
-	pare_writer_opset(w, dtype == PARE_I16 ? PARE_OPSET_INT16 : PARE_OPSET_QDQ);
+	pare_writer_opset(w, wide ? PARE_OPSET_INT16 : PARE_OPSET_QDQ);
 	if (before)
 		in[0] = write_clip(w, l, q, x);
 	if (!scale || !kept || !in[0] ||

@@ -59,7 +59,7 @@ static bool add_integers(struct writer *w, const struct pare_layer *l,
 	in[0] = pare_writer_derived(w, l->name, "weight.q");
 	in[1] = pare_writer_derived(w, l->name, "weight.scale");
 	in[2] = pare_writer_derived(w, l->name, "weight.zero");
-	if (s->dtype == PARE_I4) {
+	if (pare_dtype_bits(s->dtype) == 4) {
 		data = to_nibbles(w, q, l->weights, &good);
 		zero = zero ? to_nibbles(w, zero, s->n_scales, &fine) : none;
 	}
@@ -78,7 +78,7 @@ static const char *write_plain(struct writer *w, const struct pare_layer *l,
 	Onnx__AttributeProto *axis = per_axis ? pare_proto_int(w->a, "axis", s->axis) : NULL;
 	const char *in[3];
 
-	pare_writer_opset(w, s->dtype == PARE_I4 ? PARE_OPSET_INT4 : PARE_OPSET_QDQ);
+	pare_writer_opset(w, pare_dtype_bits(s->dtype) == 4 ? PARE_OPSET_INT4 : PARE_OPSET_QDQ);
 	if (!add_integers(w, l, s, s->q, &x->shape, &scales, in))
 		return NULL;
 	return pare_writer_node(w, "DequantizeLinear", l->name, "weight", in, 3, &axis, per_axis);
@@ -164,7 +164,7 @@ enum pare_status pare_write_weight(struct writer *w, int i, const char **name)
 	}
 	if (dtype == PARE_F16 || dtype == PARE_BF16)
 		*name = write_half(w, l, x, dtype);
-	else if (dtype != PARE_I8 && dtype != PARE_I4)
+	else if (!pare_writer_is_integer(dtype))
 		return pare_fail(w->err, PARE_E_ARG, "layer '%s': weights cannot be stored as %s",
 			l->name, pare_dtype_name(dtype));
 	else if (s->axis >= l->weight.n || s->n_scales != scales_of(l, s))

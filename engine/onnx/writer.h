@@ -35,6 +35,11 @@ const char *pare_writer_node(struct writer *w, const char *op, const char *stem,
 void pare_writer_opset(struct writer *w, int opset); /* at least this one */
 enum pare_status pare_writer_nomem(const struct writer *w);
 
+/* The types in which pare writes weights as integers. */
+static inline bool pare_writer_is_integer(enum pare_dtype t)
+{
+	return t == PARE_I8 || t == PARE_U8 || t == PARE_I4 || t == PARE_U4;
+}
 /* The name under which layer i reads its weight. */
 PARE_MUST_CHECK enum pare_status pare_write_weight(struct writer *w, int i, const char **name);
 /* Which input of a layer's node is the activation; -1 = none. */

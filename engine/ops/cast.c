@@ -190,7 +190,7 @@ const struct pare_op pare_ops_cast[] = {
 	{ .name = "Cast", .since = 13, .min_in = 1, .max_in = 1, .attrs = cast_attrs,
 	  .attr_size = sizeof(struct cast), .refuse = refuse_cast, .shape = shape_cast,
 	  .forward = cast_forward, .takes = OP_REALS | OP_SMALL | OP_PACKED, .flow = PARE_FLOW_PASS,
-	  .sample = "f32[1,9] to=7|i64[1,9] to=1|f32[1,9] to=10|i64[1,9] to=2|i64[1,9] to=9" },
+	  .codes = op_codes_cast, .sample = "f32[1,9] to=7|i64[1,9] to=1|f32[1,9] to=10|i64[1,9] to=2|i64[1,9] to=9" },
 	{ .name = "CastLike", .since = 15, .min_in = 2, .max_in = 2, .attrs = cast_attrs,
 	  .attr_size = sizeof(struct cast), .shape = shape_cast_like, .forward = cast_forward, .takes = OP_REALS | OP_SMALL | OP_PACKED,
 	  .plain = 2, .flow = PARE_FLOW_PASS, .sample = "i64[1,9] f32=0" },

@@ -117,7 +117,8 @@ static enum pare_status read_sum(const char *s, int n_in, const struct pare_shap
 				return pare_fail(
 					err, PARE_E_UNSUPPORTED, "input %d is empty", e->n_in);
 		}
-		s += s && *s == ',';
+		if (s && *s == ',')
+			s++;
 	}
 	if (s && !strncmp(s, "->", 2))
 		s = read_term(s + 2, most, &e->out);

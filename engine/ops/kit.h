@@ -147,6 +147,22 @@ void op_put_int(const struct pare_tensor *t, size_t i, int64_t v);
  * for, and 0. */
 size_t op_place(const struct pare_call *c, int64_t i, size_t n);
 
+/* ---- codes ---------------------------------------------------------------------------------- */
+
+/* The `codes` of rows behind which constants still stand for codes. */
+bool op_codes_cast(const struct pare_codes_call *g, struct pare_codes *out);
+bool op_codes_mul(const struct pare_codes_call *g, struct pare_codes *out);
+bool op_codes_sub(const struct pare_codes_call *g, struct pare_codes *out);
+bool op_codes_transpose(const struct pare_codes_call *g, struct pare_codes *out);
+bool op_codes_reshape(const struct pare_codes_call *g, struct pare_codes *out);
+/* The axis, of `rank`, along which a tensor that is broadcast to it says more than one thing; -1 =
+ * none.  False: along several. */
+bool op_list_axis(const struct pare_shape *s, int rank, int *axis);
+/* Room for g->n scales and zeros. */
+bool op_codes_new(struct pare_arena *a, struct pare_codes *g, float **scale, int **zero);
+/* The codes of a type; false for what is no small integer. */
+bool op_code_range(enum pare_dtype t, int *lo, int *hi);
+
 /* A value that decides about a shape: PARE_E_UNSUPPORTED while it is not known. */
 PARE_MUST_CHECK enum pare_status
 op_known(const struct pare_shape_call *c, int i, struct pare_err *err);

@@ -472,7 +472,7 @@ static void to_depth_forward(const struct pare_call *c)
 	  .quant = PARE_Q_SAME_SCALE, .takes = OP_MOVED, __VA_ARGS__ }
 const struct pare_op pare_ops_move[] = {
 	MOVED("Transpose", 1, 1, 1, transpose_attrs, shape_transpose, transpose_forward,
-	      PARE_FLOW_MOVE, .sample = "f32[1,3,2,5] perm=0,2,3,1"),
+	      PARE_FLOW_MOVE, .codes = op_codes_transpose, .sample = "f32[1,3,2,5] perm=0,2,3,1"),
 	MOVED("Concat", 4, 1, -1, concat_attrs, shape_concat, concat_forward, PARE_FLOW_CAT,
 	      .upgrade = concat_upgrade, .flow_at = concat_flow,
 	      .sample = "f32[1,2,5] f32[1,3,5] f32[1,1,5]! axis=1"),

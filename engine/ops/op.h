@@ -65,6 +65,50 @@ struct pare_shape_call {
 /* PARE_E_FORMAT when shapes do not fit; the caller adds the node's name. */
 typedef enum pare_status pare_shape_fn(const struct pare_shape_call *c, struct pare_err *err);
 
+/* ---- codes ---------------------------------------------------------------------------------- */
+
+/* Floats that stand for integers: x = (code - zero) * scale. */
+struct pare_codes {
+	enum pare_dtype store; /* of the integers in the file; UNDEFINED: it holds the floats */
+	int lo, hi;            /* codes, as its type or its bits allow */
+	int axis;              /* of the scales; -1 = one for all */
+	int64_t group;         /* numbers at an index of axis, the other axes counted in order,
+				  that share a scale; 0 = all */
+	int64_t n;             /* scales, index by index */
+	const float *scale;
+	const int *zero;
+	int least, most; /* of code - zero, among the numbers on it: filled by the loader */
+};
+/* Do the scales fit a tensor of this shape? */
+bool pare_codes_fit(const struct pare_codes *c, const struct pare_shape *s);
+/* Which scale is that of element i of it. */
+static inline int64_t
+pare_codes_at(const struct pare_codes *c, const struct pare_shape *s, int64_t i)
+{
+	int64_t inner, of, at;
+
+	if (c->axis < 0)
+		return 0;
+	inner = pare_shape_span(s, c->axis + 1, s->n);
+	of = i / inner % s->d[c->axis];
+	if (!c->group)
+		return of;
+	at = i / inner / s->d[c->axis] * inner + i % inner; /* among those of the index */
+	return of * (c->n / s->d[c->axis]) + at / c->group;
+}
+struct pare_codes_call {
+	const struct pare_shape_call *c;       /* constants have their values, out its shapes */
+	const struct pare_codes *const *codes; /* [n_in] of the inputs; NULL where there is none */
+	struct pare_arena *a;                  /* for what the codes point to */
+};
+/* What a node does between floats and codes. */
+enum pare_coding {
+	PARE_CODING_NONE, /* nothing, though what stands for codes may go on doing so (Transpose) */
+	PARE_CODING_ENCODE, /* floats to codes */
+	PARE_CODING_DECODE, /* codes to floats */
+	PARE_CODING_ROUND,  /* floats to those that codes stand for */
+};
+
 /* ---- running -------------------------------------------------------------------------------- */
 
 /* What a step does to its result before storing it: clamp(result + add, lo, hi).  NaN passes. */
@@ -237,6 +281,11 @@ struct pare_op {
 	 * NULL = it is nothing of the kind. */
 	bool (*affine)(
 		const struct pare_shape_call *c, int64_t channels, float *scale, float *shift);
+	enum pare_coding coding;
+	/* The codes that output 0 stands for (of ENCODE: that it is): from constants beside input
+	 * 0, or from the codes that constant inputs stand for.  False = none.  NULL =
+	 * never any. */
+	bool (*codes)(const struct pare_codes_call *c, struct pare_codes *out);
 	/* A small case for the tests that walk all rows: inputs, then attributes, apart by blanks.
 	 *   f32[1,3,4]    an activation of one sample       f32+[1,3]  of values in 0.5 … 1.5
 	 *   f32[3]! i64+[2]!  constants; integers with +: 0 and 1

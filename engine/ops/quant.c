@@ -249,17 +249,83 @@ static void dequantize_forward(const struct pare_call *c)
 	each_run(c, dequantize_run);
 }
 
+/* Blocks of a matrix: its other axis counts channels, index by index. */
+static bool codes_of_blocks(const struct pare_codes_call *g, const struct pare_tensor *scale,
+	const struct pare_tensor *zero, struct pare_codes *x)
+{
+	const struct pare_shape *of = &g->c->in[0]->shape;
+	struct spans s;
+	float *scales;
+	int *zeros, axis;
+
+	if (of->n != 2 || spans_of(g->c->attr, of, &scale->shape, &s, NULL) || !s.column ||
+		pare_axis(((const struct quant *)g->c->attr)->axis, 2, &axis, NULL) ||
+		!op_codes_new(g->a, x, &scales, &zeros))
+		return false;
+	x->axis = 1 - axis;
+	x->group = (int64_t)s.block;
+	for (int64_t i = 0, per = x->n / of->d[x->axis]; i < x->n; i++) {
+		size_t at = (size_t)(axis ? i : i % per * of->d[1] + i / per);
+
+		scales[i] = scale->f32[at];
+		zeros[i] = zero ? (int)op_get(zero, at) : 0;
+	}
+	return true;
+}
+
+static bool codes_linear(const struct pare_codes_call *g, struct pare_codes *out)
+{
+	const struct pare_shape_call *c = g->c;
+	const struct quant *a = c->attr;
+	const struct pare_tensor *scale = op_has(c, 1) ? c->in[1]->value : NULL,
+				 *zero = op_has(c, 2) ? c->in[2]->value : NULL;
+	struct pare_codes x = { .axis = -1 };
+	float *scales;
+	int *zeros;
+
+	if (!scale || scale->dtype != PARE_F32 || (op_has(c, 2) && !zero))
+		return false;
+	x.store = zero                                        ? zero->dtype
+		  : c->node->op->coding == PARE_CODING_DECODE ? c->in[0]->dtype
+		  : a->output_dtype ? pare_dtype_from_onnx(a->output_dtype)
+				    : PARE_U8;
+	x.n = pare_shape_elems(&scale->shape);
+	if (x.n < 1 || !op_code_range(x.store, &x.lo, &x.hi) ||
+		(zero && pare_shape_elems(&zero->shape) != x.n))
+		return false;
+	if (scale->shape.n > 1 || a->block_size) {
+		*out = x;
+		return codes_of_blocks(g, scale, zero, out);
+	}
+	if (x.n > 1 && pare_axis(a->axis, c->in[0]->shape.n, &x.axis, NULL))
+		return false;
+	if (!op_codes_new(g->a, &x, &scales, &zeros))
+		return false;
+	for (int64_t i = 0; i < x.n; i++) {
+		scales[i] = scale->f32[i];
+		zeros[i] = zero ? (int)op_get(zero, (size_t)i) : 0;
+	}
+	*out = x;
+	return true;
+}
+
 /* clang-format off */
+#define LINEAR(n, v, d, sh, fw, code, ex)                                                          \
+	{ .name = n, .domain = d, .since = v, .min_in = 2, .max_in = 3, .attrs = quant_attrs,      \
+	  .attr_size = sizeof(struct quant), .refuse = refuse_quant, .shape = sh, .forward = fw,   \
+	  .takes = OP_REALS | OP_SMALL | OP_PACKED, .coding = code, .codes = codes_linear,         \
+	  .plain = 6, .per_channel = 6, .flow = PARE_FLOW_PASS, .sample = ex }
+#define QUANTIZE(v, d)                                                                             \
+	LINEAR("QuantizeLinear", v, d, shape_quantize, quantize_forward, PARE_CODING_ENCODE,       \
+	       "f32[1,3,2,5] f32=0.01 i8=-3|f32[1,3,2,5] f32+[3]! u8+[3]! axis=1|"                 \
+	       "f32[1,3,4] f32+[1,3,2]! i8+[1,3,2]! axis=2 block_size=2")
+#define DEQUANTIZE(v, d)                                                                           \
+	LINEAR("DequantizeLinear", v, d, shape_dequantize, dequantize_forward, PARE_CODING_DECODE, \
+	       "i8[1,3,2,5] f32=0.01 i8=-3|u8[1,3,5] f32+[3]! u8+[3]! axis=1|"                     \
+	       "i8[1,4,3] f32+[1,2,3]! axis=1 block_size=2")
 const struct pare_op pare_ops_quant[] = {
-	{ .name = "QuantizeLinear", .since = 13, .min_in = 2, .max_in = 3, .attrs = quant_attrs,
-	  .attr_size = sizeof(struct quant), .refuse = refuse_quant, .shape = shape_quantize,
-	  .forward = quantize_forward, .takes = OP_REALS | OP_SMALL | OP_PACKED, .plain = 6, .per_channel = 6, .flow = PARE_FLOW_PASS,
-	  .sample = "f32[1,3,2,5] f32=0.01 i8=-3|f32[1,3,2,5] f32+[3]! u8+[3]! axis=1|"
-		    "f32[1,3,4] f32+[1,3,2]! i8+[1,3,2]! axis=2 block_size=2" },
-	{ .name = "DequantizeLinear", .since = 13, .min_in = 2, .max_in = 3, .attrs = quant_attrs,
-	  .attr_size = sizeof(struct quant), .refuse = refuse_quant, .shape = shape_dequantize,
-	  .forward = dequantize_forward, .takes = OP_REALS | OP_SMALL | OP_PACKED, .plain = 6, .per_channel = 6, .flow = PARE_FLOW_PASS,
-	  .sample = "i8[1,3,2,5] f32=0.01 i8=-3|u8[1,3,5] f32+[3]! u8+[3]! axis=1|"
-		    "i8[1,4,3] f32+[1,2,3]! axis=1 block_size=2" },
+	QUANTIZE(13, NULL), DEQUANTIZE(13, NULL),
+	/* ONNX Runtime's own, for types that ONNX had not yet */
+	QUANTIZE(1, "com.microsoft"), DEQUANTIZE(1, "com.microsoft"),
 	{ 0 } };
 /* clang-format on */

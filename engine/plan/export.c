@@ -3,6 +3,7 @@
 #include "../base/hash.h"
 #include "../prune/prune.h"
 #include "../quantize/quantize.h"
+#include "stored.h"
 #include "variant.h"
 #include <math.h>
 #include <stdlib.h>
@@ -55,18 +56,30 @@ enum pare_status pare_variant_export(const struct pare_variant *v, const char *p
 	return st;
 }
 
+static bool has_zeros(const struct pare_codes *c)
+{
+	for (int64_t i = 0; i < c->n; i++)
+		if (c->zero[i])
+			return true;
+	return false;
+}
+
 /* Packed: dense, or a bitmap with a bit for each site that goes or stays and the weights that are
  * left, whichever is smaller. */
 static int64_t weight_bytes(const struct pare_model *m, int layer, const struct pare_dials *d)
 {
 	const struct pare_layer *l = pare_model_layer(m, layer);
+	const struct pare_codes *stored = pare_stored_codes(m, layer, d);
 	const struct pare_format *f = &pare_formats[d->weights];
 	struct pare_lay lay = pare_lay_over(m, layer, d->pattern);
 	int64_t left = l->weights - pare_lay_weights_gone(&lay, d->sparsity);
 	int64_t dense = l->weights * f->bits, sparse = lay.strips * lay.sites + left * f->bits;
 	int64_t bytes = ((dense < sparse ? dense : sparse) + 7) / 8;
 
-	if (f->kind == PARE_KIND_INT) {
+	if (stored)
+		bytes += stored->n * pare_schemes[d->scheme].scale_bytes +
+			 (has_zeros(stored) ? (stored->n * f->bits + 7) / 8 : 0);
+	else if (f->kind == PARE_KIND_INT) {
 		struct pare_grid g = pare_plan_grid(l, d);
 		int64_t n = pare_grid_scales(&g);
 
@@ -233,8 +246,8 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 		c.bytes += weight_bytes(m, i, d) - l->weights * (int64_t)sizeof(float);
 		if (pare_plan_adds_bias(m, p, i))
 			c.bytes += l->weight.d[l->out_axis] * (int64_t)sizeof(float);
-		store[i] = pare_plan_store(l, d);
-		acts[i] = stand_in(d);
+		store[i] = pare_plan_store(m, i, d);
+		acts[i] = pare_stored_act(m, i, d) ? *pare_stored_act(m, i, d) : stand_in(d);
 	}
 	if (store && acts) {
 		/* any recipe's hash is as long as another's */

@@ -2,6 +2,7 @@
 #include "../base/err.h"
 #include "../prune/prune.h"
 #include "../quantize/fit.h"
+#include "stored.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,12 +35,21 @@ struct pare_grid pare_plan_grid(const struct pare_layer *l, const struct pare_di
 	return pare_grid_of(&l->weight, l->out_axis, d->granularity, d->scheme, f->lo, f->hi);
 }
 
-struct pare_weight_store pare_plan_store(const struct pare_layer *l, const struct pare_dials *d)
+struct pare_weight_store
+pare_plan_store(const struct pare_model *m, int layer, const struct pare_dials *d)
 {
+	const struct pare_layer *l = pare_model_layer(m, layer);
+	const struct pare_codes *stored = pare_stored_codes(m, layer, d);
 	const struct pare_format *f = &pare_formats[d->weights];
 	struct pare_weight_store s = { .dtype = f->store, .axis = -1 };
 	struct pare_grid g;
 
+	if (stored)
+		return (struct pare_weight_store){ .dtype = stored->store,
+			.axis = stored->axis,
+			.group = stored->group,
+			.n_scales = stored->n,
+			.scale = stored->scale };
 	if (f->kind != PARE_KIND_INT)
 		return s;
 	g = pare_plan_grid(l, d);
@@ -73,9 +83,12 @@ static enum pare_status quantize_layer(struct making *k, const struct pare_layer
 	int8_t *zero, *q;
 	enum pare_status st;
 
+	*s = pare_plan_store(k->m, i, d);
+	if (pare_stored_codes(k->m, i, d))
+		return pare_quantize_stored(
+			pare_stored_codes(k->m, i, d), &l->weight, v->arena, w, s, err);
 	if (f->kind == PARE_KIND_FLOAT) {
 		round_floats(f, w, l->weights);
-		s->dtype = f->store;
 		return PARE_OK;
 	}
 	g = pare_plan_grid(l, d);
@@ -85,7 +98,6 @@ static enum pare_status quantize_layer(struct making *k, const struct pare_layer
 	q = pare_alloc(v->arena, (size_t)l->weights);
 	if (!scale || !zero || !q)
 		return pare_nomem(err, "quantized weights");
-	*s = pare_plan_store(l, d);
 	s->scale = scale;
 	s->zero = zero;
 	s->q = q;
@@ -121,17 +133,17 @@ bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, 
 	return shifts && m->weight_at[i].bias < 0 && pare_model_can_shift(m, i);
 }
 
-static bool wants_range(const struct pare_dials *d)
+static bool wants_range(const struct pare_model *m, int i, const struct pare_dials *d)
 {
-	return d->activations && !pare_rangings[d->ranging].dynamic;
+	return d->activations && !pare_rangings[d->ranging].dynamic && !pare_stored_act(m, i, d);
 }
 
-bool pare_plan_looks(const struct pare_plan *p)
+bool pare_plan_looks(const struct pare_model *m, const struct pare_plan *p)
 {
 	for (int i = 0; i < p->n; i++) {
 		const struct pare_dials *d = &p->dials[i];
 
-		if (wants_range(d) || d->exit != 0 || rounding_looks(d) || pruning_looks(d) ||
+		if (wants_range(m, i, d) || d->exit != 0 || rounding_looks(d) || pruning_looks(d) ||
 			(d->channels > 0 && (!pare_channel_criteria[d->channel_criterion].score ||
 						    pare_repairs[d->repair].looks)))
 			return true;
@@ -140,13 +152,16 @@ bool pare_plan_looks(const struct pare_plan *p)
 }
 
 static enum pare_status
-check_dials(const struct making *k, const struct pare_dials *d, struct pare_err *err)
+check_dials(const struct making *k, int i, const struct pare_dials *d, struct pare_err *err)
 {
-	if (wants_range(d) && !k->calibration)
+	bool ranged = wants_range(k->m, i, d);
+
+	if (ranged && !k->calibration)
 		return pare_fail(err, PARE_E_ARG,
 			"activations can be quantized only with calibration data: name some with "
 			"--data, or say range dynamic");
-	if (d->activations && !wants_range(d) && pare_formats[d->activations].bits != 8)
+	if (d->activations && pare_rangings[d->ranging].dynamic &&
+		pare_formats[d->activations].bits != 8)
 		return pare_fail(err, PARE_E_ARG,
 			"range dynamic is for 8 bits: activations %s cannot have it",
 			pare_formats[d->activations].name);
@@ -170,12 +185,15 @@ static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
 	struct pare_lay lay = pare_lay_over(k->m, i, d->pattern);
 	bool goes = weights_go(k->m, i, d), later = goes && pruning_looks(d);
 	struct pare_blob *b;
-	enum pare_status st = check_dials(k, d, err);
+	enum pare_status st = check_dials(k, i, d, err);
 
 	if (st)
 		return st;
-	if (d->activations)
-		k->v->acts[i] = pare_act_quant_of(wants_range(d) ? &k->calibration->range[i] : NULL,
+	if (pare_stored_act(k->m, i, d))
+		k->v->acts[i] = *pare_stored_act(k->m, i, d);
+	else if (d->activations)
+		k->v->acts[i] = pare_act_quant_of(
+			wants_range(k->m, i, d) ? &k->calibration->range[i] : NULL,
 			&pare_calibrators[d->calibrator], &pare_rangings[d->ranging],
 			&pare_formats[d->activations]);
 	if (!d->weights && !goes)
@@ -275,10 +293,10 @@ static enum pare_status join_exits(struct making *k, struct pare_err *err)
 }
 
 /* Ranges of activations are asked for; roundings that look do so by themselves. */
-static bool wants_ranges(const struct pare_plan *p)
+static bool wants_ranges(const struct pare_model *m, const struct pare_plan *p)
 {
 	for (int i = 0; i < p->n; i++)
-		if (wants_range(&p->dials[i]))
+		if (wants_range(m, i, &p->dials[i]))
 			return true;
 	return false;
 }
@@ -313,7 +331,8 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 			p->n, (int)n);
 	else if (pare_plan_cuts(m, p))
 		st = pare_prune_channels(m, p, calibration, memo, ctl, &narrow, err);
-	if (!st && narrow && calibration && wants_ranges(p)) { /* what enters its layers is new */
+	if (!st && narrow && calibration &&
+		wants_ranges(m, p)) { /* what enters its layers is new */
 		st = pare_calibration_new(narrow, calibration->dataset, calibration->n_samples, ctl,
 			&narrow_ranges, err);
 		k.calibration = narrow_ranges;

@@ -21,7 +21,8 @@ struct pare_variant {
 
 /* The grid of an integer format; how a layer is written, with all but the data. */
 struct pare_grid pare_plan_grid(const struct pare_layer *l, const struct pare_dials *d);
-struct pare_weight_store pare_plan_store(const struct pare_layer *l, const struct pare_dials *d);
+struct pare_weight_store
+pare_plan_store(const struct pare_model *m, int layer, const struct pare_dials *d);
 
 /* Does any channel go? */
 bool pare_plan_cuts(const struct pare_model *m, const struct pare_plan *p);

@@ -66,8 +66,10 @@ static void clip_percentile(const struct pare_range *r, int levels, float *lo, f
 }
 
 const struct pare_calibrator pare_calibrators[] = {
-	{ "mse", "bounds by least squared error on the calibration samples", clip_mse },
-	{ "min-max", "all that was seen", clip_min_max },
-	{ "percentile", "all but one in 10,000 values on either side", clip_percentile },
+	{ "mse", "bounds by least squared error on the calibration samples", clip_mse, false },
+	{ "min-max", "all that was seen", clip_min_max, false },
+	{ "percentile", "all but one in 10,000 values on either side", clip_percentile, false },
+	{ "stored", "those that the file has, while activations stand as it has them; else mse",
+		clip_mse, true },
 	{ 0 },
 };

@@ -21,6 +21,7 @@ struct pare_rounding {
 	bool shifts;   /* the bias takes up the mean error of each output channel */
 	/* From there on by the columns themselves (learn.h); NULL = it ends there. */
 	enum pare_status (*learn)(const struct pare_learning *l, struct pare_err *err);
+	bool stored; /* the file's integers and scales, where it has them at the dial's width */
 };
 extern const struct pare_rounding pare_roundings[];
 
@@ -48,6 +49,7 @@ struct pare_range {
 struct pare_calibrator {
 	const char *name, *help;
 	void (*clip)(const struct pare_range *r, int levels, float *lo, float *hi);
+	bool stored; /* the file's scale and zero point, where it has them at the dial's width */
 };
 extern const struct pare_calibrator pare_calibrators[];
 
@@ -65,9 +67,9 @@ extern const struct pare_ranging pare_rangings[];
 void pare_act_codes(const struct pare_format *f, int *lo, int *hi);
 /* The quantizer for an activation; zero lies exactly on the grid.  r may be NULL for a dynamic one.
  */
-struct pare_act_quant pare_act_quant_of(const struct pare_range *r,
-	const struct pare_calibrator *calibrator, const struct pare_ranging *how,
-	const struct pare_format *f);
+struct pare_act_quant
+pare_act_quant_of(const struct pare_range *r, const struct pare_calibrator *calibrator,
+	const struct pare_ranging *how, const struct pare_format *f);
 
 struct pare_calibration {
 	const struct pare_dataset *dataset; /* its calibration split */

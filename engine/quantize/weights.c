@@ -26,11 +26,12 @@ static double look_gptq(const struct pare_row *r, double scale, int8_t *q)
 
 /* clang-format off */
 const struct pare_rounding pare_roundings[] = {
-	{ "nearest", "each weight to the nearest value, scale by least squared error", NULL, false, false, NULL },
-	{ "gptq", "weight after weight, the rest making up for what was lost (Frantar 2022)", look_gptq, false, false, NULL },
-	{ "descent", "least error of each layer's output: weights, scales and biases searched", pare_row_search, true, true, NULL },
-	{ "corrected", "nearest, and biases that make up for the mean error (Nagel 2019)", look_nearest, false, true, NULL },
-	{ "adaround", "descent, then up or down learned behind the layer's clamp (Nagel 2020)", pare_row_search, true, true, pare_adaround },
+	{ "nearest", "each weight to the nearest value, scale by least squared error", NULL, false, false, NULL, false },
+	{ "gptq", "weight after weight, the rest making up for what was lost (Frantar 2022)", look_gptq, false, false, NULL, false },
+	{ "descent", "least error of each layer's output: weights, scales and biases searched", pare_row_search, true, true, NULL, false },
+	{ "corrected", "nearest, and biases that make up for the mean error (Nagel 2019)", look_nearest, false, true, NULL, false },
+	{ "adaround", "descent, then up or down learned behind the layer's clamp (Nagel 2020)", pare_row_search, true, true, pare_adaround, false },
+	{ "stored", "the integers that the file has, while weights stand as it has them; else nearest", NULL, false, false, NULL, true },
 	{ 0 },
 };
 /* clang-format on */

@@ -98,7 +98,7 @@ static enum pare_status run_job(void *ctx, int chunk, int worker, struct pare_er
 	int n_in = j->m->info.n_inputs, n_out = j->m->info.n_outputs;
 	struct pare_shape *shapes = calloc((size_t)n_in + 1, sizeof *shapes);
 	struct pare_array *out = calloc((size_t)n_out + 1, sizeof *out);
-	struct pare_program_spec spec = { .lanes = 1, .inputs = shapes };
+	struct pare_program_spec spec = { .lanes = 1, .inputs = shapes, .acts = j->m->acts };
 	struct pare_program *p = NULL;
 	enum pare_status st = shapes && out ? PARE_OK : pare_nomem(err, "a run");
 

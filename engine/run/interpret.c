@@ -113,6 +113,31 @@ run_control(struct interpreter *t, const struct pare_node *n, struct pare_err *e
 	return st;
 }
 
+/* The activation that enters a layer, through the quantizer that the file has before it. */
+static enum pare_status
+quantize(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
+{
+	struct pare_tensor *x = pare_alloc(t->a, sizeof *x);
+	size_t count;
+	int at = 0;
+
+	while (n->in[at] < 0 || t->g->vars[n->in[at]].declared.value)
+		at++;
+	if (!x)
+		return pare_nomem(err, "an activation");
+	if (t->in[at]->dtype != PARE_F32)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "a quantizer of %s before it",
+			pare_dtype_name(t->in[at]->dtype));
+	*x = *t->in[at];
+	count = (size_t)pare_shape_elems(&x->shape);
+	if (!(x->data = pare_alloc_n(t->a, count, sizeof(float))))
+		return pare_nomem(err, "an activation");
+	pare_kernels_best()->quantize(
+		t->in[at]->f32, x->f32, count, n->act->scale, n->act->zero, n->act->lo, n->act->hi);
+	t->in[at] = x;
+	return PARE_OK;
+}
+
 static enum pare_status
 run_node(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
 {
@@ -143,6 +168,8 @@ run_node(struct interpreter *t, const struct pare_node *n, struct pare_err *err)
 		return run_control(t, n, err);
 	memset(t->known_out, 0, (size_t)n->n_out * sizeof *t->known_out);
 	if ((st = pare_op_shape(&s, err)) || (st = make_outputs(t, n, err)))
+		return st;
+	if (n->act && (st = quantize(t, n, err)))
 		return st;
 	if ((st = pare_op_prepare(&c, t->a, &c.packed, err)))
 		return st;

@@ -12,21 +12,11 @@
 #include "../base/tensor.h"
 #include "../graph/model.h"
 
-/* Quantizer of the activation that enters a layer:
- * q = clamp(round_half_even(x / scale) + zero, lo, hi), x' = (q - zero) * scale.  A dynamic one
- * takes scale and zero from each sample as it runs, for codes 0…255. */
-struct pare_act_quant {
-	bool on;
-	float scale;
-	int zero, lo, hi;
-	bool dynamic;
-};
-
 struct pare_program;
 struct pare_program_spec {
 	int lanes;                         /* 0 = what this CPU is best at, else 1 or that */
 	const struct pare_shape *inputs;   /* [n_inputs]; NULL = one sample as declared */
-	const struct pare_act_quant *acts; /* [n_layers]; NULL = none */
+	const struct pare_act_quant *acts; /* [n_layers]; NULL = none: m->acts = as in the file */
 	/* A program of the same graph with other weights: packed weights of layers that are the
 	 * same are shared with it, so it must outlive this one.  NULL = none. */
 	const struct pare_program *like;

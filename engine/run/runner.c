@@ -15,7 +15,7 @@ enum pare_status pare_runner_new(const struct pare_model *m, const struct pare_a
 {
 	int n_in = m->info.n_inputs;
 	struct pare_shape *shapes = calloc((size_t)n_in + 1, sizeof *shapes);
-	struct pare_program_spec spec = { .lanes = 1, .inputs = shapes };
+	struct pare_program_spec spec = { .lanes = 1, .inputs = shapes, .acts = m->acts };
 	struct pare_runner *r = calloc(1, sizeof *r);
 	enum pare_status st = shapes && r ? PARE_OK : pare_nomem(err, "a run");
 

@@ -104,7 +104,7 @@ static enum pare_status evaluate(const struct pare_model *m, const struct pare_a
 enum pare_status pare_evaluate(const struct pare_model *m, const struct pare_dataset *d,
 	int64_t limit, struct pare_ctl *ctl, struct pare_score *out, struct pare_err *err)
 {
-	return evaluate(m, NULL, NULL, d, limit, ctl, out, err);
+	return evaluate(m, m->acts, NULL, d, limit, ctl, out, err);
 }
 
 enum pare_status pare_evaluate_variant(const struct pare_variant *v, const struct pare_dataset *d,

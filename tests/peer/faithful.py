@@ -31,6 +31,10 @@ def ok(good, what):
     print(f"{'ok' if good else 'not ok'} {done} - {what}", flush=True)
 
 
+def finish():
+    print(f"1..{done}")
+
+
 def pare(*args):
     run = subprocess.run([PARE, *args, "--json"], capture_output=True, text=True)
     if run.returncode == 2:
@@ -99,7 +103,8 @@ def main():
             check(name, os.path.join(folder, "model.onnx"), folder)
         else:
             ok(True, f"{name} # SKIP {SHARED} is not there")
-    print(f"1..{done}")
+    finish()
 
 
-main()
+if __name__ == "__main__":
+    main()
