@@ -283,9 +283,9 @@ calibrate: of the `train` set where there is one, of the samples otherwise */
  * classes, metric).  `model` may be NULL; with it, shapes are checked against its first input
  * (and images decoded to it).  Axes of length 1 may be left out, and flat samples fit any input of
  * as many elements.  Without a split 512 training samples calibrate and all samples evaluate; where
- * there are no training samples, the first fifth calibrates and the rest evaluates.  Large .npy
- * files are mapped: they must not shrink while the dataset lives.  PARE_E_MISMATCH: shapes differ,
- * labels out of range. */
+ * there are no training samples, the first fifth (of it at most 512) calibrates, the rest
+ * evaluates.  Large .npy files are mapped: they must not shrink while the dataset lives.
+ * PARE_E_MISMATCH: shapes differ, labels out of range. */
 PARE_MUST_CHECK enum pare_status pare_dataset_open(const char *path, const struct pare_model *model,
 	struct pare_dataset **out, struct pare_err *err);
 /* Other bounds, as a recipe names them: from <= to within the set, -1 = as it was.  No sample does

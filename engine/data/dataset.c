@@ -110,7 +110,7 @@ static void give_way(struct range *r, const struct range *taken)
 }
 
 /* As the data.conf says, else: with `train` 512 of it calibrate and all samples evaluate; without,
- * the first fifth of the samples calibrates and the rest evaluates. */
+ * the first fifth of the samples, but no more, calibrates and the rest evaluates. */
 static enum pare_status first_split(struct pare_dataset *d, struct pare_err *err)
 {
 	const struct data_source *s = &d->source;
@@ -124,8 +124,8 @@ static enum pare_status first_split(struct pare_dataset *d, struct pare_err *err
 	if (n_train) {
 		c->to = n_train < 512 ? n_train : 512;
 	} else {
-		c->to = n / 5 ? n / 5 : n > 1;
-		e->from = c->to;
+		e->from = n / 5 ? n / 5 : n > 1;
+		c->to = e->from < 512 ? e->from : 512;
 	}
 	if (c_said) {
 		c->from = s->calibrate.from;

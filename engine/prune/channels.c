@@ -72,8 +72,9 @@ const struct pare_channel_criterion pare_channel_criteria[] = {
 
 const struct pare_repair pare_repairs[] = {
 	{ "least-squares", "those who read them are refitted to give what the float network gives",
-		true },
-	{ "none", "what is left stays as it was", false },
+		true, false },
+	{ "none", "what is left stays as it was", false, false },
+	{ "throughout", "as least-squares, and so is every layer behind them; slower", true, true },
 	{ 0 },
 };
 

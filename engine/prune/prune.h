@@ -52,7 +52,8 @@ extern const struct pare_channel_criterion pare_channel_criteria[];
 /* What happens to those who read the channels that went. */
 struct pare_repair {
 	const char *name, *help;
-	bool looks; /* at calibration samples */
+	bool looks;      /* at calibration samples */
+	bool throughout; /* layers that only come behind are made up for too */
 };
 extern const struct pare_repair pare_repairs[];
 

@@ -20,6 +20,7 @@ struct repair {
 	int *order;                         /* layers as they run */
 	struct pare_blob **weights, **bias; /* [n_layers]; NULL = as they were */
 	bool changed;                       /* a layer has been visited */
+	bool throughout;                    /* from there on all are */
 	int n_chain;                        /* the pruned network, anew after each layer */
 	struct pare_model **models;
 	struct pare_program **programs;
@@ -30,8 +31,8 @@ static const float *weights_now(const struct repair *r, int layer)
 	return r->weights[layer] ? r->weights[layer]->data : pare_model_weights(r->m, layer);
 }
 
-/* Does the layer read channels that go, and is it to be refitted? */
-static bool reads_pruned(const struct repair *r, int layer, bool *repairs)
+/* Does what enters the layer change, so that something is to be done, and is it to be refitted? */
+static bool reads_pruned(struct repair *r, int layer, bool *repairs)
 {
 	bool reads = false;
 
@@ -40,8 +41,10 @@ static bool reads_pruned(const struct repair *r, int layer, bool *repairs)
 		if (r->dials[g] && pare_reads_group(r->m, layer, g)) {
 			reads = true;
 			*repairs |= pare_repairs[r->dials[g]->repair].looks;
+			r->throughout |= pare_repairs[r->dials[g]->repair].throughout;
 		}
-	return reads;
+	*repairs |= r->throughout;
+	return reads || r->throughout;
 }
 
 /* ---- one layer ---------------------------------------------------------------------------------

@@ -8,7 +8,6 @@
 #include <time.h>
 
 enum {
-	CALIBRATION_SAMPLES = 512,
 	PACKED_BYTES = 256 << 20, /* variants held at once may take so much */
 };
 
@@ -181,8 +180,7 @@ static enum pare_status run_baseline(const struct pare_study *s, struct pare_ctl
 		return pare_nomem(err, "the float model's answers");
 	st = baseline_fill(s, b, ctl, err);
 	if (!st)
-		st = pare_calibration_new(
-			s->model, s->dataset, CALIBRATION_SAMPLES, ctl, &b->calibration, err);
+		st = pare_calibration_new(s->model, s->dataset, 0, ctl, &b->calibration, err);
 	return st;
 }
 

@@ -233,6 +233,33 @@ static void plans_made_at_once_are_those_made_alone(void)
 	pare_study_free(s);
 }
 
+static void what_comes_behind_is_refitted_when_asked(void)
+{
+	struct pare_study *s = study_with_baseline();
+	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
+	int last = p->n - 1, n = (int)pare_model_layer(model, last)->weights;
+
+	p->dials[0].channels = .3f;
+	for (int k = 0; k < 2; k++) {
+		struct pare_variant *v = NULL;
+		const float *now;
+		bool same = true;
+
+		p->dials[0].repair =
+			(uint8_t)pare_method_find(PARE_REPAIR, k ? "throughout" : "least-squares");
+		pare_plan_tie(model, p, 0);
+		ok_status(pare_variant_new(model, p, pare_study_calibration(s), NULL, &v, &err),
+			err, "a variant");
+		now = pare_model_weights(pare_variant_model(v), last);
+		for (int i = 0; i < n; i++)
+			same &= now[i] == pare_model_weights(model, last)[i];
+		ok(same == !k, "the last layer is %s", k ? "refitted" : "left alone");
+		pare_variant_free(v);
+	}
+	pare_plan_free(p);
+	pare_study_free(s);
+}
+
 static void a_budget_is_met(void)
 {
 	struct pare_study *s = study_with_baseline();
@@ -428,6 +455,7 @@ int main(void)
 	groups_share_their_cells();
 	threads_do_not_matter();
 	plans_made_at_once_are_those_made_alone();
+	what_comes_behind_is_refitted_when_asked();
 	a_budget_is_met();
 	measured_plans_are_anchors();
 	results_survive_the_session_file();
