@@ -1,6 +1,7 @@
 #include "variant.h"
 #include "../base/err.h"
 #include "../prune/prune.h"
+#include "../quantize/choose.h"
 #include "../quantize/fit.h"
 #include "stored.h"
 #include <math.h>
@@ -176,6 +177,48 @@ check_dials(const struct making *k, int i, const struct pare_dials *d, struct pa
 	return PARE_OK;
 }
 
+/* Quantizers of activations; `choices`: for whom there are several. */
+static void find_range(struct making *k, int i, struct pare_act_choices *choices)
+{
+	const struct pare_dials *d = &k->p->dials[i];
+	const struct pare_ranging *how = &pare_rangings[d->ranging];
+	const struct pare_format *f = &pare_formats[d->activations];
+	const struct pare_range *r = wants_range(k->m, i, d) ? &k->calibration->range[i] : NULL;
+	const struct pare_calibrator *c = &pare_calibrators[d->calibrator];
+
+	if (pare_stored_act(k->m, i, d)) {
+		k->v->acts[i] = *pare_stored_act(k->m, i, d);
+		return;
+	}
+	if (!d->activations)
+		return;
+	k->v->acts[i] = pare_act_quant_of(r, c, how, f);
+	if (!r || !c->tries || !k->calibration->dataset)
+		return;
+	for (c = pare_calibrators; c->name && choices->n < PARE_MOST_CHOICES; c++)
+		if (!c->tries && !c->stored)
+			choices->from[choices->n++] = pare_act_quant_of(r, c, how, f);
+}
+
+static enum pare_status find_ranges(struct making *k, struct pare_err *err)
+{
+	int n = pare_model_info(k->m)->n_layers;
+	struct pare_act_choices *choices = calloc((size_t)n + 1, sizeof *choices);
+	enum pare_status st = choices ? PARE_OK : pare_nomem(err, "a variant");
+
+	for (int i = 0; i < n && !st; i++) {
+		st = check_dials(k, i, &k->p->dials[i], err);
+		if (st)
+			pare_wrap(err, st, "layer '%s'", pare_model_layer(k->m, i)->name);
+		else
+			find_range(k, i, &choices[i]);
+	}
+	if (!st)
+		st = pare_acts_choose(k->m, k->calibration, choices, k->v->acts, k->ctl, err);
+	free(choices);
+	return st;
+}
+
 /* New weights for a layer; weights[i] stays NULL when the plan leaves them alone. */
 static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
 {
@@ -185,17 +228,8 @@ static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
 	struct pare_lay lay = pare_lay_over(k->m, i, d->pattern);
 	bool goes = weights_go(k->m, i, d), later = goes && pruning_looks(d);
 	struct pare_blob *b;
-	enum pare_status st = check_dials(k, i, d, err);
+	enum pare_status st = PARE_OK;
 
-	if (st)
-		return st;
-	if (pare_stored_act(k->m, i, d))
-		k->v->acts[i] = *pare_stored_act(k->m, i, d);
-	else if (d->activations)
-		k->v->acts[i] = pare_act_quant_of(
-			wants_range(k->m, i, d) ? &k->calibration->range[i] : NULL,
-			&pare_calibrators[d->calibrator], &pare_rangings[d->ranging],
-			&pare_formats[d->activations]);
 	if (!d->weights && !goes)
 		return PARE_OK;
 	b = k->weights[i] = pare_blob_new((size_t)l->weights * sizeof *was);
@@ -252,9 +286,11 @@ static enum pare_status look(struct making *k, struct pare_err *err)
 static enum pare_status make(struct making *k, struct pare_err *err)
 {
 	int n = pare_model_info(k->m)->n_layers;
-	enum pare_status st;
+	enum pare_status st = find_ranges(k, err);
 	bool looks = false;
 
+	if (st)
+		return st;
 	for (int i = 0; i < n; i++) {
 		if (k->ctl && atomic_load(&k->ctl->cancel))
 			return pare_fail(err, PARE_E_CANCELED, "stopped");

@@ -44,12 +44,14 @@ PARE_MUST_CHECK enum pare_status pare_bias_for(const struct pare_grid *g,
 enum { PARE_BINS = 2048 };
 struct pare_range {
 	float min, max;
+	float moving_min, moving_max; /* moving averages of the bounds of runs of samples */
 	uint64_t count[PARE_BINS];
 };
 struct pare_calibrator {
 	const char *name, *help;
 	void (*clip)(const struct pare_range *r, int levels, float *lo, float *hi);
 	bool stored; /* the file's scale and zero point, where it has them at the dial's width */
+	bool tries;  /* the others, on the samples (choose.h); `clip` where there are none */
 };
 extern const struct pare_calibrator pare_calibrators[];
 

@@ -4,8 +4,10 @@
 
 Every figure is the accuracy that ONNX Runtime gives the exported file, against the float network's, on
 the same samples; what pare measured is held against it.  ONNX Runtime's own static quantizer gets the
-same calibration samples.
+same calibration samples.  CACHE names a folder that keeps what was measured with the same pare, so that
+a run that was stopped goes on; THREADS, LIMIT and CALIBRATE say how many.
 """
+import hashlib
 import json
 import os
 import subprocess
@@ -21,14 +23,18 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import peer  # noqa: E402
 
 LIMIT = int(os.environ.get("LIMIT", "2000"))
-CALIBRATE = int(os.environ.get("CALIBRATE", "256"))
-METHODS = ("nearest", "gptq", "descent")
-BITS = (8, 4, 3)
-
-
-def accuracy(path, conf, x, y):
-    got = peer.answers(path, conf, x).argmax(1)
-    return 100 * float((got == y).mean())
+CALIBRATE = int(os.environ.get("CALIBRATE", "512"))
+THREADS = os.environ.get("THREADS", "0")
+CACHE = os.environ.get("CACHE")
+ALL = "set * weights int{} activations int8 round {}"
+ENDS = "set first,last weights int8"
+PLANS = {f"W{bits}A8, round {method}": [ALL.format(bits, method)]
+         for bits in (8, 4, 3) for method in ("nearest", "gptq", "descent", "adaround")
+         if (bits, method) != (8, "adaround")}
+PLANS["W2A8, first and last W8, round descent"] = [ALL.format(2, "descent"), ENDS]
+PLANS["W4A4, first and last A8, round descent"] = [
+    "set * weights int4 activations int4 round descent", "set first,last activations int8"]
+TIMED = ("W4A8, round gptq", "W4A8, round descent", "W4A8, round adaround")
 
 
 class Reader(CalibrationDataReader):
@@ -60,65 +66,97 @@ def theirs(folder, box, conf):
     return out
 
 
-def apply(pare, folder, box, conf, line):
+def apply(pare, folder, box, conf, lines):
     recipe, out = os.path.join(box, "r.pare"), os.path.join(box, "out.onnx")
     bounds = f" calibrate 0:{CALIBRATE} evaluate 0:{LIMIT}" if "train" in conf else ""
     with open(recipe, "w", encoding="utf-8") as f:
-        f.write(f"pare 1\nmodel {folder}/model.onnx\ndata {folder}{bounds}\nset * {line}\n")
+        f.write("\n".join(["pare 1", f"model {folder}/model.onnx", f"data {folder}{bounds}", *lines, ""]))
     start = time.monotonic()
-    run = subprocess.run([pare, "apply", recipe, "-o", out, "--json"], capture_output=True, text=True)
+    run = subprocess.run([pare, "apply", recipe, "-o", out, "--json", "--threads", THREADS],
+                         capture_output=True, text=True)
     if run.returncode:
-        sys.exit(f"{folder}: {line}: {run.stderr.strip()}")
+        sys.exit(f"{folder}: {lines}: {run.stderr.strip()}")
     return out, json.loads(run.stdout), time.monotonic() - start
 
 
-def measure(pare, folder):
-    conf, x, y = peer.load(folder)
-    x, y = x[:LIMIT], y[:LIMIT]
-    base = accuracy(os.path.join(folder, "model.onnx"), conf, x, y)
-    row = {"name": os.path.basename(folder), "samples": len(y), "float": base, "apart": 0.0, "cells": {},
-           "seconds": {}, "bytes": {}}
-    with tempfile.TemporaryDirectory() as box:
-        row["theirs"] = base - accuracy(theirs(folder, box, conf), conf, x, y)
-        for bits in BITS:
-            for method in METHODS:
-                out, said, seconds = apply(pare, folder, box, conf,
-                                           f"weights int{bits} activations int8 round {method}")
-                value = accuracy(out, conf, x, y)
-                row["cells"][bits, method] = base - value
-                row["seconds"][bits, method] = seconds
-                row["bytes"][bits] = said["bytes"]
-                row["apart"] = max(row["apart"], abs(value - said["value"]))
-                print(f"{row['name']} W{bits}A8 {method}: {base - value:+.2f} ({seconds:.0f} s)", flush=True)
-    return row
+class Network:
+    """What was measured of one, and what is kept of it."""
+
+    def __init__(self, pare, folder):
+        self.pare, self.folder, self.name = pare, folder, os.path.basename(folder)
+        self.conf, x, y = peer.load(folder)
+        self.x, self.y = x[:LIMIT], y[:LIMIT]
+        with open(pare, "rb") as f:
+            digest = hashlib.sha256(f.read() + f"{LIMIT} {CALIBRATE}".encode()).hexdigest()
+        self.kept = CACHE and os.path.join(CACHE, f"{self.name}-{digest[:16]}.json")
+        self.cells = {}
+        if self.kept and os.path.exists(self.kept):
+            with open(self.kept, encoding="utf-8") as f:
+                self.cells = json.load(f)
+
+    def cell(self, name, find):
+        if name not in self.cells:
+            self.cells[name] = find()
+            print(self.name, name, self.cells[name], flush=True)
+            if self.kept:
+                os.makedirs(CACHE, exist_ok=True)
+                with open(self.kept, "w", encoding="utf-8") as f:
+                    json.dump(self.cells, f, indent=1)
+        return self.cells[name]
+
+    def answers(self, model):
+        return peer.answers(model, self.conf, self.x).argmax(1)
+
+    def accuracy(self, model):
+        return 100 * float((self.answers(model) == self.y).mean())
+
+    def theirs(self):
+        with tempfile.TemporaryDirectory() as box:
+            return {"drop": self.float - self.accuracy(theirs(self.folder, box, self.conf))}
+
+    def ours(self, lines):
+        with tempfile.TemporaryDirectory() as box:
+            out, said, seconds = apply(self.pare, self.folder, box, self.conf, lines)
+            value = self.accuracy(out)
+        return {"drop": self.float - value, "apart": abs(value - said["value"]), "seconds": seconds,
+                "bytes": said["bytes"], "ratio": said["ratio"]}
+
+    def measure(self):
+        model = os.path.join(self.folder, "model.onnx")
+        self.float = self.cell("float", lambda: {"value": self.accuracy(model)})["value"]
+        self.cell("theirs", self.theirs)
+        for name, lines in PLANS.items():
+            self.cell(name, lambda lines=lines: self.ours(lines))
+        return self
 
 
-def page(rows):
-    head = "| | " + " | ".join(r["name"] for r in rows) + " |\n| --- |" + " --- |" * len(rows) + "\n"
-    line = lambda name, cells: f"| {name} | " + " | ".join(cells) + " |\n"
+def page(nets):
+    head = "| | " + " | ".join(n.name for n in nets) + " |\n| --- |" + " --- |" * len(nets) + "\n"
+    line = lambda name, find: f"| {name} | " + " | ".join(find(n) for n in nets) + " |\n"
     out = ["# What rounding costs\n\n",
            "Points of accuracy lost when every layer's weights and activations are quantized, as ONNX Runtime ",
            f"{onnxruntime.__version__} runs the exported file: up to {LIMIT:,} evaluation samples, ",
            f"{CALIBRATE} samples without labels to calibrate on (the keyword network has 800 and 200). ",
-           "`make bench-quantize` makes this page anew. One sample in 2,000 is 0.05 points; differences of ",
-           "0.3 are within what other samples would give.\n\n", head,
-           line("samples", [f"{r['samples']:,}" for r in rows]),
-           line("float accuracy", [f"{r['float']:.2f} %" for r in rows]),
-           line("W8A8, ONNX Runtime's static quantizer", [f"{r['theirs']:.2f}" for r in rows])]
-    for bits in BITS:
-        for method in METHODS:
-            out.append(line(f"W{bits}A8, round {method}", [f"{r['cells'][bits, method]:.2f}" for r in rows]))
-    out += [line("furthest that pare's own figure was off", [f"{r['apart']:.2f}" for r in rows]),
-            "\nSeconds to carry the plan out, measure and export it, on the machine that made this page:\n\n",
+           "`make bench-quantize NETWORKS=FOLDER…` makes this page anew. One sample in 2,000 is 0.05 points, of ",
+           "the keyword network's 0.125; differences of 0.3 are within what other samples would give.\n\n", head,
+           line("samples", lambda n: f"{len(n.y):,}"),
+           line("float accuracy", lambda n: f"{n.float:.2f} %"),
+           line("W8A8, ONNX Runtime's static quantizer", lambda n: f"{n.cells['theirs']['drop']:.2f}")]
+    out += [line(name, lambda n, name=name: f"{n.cells[name]['drop']:.2f}") for name in PLANS]
+    out += [line("furthest that pare's own figure was off",
+                 lambda n: f"{max(n.cells[name]['apart'] for name in PLANS):.2f}"),
+            "\nSize in percent of float, packed:\n\n", head]
+    out += [line(f"W{bits}A8", lambda n, bits=bits: f"{100 * n.cells[f'W{bits}A8, round descent']['ratio']:.1f}")
+            for bits in (8, 4, 3)]
+    out += ["\nSeconds to carry the plan out, measure and export it, on the machine that made this page:\n\n",
             head]
-    for method in METHODS:
-        out.append(line(f"W4A8, round {method}", [f"{r['seconds'][4, method]:.0f}" for r in rows]))
+    out += [line(name, lambda n, name=name: f"{n.cells[name]['seconds']:.0f}") for name in TIMED]
     return "".join(out)
 
 
 def main():
     pare, out, *folders = sys.argv[1:]
-    text = page([measure(pare, f.rstrip("/")) for f in folders])
+    text = page([Network(pare, f.rstrip("/")).measure() for f in folders])
     with open(out, "w", encoding="utf-8") as f:
         f.write(text)
 

@@ -1,5 +1,6 @@
 /* Rounding that looks: against brute force, against GPTQ as its paper writes it, and on a network.
  */
+#include "engine/quantize/choose.h"
 #include "engine/quantize/lattice.h"
 #include "engine/quantize/learn.h"
 #include "engine/quantize/quantize.h"
@@ -555,6 +556,61 @@ static void formats_are_what_they_say(const struct network *t)
 	}
 }
 
+/* The network's input enters its first layer: bounds of runs of samples, block by block of lanes.
+ */
+static void averages_move(const struct network *t)
+{
+	enum { ELEMS = TINY_EDGE * TINY_EDGE, RUNS = 64 };
+	int64_t n = t->c->n_samples, lanes = pare_kernels_best()->lanes, i = 0;
+	float *x = malloc((size_t)n * ELEMS * sizeof *x);
+	double min = 0, max = 0;
+
+	pare_dataset_read(t->d, PARE_CALIBRATE, 0, n, x);
+	while (i < n) {
+		int64_t run = i * RUNS / n;
+		double lo = INFINITY, hi = -INFINITY;
+		bool first = !i;
+
+		for (; i < n && i / lanes * lanes * RUNS / n == run; i++)
+			for (int k = 0; k < ELEMS; k++) {
+				lo = fmin(lo, (double)x[i * ELEMS + k]);
+				hi = fmax(hi, (double)x[i * ELEMS + k]);
+			}
+		min = first ? lo : 0.9 * min + 0.1 * lo;
+		max = first ? hi : 0.9 * max + 0.1 * hi;
+	}
+	ok(fabs(min - (double)t->c->range[0].moving_min) < 1e-5 &&
+			fabs(max - (double)t->c->range[0].moving_max) < 1e-5,
+		"moving averages of bounds: %g %g", (double)t->c->range[0].moving_min,
+		(double)t->c->range[0].moving_max);
+	free(x);
+}
+
+static void the_best_quantizer_is_chosen(const struct network *t)
+{
+	struct pare_act_choices choices[TINY_LAYERS] = { 0 };
+	struct pare_act_quant acts[TINY_LAYERS] = { 0 };
+	struct pare_err err = { 0 };
+	int right = 0;
+
+	for (int i = 0; i < TINY_LAYERS; i++) {
+		struct pare_act_quant good = pare_act_quant_of(&t->c->range[i], pare_calibrators,
+			pare_rangings, &pare_formats[pare_format_find("int8")]);
+
+		choices[i].n = i == 3 ? 0 : 3; /* layer 3 has nothing to choose */
+		for (int k = 0; k < 3; k++) {
+			choices[i].from[k] = good;
+			choices[i].from[k].scale *= k == i % 3 ? 1 : k == (i + 1) % 3 ? 8 : .1f;
+		}
+	}
+	ok_status(pare_acts_choose(t->m, t->c, choices, acts, NULL, &err), err, "chooses");
+	for (int i = 0; i < TINY_LAYERS; i++)
+		right += i == 3 ? !acts[i].on
+				: !memcmp(&acts[i], &choices[i].from[i % 3], sizeof acts[i]);
+	ok(right == TINY_LAYERS, "neither the coarse nor the narrow one: right in %d of %d", right,
+		TINY_LAYERS);
+}
+
 static void a_stop_is_a_stop(const struct network *t)
 {
 	struct pare_plan *p = pare_plan_new(TINY_LAYERS);
@@ -597,6 +653,8 @@ int main(void)
 	threads_change_nothing(&t, "adaround");
 	sizes_are_known(&t);
 	formats_are_what_they_say(&t);
+	averages_move(&t);
+	the_best_quantizer_is_chosen(&t);
 	a_stop_is_a_stop(&t);
 	pare_calibration_free(t.c);
 	pare_dataset_free(t.d);
