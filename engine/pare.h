@@ -403,14 +403,18 @@ struct pare_option {
 	enum pare_dial dial;
 	int format;       /* of weights or activations */
 	float share;      /* of channels or weights that go */
-	const char *name; /* "int4", "act int8", "channels 30%", "50%": the name in JSON */
+	int pattern;      /* in which weights go */
+	const char *name; /* "int4", "act int8", "channels 30%", "50%", "2:4": the name in JSON */
 };
 /* All options, dial by dial, in the order in which a dial turns; the first of each dial is "off".
  * Ended by a NULL name. */
 extern const struct pare_option pare_options[];
 int pare_n_options(void);
+/* False: the option takes nothing from this layer (no channel can go; 2:4 and the channels do not
+ * come out even). */
+bool pare_option_fits(const struct pare_model *m, int layer, const struct pare_option *o);
 void pare_option_apply(const struct pare_option *o, struct pare_dials *d);
-/* Another share of weights goes; a pattern that takes a share of its own gives way to it. */
+/* Another share of weights goes; a pattern that takes a share of its own gives way. */
 void pare_dials_set_sparsity(struct pare_dials *d, float share);
 /* The option on which the dial stands (the nearest one for sparsities between). */
 int pare_option_of(const struct pare_dials *d, enum pare_dial dial);

@@ -193,7 +193,10 @@ static void add_value(struct lines *l, const struct part *part, const struct par
 		uint8_t v = dial_at(d, w);
 		const char *name = pare_dial_value_name(w, v);
 
-		if (!is_of(part, w) || (base && v == dial_at(base, w)))
+		/* a pattern with a share of its own is named wherever it is meant */
+		bool said = w->family == PARE_PATTERN && !w->uses && pare_pattern_share(v) > 0;
+
+		if (!is_of(part, w) || (base && v == dial_at(base, w) && !said))
 			continue;
 		if (part->share && !(share_at(part, d) > 0)) /* how nothing goes is no matter */
 			continue;

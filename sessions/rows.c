@@ -63,6 +63,8 @@ const char *pare_dial_value_name(const struct pare_dial_word *d, int value)
 
 void pare_change_apply(const struct pare_change *c, struct pare_dials *d)
 {
+	if (c->named & 1u << PARE_CHANGE_SPARSITY) /* before the pattern that may be named */
+		pare_dials_set_sparsity(d, c->to.sparsity);
 	for (int i = 0; pare_dial_words[i].family != PARE_N_METHODS; i++) {
 		size_t at = pare_dial_words[i].at;
 
@@ -71,8 +73,6 @@ void pare_change_apply(const struct pare_change *c, struct pare_dials *d)
 	}
 	if (c->named & 1u << PARE_CHANGE_CHANNELS)
 		d->channels = c->to.channels;
-	if (c->named & 1u << PARE_CHANGE_SPARSITY)
-		pare_dials_set_sparsity(d, c->to.sparsity);
 	if (c->named & 1u << PARE_CHANGE_EXIT)
 		d->exit = c->to.exit;
 }

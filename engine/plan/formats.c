@@ -1,5 +1,5 @@
 /* Number formats and the positions of the dials, as rows. */
-#include "../pare.h"
+#include "../prune/pattern.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,33 +25,34 @@ const struct pare_format pare_formats[] = {
 enum { F32, F16, I8, I6, I5, I4, I3, I2 }; /* rows of pare_formats on the map */
 
 const struct pare_option pare_options[] = {
-	{ PARE_DIAL_WEIGHTS, F32, 0, "float32" },
-	{ PARE_DIAL_WEIGHTS, F16, 0, "float16" },
-	{ PARE_DIAL_WEIGHTS, I8, 0, "int8" },
-	{ PARE_DIAL_WEIGHTS, I6, 0, "int6" },
-	{ PARE_DIAL_WEIGHTS, I5, 0, "int5" },
-	{ PARE_DIAL_WEIGHTS, I4, 0, "int4" },
-	{ PARE_DIAL_WEIGHTS, I3, 0, "int3" },
-	{ PARE_DIAL_WEIGHTS, I2, 0, "int2" },
-	{ PARE_DIAL_ACTIVATIONS, F32, 0, "act float32" },
-	{ PARE_DIAL_ACTIVATIONS, I8, 0, "act int8" },
-	{ PARE_DIAL_CHANNELS, 0, .0f, "channels 0%" },
-	{ PARE_DIAL_CHANNELS, 0, .1f, "channels 10%" },
-	{ PARE_DIAL_CHANNELS, 0, .2f, "channels 20%" },
-	{ PARE_DIAL_CHANNELS, 0, .3f, "channels 30%" },
-	{ PARE_DIAL_CHANNELS, 0, .4f, "channels 40%" },
-	{ PARE_DIAL_CHANNELS, 0, .5f, "channels 50%" },
-	{ PARE_DIAL_CHANNELS, 0, .6f, "channels 60%" },
-	{ PARE_DIAL_SPARSITY, 0, .0f, "0%" },
-	{ PARE_DIAL_SPARSITY, 0, .1f, "10%" },
-	{ PARE_DIAL_SPARSITY, 0, .2f, "20%" },
-	{ PARE_DIAL_SPARSITY, 0, .3f, "30%" },
-	{ PARE_DIAL_SPARSITY, 0, .4f, "40%" },
-	{ PARE_DIAL_SPARSITY, 0, .5f, "50%" },
-	{ PARE_DIAL_SPARSITY, 0, .6f, "60%" },
-	{ PARE_DIAL_SPARSITY, 0, .7f, "70%" },
-	{ PARE_DIAL_SPARSITY, 0, .8f, "80%" },
-	{ PARE_DIAL_SPARSITY, 0, .9f, "90%" },
+	{ PARE_DIAL_WEIGHTS, F32, 0, 0, "float32" },
+	{ PARE_DIAL_WEIGHTS, F16, 0, 0, "float16" },
+	{ PARE_DIAL_WEIGHTS, I8, 0, 0, "int8" },
+	{ PARE_DIAL_WEIGHTS, I6, 0, 0, "int6" },
+	{ PARE_DIAL_WEIGHTS, I5, 0, 0, "int5" },
+	{ PARE_DIAL_WEIGHTS, I4, 0, 0, "int4" },
+	{ PARE_DIAL_WEIGHTS, I3, 0, 0, "int3" },
+	{ PARE_DIAL_WEIGHTS, I2, 0, 0, "int2" },
+	{ PARE_DIAL_ACTIVATIONS, F32, 0, 0, "act float32" },
+	{ PARE_DIAL_ACTIVATIONS, I8, 0, 0, "act int8" },
+	{ PARE_DIAL_CHANNELS, 0, .0f, 0, "channels 0%" },
+	{ PARE_DIAL_CHANNELS, 0, .1f, 0, "channels 10%" },
+	{ PARE_DIAL_CHANNELS, 0, .2f, 0, "channels 20%" },
+	{ PARE_DIAL_CHANNELS, 0, .3f, 0, "channels 30%" },
+	{ PARE_DIAL_CHANNELS, 0, .4f, 0, "channels 40%" },
+	{ PARE_DIAL_CHANNELS, 0, .5f, 0, "channels 50%" },
+	{ PARE_DIAL_CHANNELS, 0, .6f, 0, "channels 60%" },
+	{ PARE_DIAL_SPARSITY, 0, .0f, 0, "0%" },
+	{ PARE_DIAL_SPARSITY, 0, .1f, 0, "10%" },
+	{ PARE_DIAL_SPARSITY, 0, .2f, 0, "20%" },
+	{ PARE_DIAL_SPARSITY, 0, .3f, 0, "30%" },
+	{ PARE_DIAL_SPARSITY, 0, .4f, 0, "40%" },
+	{ PARE_DIAL_SPARSITY, 0, .5f, 0, "50%" },
+	{ PARE_DIAL_SPARSITY, 0, .6f, 0, "60%" },
+	{ PARE_DIAL_SPARSITY, 0, .7f, 0, "70%" },
+	{ PARE_DIAL_SPARSITY, 0, .8f, 0, "80%" },
+	{ PARE_DIAL_SPARSITY, 0, .9f, 0, "90%" },
+	{ PARE_DIAL_SPARSITY, 0, .5f, PARE_2_OF_4, "2:4" },
 	{ 0 },
 };
 /* clang-format on */
@@ -75,10 +76,8 @@ int pare_n_options(void)
 
 void pare_dials_set_sparsity(struct pare_dials *d, float share)
 {
-	float own = pare_pattern_share(d->pattern);
-
 	d->sparsity = share;
-	if (own > 0 && own != share)
+	if (pare_pattern_share(d->pattern) > 0)
 		d->pattern = 0;
 }
 
@@ -96,6 +95,8 @@ void pare_option_apply(const struct pare_option *o, struct pare_dials *d)
 		break;
 	case PARE_DIAL_SPARSITY:
 		pare_dials_set_sparsity(d, o->share);
+		if (o->pattern)
+			d->pattern = (uint8_t)o->pattern;
 		break;
 	case PARE_N_DIALS:
 		break;
@@ -120,8 +121,19 @@ static double distance(const struct pare_option *o, const struct pare_dials *d)
 	case PARE_DIAL_CHANNELS:
 		return fabs((double)o->share - (double)d->channels);
 	default:
-		return fabs((double)o->share - (double)d->sparsity);
+		return fabs((double)o->share - (double)d->sparsity) +
+		       (d->sparsity > 0 && o->pattern != d->pattern);
 	}
+}
+
+bool pare_option_fits(const struct pare_model *m, int layer, const struct pare_option *o)
+{
+	struct pare_dials d = { 0 };
+
+	pare_option_apply(o, &d);
+	if (o->dial == PARE_DIAL_CHANNELS && o->share > 0)
+		return m->layers[layer].group >= 0;
+	return pare_lay_over(m, layer, d.pattern).fits;
 }
 
 int pare_option_of(const struct pare_dials *d, enum pare_dial dial)

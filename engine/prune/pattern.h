@@ -11,6 +11,7 @@ struct pare_pattern {
 	int tall, wide; /* 1 with keep and of */
 };
 extern const struct pare_pattern pare_patterns[];
+enum { PARE_2_OF_4 = 1 }; /* the row that is on the map */
 
 /* A pattern laid over a layer.  Weights are seen as rows (output channels) of columns (input
  * channels times places of the kernel, in the file's order).  `tall` rows are a strip, and a site

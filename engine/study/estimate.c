@@ -26,7 +26,8 @@ struct study_mix pare_study_mix(const struct pare_dials *d)
 
 		other = want > have ? at + 1 : at - 1;
 		if (want != have && pare_options[other].name &&
-			(int)pare_options[other].dial == dial) { /* between two positions */
+			(int)pare_options[other].dial == dial &&
+			pare_options[other].pattern == pare_options[at].pattern) { /* between two */
 			part = (want - have) / (pare_options[other].share - have);
 			m.option[m.n] = other;
 			m.share[m.n++] = part;
@@ -44,9 +45,11 @@ static bool on_map(const struct pare_dials *dials)
 	struct pare_dials d = pare_dials_effective(*dials);
 
 	for (int i = 0; i < pare_n_fields; i++)
-		if (pare_fields[i].family != PARE_N_METHODS && *pare_field_of(&d, i))
+		if (pare_fields[i].family != PARE_N_METHODS &&
+			pare_fields[i].family != PARE_PATTERN && *pare_field_of(&d, i))
 			return false;
-	return pare_options[pare_option_of(&d, PARE_DIAL_WEIGHTS)].format == d.weights &&
+	return pare_options[pare_option_of(&d, PARE_DIAL_SPARSITY)].pattern == d.pattern &&
+	       pare_options[pare_option_of(&d, PARE_DIAL_WEIGHTS)].format == d.weights &&
 	       pare_options[pare_option_of(&d, PARE_DIAL_ACTIVATIONS)].format == d.activations;
 }
 

@@ -162,11 +162,11 @@ static double move_size(const float *move, int64_t n)
 	return n ? sqrt(sum / (double)n) : 0;
 }
 
-/* A cell that somebody has to measure: not a dial that is off, nor channels that cannot go. */
+/* A cell that somebody has to measure: not a dial that is off, nor what cannot go. */
 static bool is_work(const struct pare_study *s, int layer, int option)
 {
 	return option && pare_options[option].dial == pare_options[option - 1].dial &&
-	       (pare_options[option].dial != PARE_DIAL_CHANNELS || s->leader[layer] >= 0);
+	       pare_option_fits(s->model, layer, &pare_options[option]);
 }
 
 static void add_cells(struct pare_study *s, struct pare_result *r)
@@ -331,11 +331,10 @@ struct pare_value pare_study_cell(const struct pare_study *s, int layer, int opt
 	const struct pare_option *o = &pare_options[option];
 	const struct study_cell *c;
 
-	if (o->dial == PARE_DIAL_CHANNELS && o->share > 0) {
-		if (s->leader[layer] < 0)
-			return unknown(); /* cannot be had */
+	if (!pare_option_fits(s->model, layer, o))
+		return unknown(); /* cannot be had */
+	if (o->dial == PARE_DIAL_CHANNELS && o->share > 0)
 		layer = s->leader[layer];
-	}
 	c = &s->cell[layer * s->n_options + option];
 	return c->known && s->n ? pare_measured_drop(c->fixed, c->broken, s->n) : unknown();
 }

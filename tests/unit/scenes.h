@@ -56,6 +56,7 @@ static inline void made_column(struct scene_column *c, enum pare_dial dial, cons
 	const char *verb, const char *dial_word, const char *name)
 {
 	c->dial = dial;
+	c->share = atof(label);
 	snprintf(c->label, sizeof c->label, "%s", label);
 	snprintf(c->name, sizeof c->name, "%s", name);
 	snprintf(c->choose, sizeof c->choose, "%s %%s %s %s", verb, dial_word, name);

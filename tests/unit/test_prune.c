@@ -605,6 +605,22 @@ static void what_does_not_come_out_even_is_left(const struct network *t)
 
 	ok(l.channels == TINY_WIDTH && !l.fits && !pare_lay_gone(&l, .5f),
 		"2:4 takes nothing from a layer of 6 input channels");
+	for (int i = 0; pare_options[i].name; i++)
+		if (pare_options[i].pattern) {
+			struct pare_dials d = { .pattern = (uint8_t)row_of(PARE_PATTERN, "4x1") };
+
+			ok(!pare_option_fits(t->m, 1, &pare_options[i]), "%s is no option there",
+				pare_options[i].name);
+			d.sparsity = .5f;
+			ok(pare_option_of(&d, PARE_DIAL_SPARSITY) != i, "4x1 is not at %s",
+				pare_options[i].name);
+			pare_option_apply(&pare_options[i], &d);
+			ok(d.pattern == pare_options[i].pattern && d.sparsity == .5f &&
+					pare_option_of(&d, PARE_DIAL_SPARSITY) == i,
+				"%s is at its place of the dial", pare_options[i].name);
+			ok(pare_option_turn(&d, PARE_DIAL_SPARSITY, -1) == i - 1 && !d.pattern,
+				"and leaves with a turn");
+		}
 }
 
 static void without_data_it_says_so(const struct network *t)

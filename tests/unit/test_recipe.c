@@ -111,15 +111,17 @@ static void patterns_have_a_share_of_their_own(void)
 
 	ok_status(pare_plan_parse(model,
 			  "prune * weights 50% by obs pattern 2:4\n"
-			  "prune conv_1 weights 30%\nprune conv_2 weights 40% pattern 4x1\n",
+			  "prune conv_1 weights 50%\nprune conv_2 weights 40% pattern 4x1\n"
+			  "prune conv_3 weights 50% by l1 pattern 2:4",
 			  &p, &err),
 		err, "patterns are read");
 	if (p)
 		ok_status(pare_plan_text(model, p, &text, &err), err, "and written");
 	if (!ok(text && !strcmp(text, "prune  *        weights 50% by obs pattern 2:4\n"
-				      "prune  conv_1   weights 30% pattern unstructured\n"
-				      "prune  conv_2   weights 40% pattern 4x1\n"),
-		    "another share is no 2:4 any more"))
+				      "prune  conv_1   weights 50% pattern unstructured\n"
+				      "prune  conv_2   weights 40% pattern 4x1\n"
+				      "prune  conv_3   weights 50% by l1 pattern 2:4\n"),
+		    "2:4 is named wherever it is meant"))
 		printf("# %s\n", text ? text : "");
 	free(text);
 	pare_plan_free(p);

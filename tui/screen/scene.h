@@ -8,7 +8,8 @@ struct scene_column { /* of the map: one position of one dial */
 	enum pare_dial dial;
 	char label[8];   /* over the column: "f", "16", "50" */
 	char name[16];   /* in a sentence: "int4", "50%" */
-	char choose[48]; /* the command that puts LAYERS there; %s = the layers */
+	double share;    /* percent that goes */
+	char choose[56]; /* the command that puts LAYERS there; %s = the layers */
 };
 
 struct scene_row { /* of the map: a layer */
@@ -17,6 +18,7 @@ struct scene_row { /* of the map: a layer */
 	char output[24]; /* "16×32×32" */
 	char weight[24];
 	int64_t params, macs, weights; /* macs -1: not known */
+	uint64_t cannot;               /* bit c: column c takes nothing from it */
 	int group;
 	const char *stuck;      /* why its channels cannot be removed; NULL */
 	int at[PARE_N_DIALS];   /* columns where its dials stand */

@@ -15,6 +15,16 @@ static void fill_column(struct scene_column *c, const struct pare_option *o)
 	int percent = (int)lrint(100 * (double)o->share);
 
 	c->dial = o->dial;
+	c->share = percent;
+	if (o->pattern) {
+		const char *name = pare_method_name(PARE_PATTERN, o->pattern);
+
+		snprintf(c->label, sizeof c->label, "%s", name);
+		snprintf(c->name, sizeof c->name, "%s", name);
+		snprintf(c->choose, sizeof c->choose, "prune %%s weights %d%% pattern %s", percent,
+			name);
+		return;
+	}
 	if (o->dial == PARE_DIAL_SPARSITY || o->dial == PARE_DIAL_CHANNELS) {
 		snprintf(c->label, sizeof c->label, "%d", percent);
 		snprintf(c->name, sizeof c->name, "%d%%", percent);
@@ -154,8 +164,12 @@ struct scene *scene_new(const struct pare_workspace *w)
 	}
 	for (int i = 0; i < s->n_columns; i++)
 		fill_column(&s->column[i], &pare_options[i]);
-	for (int i = 0; i < s->n_rows; i++)
+	for (int i = 0; i < s->n_rows; i++) {
 		fill_row(&s->row[i], pare_model_layer(m, i));
+		for (int c = 0; c < s->n_columns && c < 64; c++)
+			if (!pare_option_fits(m, i, &pare_options[c]))
+				s->row[i].cannot |= (uint64_t)1 << c;
+	}
 	fill_labels(s);
 	if (!scene_fill(s, w)) {
 		scene_free(s);

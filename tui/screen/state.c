@@ -49,7 +49,7 @@ static double field(const struct scene *sc, const struct scene_row *r, const cha
 		label = sc->column[r->at[PARE_DIAL_WEIGHTS]].label;
 		return *label == 'f' ? 32 : atof(label);
 	case 4:
-		return atof(sc->column[r->at[PARE_DIAL_SPARSITY]].label);
+		return sc->column[r->at[PARE_DIAL_SPARSITY]].share;
 	default:
 		return NAN;
 	}

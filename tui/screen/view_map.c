@@ -37,7 +37,7 @@ static int label_width(const struct scene_column *c, bool tens)
 {
 	bool share = c->dial == PARE_DIAL_SPARSITY || c->dial == PARE_DIAL_CHANNELS;
 
-	return tens && share ? 1 : text_width(c->label);
+	return tens && share && !strchr(c->label, ':') ? 1 : text_width(c->label);
 }
 
 /* Columns that the dials take; `roomy` = spaces on both sides. */
@@ -341,6 +341,8 @@ static void explain(const struct tui_state *s, struct sentence *out)
 	say(out, "%.*s %s %s", out->room / 3, r->label, dial[s->dial], sc->column[at].name);
 	if (at == from)
 		say(out, ": as it is");
+	else if (at < 64 && r->cannot >> at & 1)
+		say(out, ": takes nothing, its channels do not come out even");
 	else if (v->kind == PARE_UNKNOWN)
 		say(out, ": cost %s", sc->data ? "not known yet" : "unknown without data");
 	else {
