@@ -1,6 +1,7 @@
 /* Normalizations: numbers are taken along some axes, the rest lies beside them.  [outer][n][inner],
  * the lanes being part of `inner`. */
 #include "../graph/model.h"
+#include "../run/kernels.h"
 #include "curves.h"
 #include <math.h>
 
@@ -308,17 +309,10 @@ static struct cut cut_at(const struct pare_call *c)
 
 enum { SOFT = 16 }; /* columns, or parts of one, side by side */
 
-/* By itself, so that it is vectorized over whatever lies side by side. */
-OP_HOT static void exponentials(float *v, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		v[i] = op_exp(v[i]);
-}
-
 /* e^(x - max) / sum, or its logarithm, of `width` columns that lie side by side: rows `step`
  * apart. */
-OP_INLINE void
-soft_columns(const float *x, size_t n, size_t step, bool log, float *out, const int width)
+OP_INLINE void soft_columns(pare_curve_fn *exponentials, const float *x, size_t n, size_t step,
+	bool log, float *out, const int width)
 {
 	float max[SOFT], sum[SOFT] = { 0 };
 
@@ -334,10 +328,10 @@ soft_columns(const float *x, size_t n, size_t step, bool log, float *out, const 
 		for (int l = 0; l < width; l++)
 			sum[l] += op_exp(out[i * step + l]);
 	if (!log && step == (size_t)width)
-		exponentials(out, n * step);
+		exponentials(out, out, n * step);
 	else if (!log)
 		for (size_t i = 0; i < n; i++)
-			exponentials(out + i * step, (size_t)width);
+			exponentials(out + i * step, out + i * step, (size_t)width);
 	for (size_t i = 0; i < n && !log; i++)
 		for (int l = 0; l < width; l++)
 			sum[l] += out[i * step + l];
@@ -350,7 +344,7 @@ soft_columns(const float *x, size_t n, size_t step, bool log, float *out, const 
 }
 
 /* One column that lies in a row. */
-OP_INLINE void soft_row(const float *x, size_t n, bool log, float *out)
+OP_INLINE void soft_row(pare_curve_fn *exponentials, const float *x, size_t n, bool log, float *out)
 {
 	size_t whole = n / SOFT * SOFT;
 	float max[SOFT], sum[SOFT] = { 0 }, most = x[0], all = 0;
@@ -365,7 +359,8 @@ OP_INLINE void soft_row(const float *x, size_t n, bool log, float *out)
 	for (size_t i = whole; i < n; i++)
 		most = x[i] > most ? x[i] : most;
 	for (size_t i = 0; i < n; i++)
-		out[i] = op_exp(x[i] - most);
+		out[i] = x[i] - most;
+	exponentials(out, out, n);
 	for (size_t i = 0; i < whole; i += SOFT)
 		for (int l = 0; l < SOFT; l++)
 			sum[l] += out[i + l];
@@ -383,20 +378,21 @@ OP_HOT static void soft(const struct pare_call *c, bool log)
 	struct cut k = cut_at(c);
 	const float *x = c->in[0]->f32;
 	float *out = c->out[0]->f32;
+	pare_curve_fn *e = pare_kernels_best()->curve[PARE_EXP];
 
 	for (size_t o = 0; o < k.outer && k.n; o++, x += k.n * k.inner, out += k.n * k.inner) {
 		size_t i = 0;
 
 		if (k.inner == 1) {
-			soft_row(x, k.n, log, out);
+			soft_row(e, x, k.n, log, out);
 			continue;
 		}
 		for (; i + SOFT <= k.inner; i += SOFT)
-			soft_columns(x + i, k.n, k.inner, log, out + i, SOFT);
+			soft_columns(e, x + i, k.n, k.inner, log, out + i, SOFT);
 		for (; i + 4 <= k.inner; i += 4)
-			soft_columns(x + i, k.n, k.inner, log, out + i, 4);
+			soft_columns(e, x + i, k.n, k.inner, log, out + i, 4);
 		for (; i < k.inner; i++)
-			soft_columns(x + i, k.n, k.inner, log, out + i, 1);
+			soft_columns(e, x + i, k.n, k.inner, log, out + i, 1);
 	}
 }
 

@@ -79,18 +79,6 @@ static int curve_named(const char *name)
 	return i;
 }
 
-OP_HOT static void apply_logistic(float *x, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		x[i] = op_logistic(x[i]);
-}
-
-OP_HOT static void apply_tanh(float *x, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		x[i] = op_tanh(x[i]);
-}
-
 static float rare(const struct activation *a, float x)
 {
 	switch (a->curve) {
@@ -116,19 +104,6 @@ static float rare(const struct activation *a, float x)
 	}
 }
 
-static void apply(const struct activation *a, float clip, float *x, size_t n)
-{
-	for (size_t i = 0; clip > 0 && i < n; i++)
-		x[i] = x[i] < -clip ? -clip : x[i] > clip ? clip : x[i];
-	if (a->curve == SIGMOID)
-		apply_logistic(x, n);
-	else if (a->curve == TANH)
-		apply_tanh(x, n);
-	else
-		for (size_t i = 0; i < n; i++)
-			x[i] = rare(a, x[i]);
-}
-
 /* ---- what it is ----------------------------------------------------------------------------- */
 
 enum kind { RNN, GRU, LSTM };
@@ -146,8 +121,10 @@ struct plan {
 	size_t t, n, in, h, rows; /* rows: gates * h */
 	bool batch_first, reverse;
 	struct activation f[2][3];
-	/* with lanes: both products of each direction, their biases included */
+	/* Both products of each direction: with lanes, their biases included; of one sample, of
+	 * all steps or of one, by weights turned to [in][rows]. */
 	struct pare_conv x[2], r[2];
+	const float *turned[2][2];
 };
 
 /* The activations of all directions in turn; alphas and betas go to those that take them. */
@@ -264,27 +241,51 @@ static const float *bias_at(const struct pare_call *c, const struct plan *p, int
 	return op_given(c, B) ? c->in[B]->f32 + ((size_t)dir * 2 + (size_t)part) * p->rows : NULL;
 }
 
+/* One sample: w [rows][in] of a direction, part 0 that of the input, 1 that of the state. */
+static enum pare_status plan_alone(const struct pare_call *c, struct plan *p, int dir, int part,
+	struct pare_arena *a, struct pare_err *err)
+{
+	size_t in = part ? p->h : p->in;
+	const float *w = c->in[part ? R : W]->f32 + (size_t)dir * p->rows * in;
+	float *turned = pare_alloc_n(a, p->rows * in, sizeof *turned);
+
+	if (!turned)
+		return pare_nomem(err, "packed weights");
+	for (size_t i = 0; i < in; i++)
+		for (size_t j = 0; j < p->rows; j++)
+			turned[i * p->rows + j] = w[j * in + i];
+	p->turned[dir][part] = turned;
+	return pare_wide_product_plan(c->k, part ? &p->r[dir] : &p->x[dir],
+		part ? 1 : (int)(p->t * p->n), (int)p->rows, (int)in, a, err);
+}
+
+static enum pare_status plan_lanes(const struct pare_call *c, struct plan *p, int dir, int part,
+	struct pare_arena *a, struct pare_err *err)
+{
+	size_t in = part ? p->h : p->in;
+
+	return pare_product_plan(c->k, part ? &p->r[dir] : &p->x[dir], (int)in, (int)p->rows, 1,
+		c->in[part ? R : W]->f32 + (size_t)dir * p->rows * in, bias_at(c, p, dir, part), a,
+		err);
+}
+
 static enum pare_status recurrent_prepare(
 	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err)
 {
 	struct plan *p;
 	enum pare_status st = PARE_OK;
 
-	if (c->lanes == 1 || !c->in[W]->data || !c->in[R]->data)
+	if (!c->in[W]->data || !c->in[R]->data)
 		return PARE_OK;
 	if (!(p = pare_alloc(a, sizeof *p)))
 		return pare_nomem(err, "packed weights");
 	*p = plan_of(kind_of(c->node->op), c->attr, &c->in[X]->shape, &c->in[R]->shape);
-	for (int d = 0; d < p->dirs && !st; d++) {
-		const float *w = c->in[W]->f32 + (size_t)d * p->rows * p->in;
-		const float *r = c->in[R]->f32 + (size_t)d * p->rows * p->h;
-
-		st = pare_product_plan(c->k, &p->x[d], (int)p->in, (int)p->rows, 1, w,
-			bias_at(c, p, d, 0), a, err);
-		if (!st)
-			st = pare_product_plan(c->k, &p->r[d], (int)p->h, (int)p->rows, 1, r,
-				bias_at(c, p, d, 1), a, err);
-	}
+	if (c->lanes == 1 && (!p->in || !p->t || !p->n || p->t > INT32_MAX / p->n))
+		return PARE_OK;
+	for (int i = 0; i < 2 * p->dirs && !st; i++)
+		st = (c->lanes == 1 ? plan_alone : plan_lanes)(c, p, i / 2, i % 2, a, err);
+	if (st == PARE_E_UNSUPPORTED && c->lanes == 1)
+		return PARE_OK;
 	if (!st)
 		*packed = p;
 	return st;
@@ -300,7 +301,7 @@ static void multiply(const struct pare_call *c, const struct plan *p, int dir, b
 	const float *w = c->in[recurrent ? R : W]->f32 + (size_t)dir * p->rows * in;
 	const float *bias = bias_at(c, p, dir, recurrent);
 
-	if (c->packed) {
+	if (c->packed && lanes > 1) {
 		for (size_t i = 0; i < n; i++)
 			pare_conv_run(c->k, v, x + i * in * lanes, out + i * p->rows * lanes, &none,
 				scratch);
@@ -309,7 +310,16 @@ static void multiply(const struct pare_call *c, const struct plan *p, int dir, b
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < p->rows; j++)
 			out[i * p->rows + j] = bias ? bias[j] : 0;
-	if (in && n)
+	if (c->packed)
+		for (size_t i = 0; i < n; i += (size_t)v->o) {
+			struct pare_wide_side side = { x + i * in, in, 1, 1 };
+			float *to = out + i * p->rows;
+			struct pare_finish sum = { to, -INFINITY, INFINITY };
+
+			pare_wide_product_run(
+				c->k, v, &side, p->turned[dir][recurrent], to, &sum, scratch);
+		}
+	else if (in && n)
 		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)p->rows, (int)in,
 			1, x, (int)in, w, (int)in, 1, out, (int)p->rows);
 }
@@ -325,6 +335,20 @@ struct step {
 	size_t w;
 	float *scratch, *turn; /* for GRU's second product: room for [rows] and [H] */
 };
+
+/* out = activation i of x, which is clipped first; out may be x. */
+static void apply(const struct step *s, int i, float clip, float *x, size_t n, float *out)
+{
+	const struct activation *a = &s->p->f[s->dir][i];
+
+	for (size_t j = 0; clip > 0 && j < n; j++)
+		x[j] = x[j] < -clip ? -clip : x[j] > clip ? clip : x[j];
+	if (a->curve == SIGMOID || a->curve == TANH)
+		s->c->k->curve[a->curve == TANH ? PARE_TANH : PARE_LOGISTIC](x, out, n);
+	else
+		for (size_t j = 0; j < n; j++)
+			out[j] = rare(a, x[j]);
+}
 
 OP_HOT static void add_to(float *x, const float *y, size_t n)
 {
@@ -354,8 +378,7 @@ OP_HOT static void cell(float *c, const float *i, const float *f, const float *g
 static void rnn_step(const struct step *s, float *x, float *r, float *h)
 {
 	add_to(x, r, s->w);
-	apply(&s->p->f[s->dir][0], s->p->a->clip, x, s->w);
-	memcpy(h, x, s->w * sizeof *h);
+	apply(s, 0, s->p->a->clip, x, s->w, h);
 }
 
 /* Gates z r h.  Unless linear_before_reset, the third product is of r * h. */
@@ -366,7 +389,7 @@ static void gru_step(const struct step *s, float *x, float *r, float *h)
 	float *z = x, *reset = x + w, *g = x + 2 * w, *third = r + 2 * w;
 
 	add_to(z, r, 2 * w);
-	apply(&p->f[s->dir][0], p->a->clip, z, 2 * w);
+	apply(s, 0, p->a->clip, z, 2 * w, z);
 	if (p->a->linear_before_reset)
 		multiply_to(third, reset, w);
 	else {
@@ -378,7 +401,7 @@ static void gru_step(const struct step *s, float *x, float *r, float *h)
 		third = all + 2 * w;
 	}
 	add_to(g, third, w);
-	apply(&p->f[s->dir][1], p->a->clip, g, w);
+	apply(s, 1, p->a->clip, g, w, g);
 	blend(h, z, g, w);
 }
 
@@ -401,23 +424,21 @@ static void peep(const struct step *s, float *x, const float *c, int gate)
 static void lstm_step(const struct step *s, float *x, float *r, float *h, float *c)
 {
 	const struct plan *p = s->p;
-	const struct activation *act = p->f[s->dir];
 	size_t w = s->w;
 	float *i = x, *o = x + w, *f = x + 2 * w, *g = x + 3 * w, clip = p->a->clip;
 
 	add_to(x, r, 4 * w);
 	peep(s, i, c, 0);
 	peep(s, f, c, 2);
-	apply(&act[0], clip, i, w);
-	apply(&act[0], clip, f, w);
+	apply(s, 0, clip, i, w, i);
+	apply(s, 0, clip, f, w, f);
 	for (size_t k = 0; p->a->input_forget && k < w; k++)
 		f[k] = 1 - i[k];
-	apply(&act[1], clip, g, w);
+	apply(s, 1, clip, g, w, g);
 	cell(c, i, f, g, w);
 	peep(s, o, c, 1);
-	apply(&act[0], clip, o, w);
-	memcpy(h, c, w * sizeof *h);
-	apply(&act[2], 0, h, w);
+	apply(s, 0, clip, o, w, o);
+	apply(s, 2, 0, c, w, h);
 	multiply_to(h, o, w);
 }
 
@@ -444,6 +465,11 @@ static struct room room_of(const struct plan *p, size_t lanes)
 	return m;
 }
 
+static size_t product_scratch(const struct pare_call *c, const struct pare_conv *v)
+{
+	return c->lanes == 1 ? pare_wide_product_scratch(c->k, v) : pare_conv_scratch(c->k, v);
+}
+
 static size_t recurrent_scratch(const struct pare_call *c)
 {
 	struct plan p = plan_of(kind_of(c->node->op), c->attr, &c->in[X]->shape, &c->in[R]->shape);
@@ -454,8 +480,8 @@ static size_t recurrent_scratch(const struct pare_call *c)
 		const struct plan *packed = c->packed;
 
 		for (int d = 0; d < packed->dirs; d++) {
-			size_t x = pare_conv_scratch(c->k, &packed->x[d]);
-			size_t r = pare_conv_scratch(c->k, &packed->r[d]);
+			size_t x = product_scratch(c, &packed->x[d]);
+			size_t r = product_scratch(c, &packed->r[d]);
 
 			most = most > x ? most : x;
 			most = most > r ? most : r;

@@ -1,5 +1,6 @@
 /* Operators of one activation, element by element.  NaN goes through or becomes 0 where it does in
  * ONNX Runtime. */
+#include "../run/kernels.h"
 #include "curves.h"
 #include <float.h>
 #include <math.h>
@@ -42,6 +43,16 @@ PARAMS(gelu, { "approximate", PARE_ATTR_STRING, offsetof(struct unary, mode), 0,
 	}
 #define UNARY(hot, name, F, D)                                                                     \
 	UNARY_OF(hot, name, float, f32, F)                                                         \
+	WITH_DOUBLE(name, D)
+/* For float by a kernel. */
+#define CURVE(name, which, D)                                                                      \
+	static void name##_f32(const struct unary *u, size_t n, const float *in, float *out)       \
+	{                                                                                          \
+		(void)u;                                                                           \
+		pare_kernels_best()->curve[which](in, out, n);                                     \
+	}                                                                                          \
+	WITH_DOUBLE(name, D)
+#define WITH_DOUBLE(name, D)                                                                       \
 	UNARY_OF(COLD, name, double, f64, D)                                                       \
 	static void name##_forward(const struct pare_call *c)                                      \
 	{                                                                                          \
@@ -103,13 +114,13 @@ UNARY(OP_HOT, celu, x < 0 ? alpha * (op_exp(x / alpha) - 1) : x,
 	x < 0 ? alpha * expm1(x / alpha) : x)
 UNARY(OP_HOT, selu, beta *(x <= 0 ? alpha * (op_exp(x) - 1) : x),
 	beta *(x <= 0 ? alpha * expm1(x) : x))
-UNARY(OP_HOT, sigmoid, op_logistic(x), 1 / (1 + exp(-x)))
-UNARY(OP_HOT, hyperbolic, op_tanh(x), tanh(x))
 UNARY(COLD, softplus, softplus(x), softplus_double(x))
 UNARY(COLD, mish, x *tanhf(softplus(x)), x *tanh(softplus_double(x)))
 UNARY(COLD, gelu, gelu(x, by_tanh(u)), gelu_double(x, by_tanh(u)))
-UNARY(OP_HOT, exponential, op_exp(x), exp(x))
-UNARY(OP_HOT, error, op_erf(x), erf(x))
+CURVE(exponential, PARE_EXP, exp(x))
+CURVE(sigmoid, PARE_LOGISTIC, 1 / (1 + exp(-x)))
+CURVE(hyperbolic, PARE_TANH, tanh(x))
+CURVE(error, PARE_ERF, erf(x))
 #define LIBRARY(name, function) UNARY(COLD, name, function##f(x), function(x))
 LIBRARY(logarithm, log)
 LIBRARY(floor, floor)

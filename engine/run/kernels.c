@@ -281,6 +281,7 @@ const struct pare_kernels VECTOR_NAME(kernels) = {
 	.gram = VECTOR_NAME(gram),
 	.wide = VECTOR_NAME(wide),
 	.each = VECTOR_NAME(each),
+	.curve = VECTOR_NAME(curves),
 	.finish = finish,
 	.quantize = quantize,
 	.lanes_in = lanes_in,

@@ -73,6 +73,10 @@ struct pare_finish {
 	float lo, hi;
 };
 
+/* y [n] = f(x), elementwise; any alignment, y may be x.  Within 3 ulp. */
+enum pare_curve { PARE_EXP, PARE_LOGISTIC, PARE_TANH, PARE_ERF, PARE_CURVES };
+typedef void pare_curve_fn(const float *x, float *y, size_t n);
+
 struct pare_kernels {
 	const char *isa;
 	int lanes;
@@ -102,6 +106,7 @@ struct pare_kernels {
 	/* A product a lane: a [m][terms][lanes], b [terms][n][lanes], out [m][n][lanes] */
 	void (*each)(const float *a, const float *b, int m, int n, int terms, float *out,
 		const struct pare_finish *f);
+	pare_curve_fn *const *curve; /* [PARE_CURVES] */
 	/* n floats, any lanes; y may be x */
 	void (*finish)(const float *x, float *y, size_t n, const struct pare_finish *f);
 	/* y = (clamp(round_half_even(x / scale) + zero, lo, hi) - zero) * scale */

@@ -168,6 +168,7 @@ void VECTOR_NAME(winograd)(const struct pare_conv *v, const float *x, float *out
 	const struct pare_finish *f, float *scratch);
 void VECTOR_NAME(each)(const float *a, const float *b, int m, int n, int terms, float *out,
 	const struct pare_finish *f);
+extern pare_curve_fn *const VECTOR_NAME(curves)[PARE_CURVES];
 void VECTOR_NAME(wide)(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch);
 
