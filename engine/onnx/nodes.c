@@ -2,6 +2,7 @@
  * without a row and with a reason. */
 #include "../base/err.h"
 #include "attrs.h"
+#include "fused.h"
 #include "reader.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,6 +281,15 @@ static enum pare_status name_first_output(struct pare_reader *r, struct pare_nod
 	return PARE_OK;
 }
 
+static const char *why_not(const struct pare_reader *r, const struct pare_node *n)
+{
+	const struct pare_fused *f = pare_fused_find(n->domain, n->op_type);
+
+	if (!f || !f->lacks)
+		return "pare has no such operator";
+	return pare_sprintf(r->a, "of the forms that it has, pare does not read: %s", f->lacks);
+}
+
 enum pare_status
 pare_reader_node(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_node *n)
 {
@@ -291,7 +301,7 @@ pare_reader_node(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_no
 	if ((st = resolve_inputs(r, p, n)))
 		return st;
 	if (!n->op)
-		return refuse(r, n, "pare has no such operator");
+		return refuse(r, n, why_not(r, n));
 	for (int i = 0; i < n->n_in; i++)
 		if (n->in[i] >= 0 && r->odd[n->in[i]])
 			return refuse(r, n, r->odd[n->in[i]]);

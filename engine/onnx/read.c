@@ -1,6 +1,7 @@
 /* ONNX file → model. */
 #include "../base/err.h"
 #include "../base/hash.h"
+#include "fused.h"
 #include "onnx.h"
 #include "reader.h"
 #include "wire.h"
@@ -34,13 +35,16 @@ static size_t count_vars(const struct pare_reader *r, const Onnx__GraphProto *p)
 	return n + (r->around ? count_reads(p) : 0);
 }
 
-enum pare_status pare_reader_graph(struct pare_reader *r, const Onnx__GraphProto *p)
+enum pare_status pare_reader_graph(struct pare_reader *r, const Onnx__GraphProto *file)
 {
-	size_t n_vars = count_vars(r, p);
+	const Onnx__GraphProto *p = pare_unfuse_graph(r->a, file);
+	size_t n_vars = p ? count_vars(r, p) : 0;
 	struct pare_graph *g = r->g;
 	enum pare_status st;
 	int *index;
 
+	if (!p)
+		return pare_reader_nomem(r);
 	if (n_vars > INT32_MAX / 2 || p->n_node > INT32_MAX / 2)
 		return pare_fail(r->err, PARE_E_UNSUPPORTED, "%s: too many nodes", r->source->path);
 	r->room = (int)n_vars;

@@ -1,6 +1,8 @@
 /* The table of operators is what the rows say.  With --write it is written anew. */
+#include "engine/onnx/fused.h"
 #include "engine/ops/op.h"
 #include "tests/tap.h"
+#include <limits.h>
 
 /* All that ONNX names in its default domain, opset 28. */
 static const char standard[] =
@@ -91,9 +93,25 @@ static void print_rows(FILE *f)
 		fprintf(f, "| %s%s%s | %d | ", op->domain ? op->domain : "", op->domain ? "." : "",
 			op->name, op->since);
 		print_inputs(f, op);
-		fprintf(f, " | %d | %s | %s |\n", op->max_out ? op->max_out : 1, flows[op->flow],
-			op->weight ? "yes" : "");
+		if (op->max_out == INT_MAX)
+			fprintf(f, " | any");
+		else
+			fprintf(f, " | %d", op->max_out ? op->max_out : 1);
+		fprintf(f, " | %s | %s |\n", flows[op->flow], op->weight ? "yes" : "");
 	}
+}
+
+static void print_fused(FILE *f)
+{
+	static const struct pare_fused *const tables[] = { pare_fused_floats, pare_fused_integers };
+
+	fprintf(f,
+		"\nOf com.microsoft, which optimizers write, these are read as what they are made "
+		"of:\n\n| operator | becomes | not read |\n| --- | --- | --- |\n");
+	for (int i = 0; i < 2; i++)
+		for (const struct pare_fused *x = tables[i]; x->name; x++)
+			fprintf(f, "| %s | %s | %s |\n", x->name, x->made_of,
+				x->lacks ? x->lacks : "");
 }
 
 static void print_missing(FILE *f)
@@ -117,6 +135,13 @@ static void print_missing(FILE *f)
 	fprintf(f, "\n");
 }
 
+static void print_all(FILE *f)
+{
+	print_rows(f);
+	print_fused(f);
+	print_missing(f);
+}
+
 static const char path[] = "engine/ops/OPERATORS.md";
 
 static void the_table_is_up_to_date(void)
@@ -127,8 +152,7 @@ static void the_table_is_up_to_date(void)
 
 	if (!ok(f != NULL, "there is memory"))
 		return;
-	print_rows(f);
-	print_missing(f);
+	print_all(f);
 	fclose(f);
 	f = fopen(path, "r");
 	if (f) {
@@ -146,8 +170,7 @@ int main(int argc, char **argv)
 
 		if (!f)
 			return 1;
-		print_rows(f);
-		print_missing(f);
+		print_all(f);
 		return fclose(f) != 0;
 	}
 	the_table_is_up_to_date();
