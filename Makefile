@@ -14,6 +14,7 @@ WARN := -Wall -Wextra -Wshadow -Wvla -Wconversion -Wno-sign-conversion -Wno-unkn
 OPT_rel := -O2 -g
 OPT_werror := -O2 -Werror
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT_arm64 := -O2 -g
 OPT_tsan := -O1 -g -fsanitize=thread
 OPT_cov := -O0 -g --coverage
 OPT_fuzz := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
@@ -50,7 +51,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/f
 SOURCES := $(sort $(wildcard engine/*.h engine/*/*.[ch] plugins/*.[ch] sessions/*.[ch] tui/*/*.[ch] tui/*.[ch] \
 	tests/*.[ch] tests/*/*.[ch] examples/*/*.[ch]))
 
-.PHONY: all help demo deps test-deps check-deps test check layers format-check format fuzz fuzzers bench bench-estimate bench-quantize tsan clean install
+.PHONY: all help demo deps test-deps check-deps test check arm64 layers format-check format fuzz fuzzers bench bench-estimate bench-quantize tsan clean install
 all: pare
 
 help: ## this list
@@ -144,6 +145,17 @@ tsan: ## tests under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory BUILD=tsan tsan-tests
 tsan-tests: $(TESTS)
 	$(Q)BUILD=$(BUILD) prove -j1 --exec '' $(TESTS)
+
+# Debian's cross compiler and, in SYSROOT, the libraries of PACKAGES for arm64: those of
+# dpkg --add-architecture arm64, or packages unpacked into a folder by dpkg -x
+SYSROOT ?= /
+ARM64 := aarch64-linux-gnu
+arm64: ## build for arm64 and run its tests under qemu (gcc-aarch64-linux-gnu, qemu-user-static; SYSROOT=DIR)
+	$(Q)PKG_CONFIG_SYSROOT_DIR=$(SYSROOT:/=) \
+		PKG_CONFIG_LIBDIR=$(SYSROOT:/=)/usr/lib/$(ARM64)/pkgconfig:$(SYSROOT:/=)/usr/lib/$(ARM64)/openblas-pthread/pkgconfig \
+		$(MAKE) --no-print-directory BUILD=arm64 CC='$(ARM64)-gcc --sysroot=$(SYSROOT)' arm64-tests
+arm64-tests: $(O)/pare $(TESTS)
+	$(Q)BUILD=$(BUILD) PARE=$(CURDIR)/$(O)/pare prove -j2 --exec 'qemu-aarch64-static -L $(SYSROOT)' $(TESTS)
 
 layers: ## includes point one way: tui → sessions → engine ← plugins
 	$(Q)sh tests/layers.sh

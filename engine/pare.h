@@ -141,6 +141,7 @@ struct pare_model; /* immutable; reference-counted */
 
 struct pare_model_info {
 	const char *path;
+	const char *shapes; /* given when it was opened; "" = none */
 	/* of the file as it lies and the files beside it that hold its external data, one after the
 	 * other in the order in which it first names them: cat MODEL DATA… | sha256sum */
 	char sha256[PARE_SHA_HEX];
@@ -149,7 +150,16 @@ struct pare_model_info {
 	int64_t macs;         /* multiply-accumulates of one sample; -1 if shapes are not known */
 	int64_t bytes;        /* of the file */
 	int64_t weight_bytes; /* of all constants as float32 */
-	int n_nodes, n_layers, n_inputs, n_outputs, n_unsupported;
+	int n_nodes, n_layers, n_inputs, n_outputs, n_unsupported, n_hidden;
+	/* Quantizers of activations that stand before no layer, and so before no dial: they stay
+	 * as the file has them. */
+	int n_quantizers;
+};
+
+/* What would be a layer, were it not in a graph inside an If, a Loop or a Scan: it has no dials. */
+struct pare_hidden {
+	const char *node, *op, *inside; /* inside: the node of the outermost graph */
+	int64_t weights;
 };
 
 /* A layer: a node whose weights can be quantized and pruned.  All pointers live as long as the
@@ -197,6 +207,11 @@ struct pare_unsupported {
  * PARE_E_IO, PARE_E_FORMAT (the sentence names the node or tensor), PARE_E_NOMEM. */
 PARE_MUST_CHECK enum pare_status
 pare_model_open(const char *path, struct pare_model **out, struct pare_err *err);
+/* The same with shapes for inputs whose axes the file leaves open: "x=N,3,224,224 mask=1,128", N
+ * being a batch that stays free; NULL or "" = none.  PARE_E_ARG: no such input, no shape;
+ * PARE_E_MISMATCH: not what the file says. */
+PARE_MUST_CHECK enum pare_status pare_model_open_as(
+	const char *path, const char *shapes, struct pare_model **out, struct pare_err *err);
 struct pare_model *pare_model_ref(const struct pare_model *m);
 void pare_model_free(struct pare_model *m); /* gives back one reference; NULL allowed */
 
@@ -205,6 +220,7 @@ const struct pare_layer *pare_model_layer(const struct pare_model *m, int i);
 const struct pare_node_info *
 pare_model_node(const struct pare_model *m, int i); /* execution order */
 const struct pare_unsupported *pare_model_unsupported(const struct pare_model *m, int i);
+const struct pare_hidden *pare_model_hidden(const struct pare_model *m, int i);
 const struct pare_io *pare_model_input(const struct pare_model *m, int i);
 const struct pare_io *pare_model_output(const struct pare_model *m, int i);
 /* The layer of that name; -1 when there is none. */

@@ -31,7 +31,8 @@ static enum pare_status save_meta(struct pare_workspace *w, struct pare_err *err
 	const char *pairs[][2] = { { "model", model },
 		{ "model_sha", pare_model_info(w->model)->sha256 }, { "data", data },
 		{ "data_sha", d ? d->sha256 : "" }, { "limit", limit }, { "here", here },
-		{ "seed", seed }, { "devices", NULL } };
+		{ "seed", seed }, { "shapes", pare_model_info(w->model)->shapes },
+		{ "devices", NULL } };
 
 	snprintf(limit, sizeof limit, "%" PRId64, w->limit);
 	snprintf(here, sizeof here, "%d", w->here);
@@ -40,7 +41,7 @@ static enum pare_status save_meta(struct pare_workspace *w, struct pare_err *err
 	for (int i = 0; i < w->n_rows; i++)
 		pare_text_add(
 			&devices, "%s%s", i ? "\n" : "", pare_device_info(w->row[i].device)->name);
-	pairs[7][1] = devices.s;
+	pairs[8][1] = devices.s;
 	if (devices.failed)
 		st = pare_nomem(err, "the session");
 	for (size_t i = 0; !st && i < sizeof pairs / sizeof *pairs; i++)
@@ -401,6 +402,9 @@ take_up(struct pare_workspace *w, struct pare_store *s, bool resume, struct pare
 	enum pare_status st =
 		same_as(w, s, "another model", "model_sha", pare_model_info(w->model)->sha256, err);
 
+	if (!st)
+		st = same_as(
+			w, s, "other shapes", "shapes", pare_model_info(w->model)->shapes, err);
 	if (!st)
 		st = same_as(w, s, "other data", "data_sha", data_sha, err);
 	if (!st)

@@ -55,15 +55,24 @@ static enum pare_status parse_pare(struct pare_parser *p, struct pare_statement 
 static enum pare_status parse_model(struct pare_parser *p, struct pare_statement *s)
 {
 	enum pare_status st = pare_parse_path(p, s);
+	const struct pare_word *w;
 	bool found;
 
-	if (!st && pare_parse_more(p)) {
-		if (!(st = pare_parse_sha(p, &s->sha256, &found)) && !found) {
-			pare_parse_accept(p, "sha256:…");
-			st = pare_parse_unexpected(p);
-		}
-	}
-	return st;
+	if (!st && pare_parse_more(p))
+		st = pare_parse_sha(p, &s->sha256, &found);
+	if (st || !pare_parse_more(p))
+		return st;
+	if (!s->sha256)
+		pare_parse_accept(p, "sha256:…");
+	if (!pare_parse_accept(p, "shape"))
+		return pare_parse_unexpected(p);
+	s->rest = p->word + p->at;
+	do {
+		if ((st = pare_parse_take(p, "NAME=1,3,224,224", &w)))
+			return st;
+		s->n_rest++;
+	} while (pare_parse_more(p));
+	return PARE_OK;
 }
 
 static enum pare_status take_bounds(struct pare_parser *p, struct pare_bounds *b)

@@ -110,7 +110,7 @@ struct pare_statement {
 	double macs;                  /* PRUNE: what may be left of them; 0 = not said */
 	double spread;                /* PRUNE: what goes of all these weights; 0 = not said */
 	uint64_t number;              /* SEED, GO; PARE: the version */
-	const struct pare_word *rest; /* DEVICE: names; NOTE: what is said */
+	const struct pare_word *rest; /* DEVICE: names; NOTE: what is said; MODEL: shapes */
 	int n_rest;
 	bool on; /* MAP: resume */
 	struct pare_promised promised[PARE_N_PROMISES];

@@ -28,21 +28,25 @@ char *pare_session_folder(void)
 	return n < 0 ? NULL : out;
 }
 
-char *pare_session_default(const char *model_path, const char *model_sha, const char *data_sha)
+char *pare_session_default(const struct pare_model_info *m, const char *data_sha)
 {
-	char *folder = pare_session_folder(), both[2 * PARE_SHA_HEX], sha[PARE_SHA_HEX],
-	     *out = NULL;
-	const char *base = strrchr(model_path, '/'), *dot;
+	char *folder = pare_session_folder(), *both = NULL, sha[PARE_SHA_HEX], *out = NULL;
+	const char *base = strrchr(m->path, '/'), *dot;
 
-	base = base ? base + 1 : model_path;
+	base = base ? base + 1 : m->path;
 	dot = strrchr(base, '.');
-	snprintf(both, sizeof both, "%s %s", model_sha, data_sha ? data_sha : "");
-	pare_sha256(both, strlen(both), sha);
-	if (folder && asprintf(&out, "%s/%.*s-%.12s%s", folder,
-			      dot && dot > base ? (int)(dot - base) : (int)strlen(base), base, sha,
-			      ending) < 0)
+	if (asprintf(&both, "%s %s%s%s", m->sha256, data_sha ? data_sha : "", *m->shapes ? " " : "",
+		    m->shapes) < 0)
+		both = NULL;
+	if (both)
+		pare_sha256(both, strlen(both), sha);
+	if (folder && both &&
+		asprintf(&out, "%s/%.*s-%.12s%s", folder,
+			dot && dot > base ? (int)(dot - base) : (int)strlen(base), base, sha,
+			ending) < 0)
 		out = NULL;
 	free(folder);
+	free(both);
 	return out;
 }
 

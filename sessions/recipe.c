@@ -47,6 +47,16 @@ twice(const struct pare_recipe *r, const struct pare_statement *s, struct pare_e
 		"'%s' is said a second time; a recipe has one", s->word->text);
 }
 
+/* Words with a blank between them; NULL: no memory. */
+static char *words_text(const struct pare_word *word, int n)
+{
+	struct pare_text t = { 0 };
+
+	for (int i = 0; i < n; i++)
+		pare_text_add(&t, "%s%s", i ? " " : "", word[i].text);
+	return t.s;
+}
+
 static enum pare_status
 take_statement(struct pare_recipe *r, const struct pare_statement *s, struct pare_err *err)
 {
@@ -57,6 +67,8 @@ take_statement(struct pare_recipe *r, const struct pare_statement *s, struct par
 		if (r->model)
 			return twice(r, s, err);
 		take_sha(r->model_sha, s->sha256);
+		if (s->n_rest && !(r->shapes = words_text(s->rest, s->n_rest)))
+			return pare_nomem(err, "a recipe");
 		return take_path(r, s->text, &r->model, err);
 	case PARE_SAY_DATA:
 		if (r->data)
@@ -132,6 +144,7 @@ void pare_recipe_free(struct pare_recipe *r)
 	free(r->path);
 	free(r->model);
 	free(r->data);
+	free(r->shapes);
 	free(r->devices);
 	free(r);
 }
@@ -175,7 +188,7 @@ enum pare_status pare_recipe_open(const struct pare_recipe *r, struct pare_model
 {
 	struct pare_model *m;
 	struct pare_dataset *d = NULL;
-	enum pare_status st = pare_model_open(r->model, &m, err);
+	enum pare_status st = pare_model_open_as(r->model, r->shapes, &m, err);
 
 	if (st)
 		return pare_wrap(err, st, "%s", r->path);

@@ -9,6 +9,7 @@ struct pare_recipe {
 	struct pare_script script;
 	char *path;         /* of the recipe; what errors call it */
 	char *model, *data; /* paths as seen from here; data NULL = none */
+	char *shapes;       /* of the model's inputs, as in pare_model_open_as; NULL = not said */
 	char model_sha[PARE_SHA_HEX], data_sha[PARE_SHA_HEX]; /* "" = not said */
 	struct pare_bounds bounds[2];                         /* by enum pare_split */
 	uint64_t seed;

@@ -350,6 +350,11 @@ static void add_path(struct pare_text *t, const char *what, const char *folder, 
 	free(word);
 }
 
+static void add_shapes(struct pare_text *t, const struct pare_model_info *m)
+{
+	pare_text_add(t, "%s%s\n", *m->shapes ? "  shape " : "", m->shapes);
+}
+
 static void add_data(struct pare_text *t, const struct pare_recipe_parts *p, const char *folder)
 {
 	const struct pare_dataset_info *d = pare_dataset_info(p->data);
@@ -415,7 +420,8 @@ enum pare_status pare_recipe_text(
 
 	pare_text_add(&t, "pare 1\n");
 	add_path(&t, "model", folder, m->path);
-	pare_text_add(&t, "  sha256:%s\n", m->sha256);
+	pare_text_add(&t, "  sha256:%s", m->sha256);
+	add_shapes(&t, m);
 	if (p->data)
 		add_data(&t, p, folder);
 	pare_text_add(&t, "%-6s %" PRIu64 "\n", "seed", p->seed);
@@ -448,7 +454,8 @@ pare_recipe_sha(const struct pare_recipe_parts *p, char sha[PARE_SHA_HEX], struc
 	char *text;
 	enum pare_status st;
 
-	pare_text_add(&t, "pare 1\nmodel sha256:%s\n", pare_model_info(p->model)->sha256);
+	pare_text_add(&t, "pare 1\nmodel sha256:%s", pare_model_info(p->model)->sha256);
+	add_shapes(&t, pare_model_info(p->model));
 	if (p->data) {
 		const struct pare_dataset_info *d = pare_dataset_info(p->data);
 

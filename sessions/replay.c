@@ -61,7 +61,8 @@ static enum pare_status same_as(struct pare_store *s, const char *session, const
 static enum pare_status study_of_session(
 	struct pare_replay *r, const char *session, struct pare_study **out, struct pare_err *err)
 {
-	const char *data_sha = r->data ? pare_dataset_info(r->data)->sha256 : "";
+	const char *data_sha = r->data ? pare_dataset_info(r->data)->sha256 : "",
+		   *shapes = pare_model_info(r->model)->shapes;
 	struct pare_study *s = NULL;
 	struct pare_store *store;
 	char *limit = NULL;
@@ -73,6 +74,8 @@ static enum pare_status study_of_session(
 		"another model", err);
 	if (!st)
 		st = same_as(store, session, "data_sha", data_sha, "other data", err);
+	if (!st && *shapes)
+		st = same_as(store, session, "shapes", shapes, "other shapes", err);
 	if (!st)
 		st = pare_store_get(store, PARE_STORE_META, "limit", &limit, err);
 	if (!st)
@@ -99,7 +102,7 @@ estimate(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare
 
 	if (spec->session)
 		st = study_of_session(r, spec->session, &study, err);
-	else if ((usual = pare_session_default(r->recipe->model, pare_model_info(r->model)->sha256,
+	else if ((usual = pare_session_default(pare_model_info(r->model),
 			  r->data ? pare_dataset_info(r->data)->sha256 : NULL))) {
 		/* nobody asked for this one: if it is not there or not sound, we know nothing */
 		st = study_of_session(r, usual, &study, NULL);

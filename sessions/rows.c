@@ -5,7 +5,7 @@
 /* clang-format off */
 const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_PARE] = { "pare", "1", "the version of the language; a recipe's first line", PARE_IN_RECIPE },
-	[PARE_SAY_MODEL] = { "model", "PATH [sha256:…]", "the network that the recipe is for", PARE_IN_RECIPE },
+	[PARE_SAY_MODEL] = { "model", "PATH [sha256:…] [shape NAME=1,3,224,224…]", "the network that the recipe is for, and shapes for axes that it leaves open", PARE_IN_RECIPE },
 	[PARE_SAY_DATA] = { "data", "PATH [sha256:…] [calibrate A:B] [evaluate A:B]", "its samples", PARE_IN_RECIPE },
 	[PARE_SAY_SEED] = { "seed", "N", "seed of what is random", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_SET] = { "set", "LAYERS [weights FORMAT] [per-tensor|per-channel|per-group N] [scheme NAME] [activations FORMAT] [range NAME] [calibrate METHOD] [round METHOD]",

@@ -90,7 +90,7 @@ long pare_store_owner(const char *path);
  * memory. */
 char *pare_session_folder(void);
 /* The session file of a model and its data there, named by both hashes; data_sha NULL = no data. */
-char *pare_session_default(const char *model_path, const char *model_sha, const char *data_sha);
+char *pare_session_default(const struct pare_model_info *m, const char *data_sha);
 
 struct pare_session_info {
 	char *path, *name;  /* name: of the file, without its ending */

@@ -152,10 +152,10 @@ void workspace_refresh(struct pare_workspace *w)
 /* ---- opening
  * -------------------------------------------------------------------------------------- */
 
-static enum pare_status open_network(struct pare_workspace *w, const char *model, const char *data,
-	int64_t limit, struct pare_err *err)
+static enum pare_status open_network(struct pare_workspace *w, const char *model,
+	const char *shapes, const char *data, int64_t limit, struct pare_err *err)
 {
-	enum pare_status st = pare_model_open(model, &w->model, err);
+	enum pare_status st = pare_model_open_as(model, shapes, &w->model, err);
 
 	if (!st && data)
 		st = pare_dataset_open(data, w->model, &w->data, err);
@@ -169,7 +169,7 @@ static enum pare_status open_network(struct pare_workspace *w, const char *model
 static enum pare_status
 open_session(struct pare_workspace *w, const struct pare_workspace_spec *spec, struct pare_err *err)
 {
-	char *model = NULL, *data = NULL, *limit = NULL, *sha = NULL;
+	char *model = NULL, *data = NULL, *limit = NULL, *sha = NULL, *shapes = NULL;
 	struct pare_store *s = NULL;
 	enum pare_status st = pare_session_find(NULL, spec->session, &w->session_path, err);
 
@@ -183,11 +183,14 @@ open_session(struct pare_workspace *w, const struct pare_workspace_spec *spec, s
 		st = pare_store_get(s, PARE_STORE_META, "limit", &limit, err);
 	if (!st)
 		st = pare_store_get(s, PARE_STORE_META, "model_sha", &sha, err);
+	if (!st)
+		st = pare_store_get(s, PARE_STORE_META, "shapes", &shapes, err);
 	pare_store_close(s);
 	if (!st && !model)
 		st = pare_fail(err, PARE_E_FORMAT, "%s names no model; delete it", w->session_path);
 	if (!st)
 		st = open_network(w, spec->model ? spec->model : model,
+			spec->shapes ? spec->shapes : shapes,
 			spec->data      ? spec->data
 			: data && *data ? data
 					: NULL,
@@ -204,6 +207,7 @@ open_session(struct pare_workspace *w, const struct pare_workspace_spec *spec, s
 	free(data);
 	free(limit);
 	free(sha);
+	free(shapes);
 	return st;
 }
 
@@ -214,12 +218,13 @@ open_new(struct pare_workspace *w, const struct pare_workspace_spec *spec, struc
 
 	if (!spec->model)
 		return pare_fail(err, PARE_E_ARG, "no model is named");
-	if ((st = open_network(w, spec->model, spec->data, spec->limit, err)) || spec->memory)
+	if ((st = open_network(w, spec->model, spec->shapes, spec->data, spec->limit, err)) ||
+		spec->memory)
 		return st;
-	w->session_path =
-		spec->session ? strdup(spec->session)
-			      : pare_session_default(spec->model, pare_model_info(w->model)->sha256,
-					w->data ? pare_dataset_info(w->data)->sha256 : NULL);
+	w->session_path = spec->session
+				  ? strdup(spec->session)
+				  : pare_session_default(pare_model_info(w->model),
+					    w->data ? pare_dataset_info(w->data)->sha256 : NULL);
 	return w->session_path ? PARE_OK : pare_nomem(err, "the session");
 }
 

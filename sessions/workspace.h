@@ -12,6 +12,7 @@ struct pare_workspace;
 
 struct pare_workspace_spec {
 	const char *model;          /* path; NULL when resuming */
+	const char *shapes;         /* as in pare_model_open_as; NULL = none, or the session's */
 	const char *data;           /* path; NULL = none */
 	const char *const *devices; /* names, ended by NULL; NULL = a default choice */
 	const char *

@@ -359,6 +359,7 @@ static bool start(struct cutting *c)
 	c->e->base = pare_model_ref(c->m);
 	c->e->ir_version = c->m->ir_version;
 	c->e->info.path = c->m->info.path;
+	c->e->info.shapes = c->m->info.shapes;
 	memcpy(c->e->info.sha256, c->m->info.sha256, sizeof c->e->info.sha256);
 	c->e->info.opset = c->m->info.opset;
 	c->e->info.bytes = c->m->info.bytes;

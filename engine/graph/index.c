@@ -325,6 +325,43 @@ static enum pare_status index_unsupported(struct pare_model *m, struct pare_err 
 	return PARE_OK;
 }
 
+/* Layers in the graphs inside a node, at any depth; `list` may be NULL. */
+static int
+list_hidden(const struct pare_node *outer, const struct pare_node *x, struct pare_hidden *list)
+{
+	const struct pare_graph *g;
+	int n = 0;
+
+	for (int k = 0; (g = pare_node_graph(x, k)); k++)
+		for (int i = 0; i < g->n_nodes; i++) {
+			const struct pare_node *node = &g->nodes[i];
+			struct pare_weight_at at = pare_graph_weight(g, node);
+
+			if (at.input >= 0 && list)
+				list[n] = (struct pare_hidden){ node->name, node->op_type,
+					outer->name,
+					pare_shape_elems(
+						&g->vars[node->in[at.input]].declared.shape) };
+			n += at.input >= 0;
+			n += list_hidden(outer, node, list ? list + n : NULL);
+		}
+	return n;
+}
+
+static enum pare_status index_hidden(struct pare_model *m, struct pare_err *err)
+{
+	const struct pare_graph *g = &m->graph;
+	int n = 0;
+
+	for (int i = 0; i < g->n_nodes; i++)
+		m->info.n_hidden += list_hidden(&g->nodes[i], &g->nodes[i], NULL);
+	if (!(m->hidden = pare_alloc_n(m->arena, (size_t)m->info.n_hidden, sizeof *m->hidden)))
+		return pare_nomem(err, "layers");
+	for (int i = 0; i < g->n_nodes; i++)
+		n += list_hidden(&g->nodes[i], &g->nodes[i], m->hidden + n);
+	return PARE_OK;
+}
+
 /* Those of graphs inside nodes too. */
 static void count_weights(struct pare_model *m, const struct pare_graph *g)
 {
@@ -352,6 +389,11 @@ static void sum_up(struct pare_model *m)
 
 	m->info.n_nodes = g->n_nodes;
 	for (int i = 0; i < g->n_nodes; i++) {
+		enum pare_coding c = g->nodes[i].op ? g->nodes[i].op->coding : PARE_CODING_NONE;
+
+		m->info.n_quantizers += c == PARE_CODING_ENCODE || c == PARE_CODING_ROUND;
+	}
+	for (int i = 0; i < g->n_nodes; i++) {
 		int64_t macs = node_macs(m, &g->nodes[i]);
 
 		bool known = m->info.macs >= 0 && macs >= 0 && macs <= INT64_MAX - m->info.macs;
@@ -378,7 +420,8 @@ enum pare_status pare_model_index(struct pare_model *m, struct pare_err *err)
 	for (int i = 0; i < g->n_nodes; i++)
 		describe_node(m, i, &m->node_info[i]);
 	if ((st = index_io(m, err)) || (st = index_layers(m, err)) ||
-		(st = index_unsupported(m, err)) || (st = pare_groups_find(m, err)))
+		(st = index_unsupported(m, err)) || (st = index_hidden(m, err)) ||
+		(st = pare_groups_find(m, err)))
 		return st;
 	sum_up(m);
 	return PARE_OK;

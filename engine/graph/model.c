@@ -56,6 +56,11 @@ const struct pare_unsupported *pare_model_unsupported(const struct pare_model *m
 	return &m->unsupported[i];
 }
 
+const struct pare_hidden *pare_model_hidden(const struct pare_model *m, int i)
+{
+	return &m->hidden[i];
+}
+
 const struct pare_io *pare_model_input(const struct pare_model *m, int i)
 {
 	return &m->inputs[i];
@@ -195,6 +200,7 @@ static struct pare_model *edit_of(const struct pare_model *m)
 	e->weight_at = m->weight_at;
 	e->node_info = m->node_info;
 	e->unsupported = m->unsupported;
+	e->hidden = m->hidden;
 	e->channels = m->channels;
 	e->groups = m->groups;
 	e->n_groups = m->n_groups;

@@ -84,6 +84,7 @@ struct pare_model {
 	struct pare_act_quant *acts;
 	struct pare_node_info *node_info;     /* [graph.n_nodes] */
 	struct pare_unsupported *unsupported; /* [info.n_unsupported] */
+	struct pare_hidden *hidden;           /* [info.n_hidden] */
 	struct pare_io *inputs, *outputs;
 	struct pare_var_channels *channels; /* [graph.n_vars] */
 	struct pare_group *groups;          /* [n_groups]: that of layers[i].group */

@@ -135,8 +135,8 @@ unpack(const struct pare_source *s, Onnx__ModelProto **out, struct pare_err *err
 }
 
 /* Takes buf over. */
-static enum pare_status
-read_model(struct pare_blob *buf, const char *path, struct pare_model **out, struct pare_err *err)
+static enum pare_status read_model(struct pare_blob *buf, const char *path, const char *shapes,
+	struct pare_model **out, struct pare_err *err)
 {
 	struct pare_source source = { .path = path, .buf = buf };
 	struct pare_sha *sha = NULL;
@@ -145,7 +145,8 @@ read_model(struct pare_blob *buf, const char *path, struct pare_model **out, str
 	struct pare_model *m = NULL;
 	enum pare_status st = PARE_OK;
 
-	if (!(m = pare_model_new()) || !(m->info.path = pare_strdup(m->arena, path))) {
+	if (!(m = pare_model_new()) || !(m->info.path = pare_strdup(m->arena, path)) ||
+		!(m->info.shapes = pare_strdup(m->arena, shapes))) {
 		st = pare_nomem(err, path);
 		goto out;
 	}
@@ -162,7 +163,8 @@ read_model(struct pare_blob *buf, const char *path, struct pare_model **out, str
 	m->ir_version = p->ir_version;
 	m->info.opset = r.opset;
 	if ((st = pare_reader_graph(&r, p->graph)) ||
-		(st = pare_source_hash_files(&source, sha, err)))
+		(st = pare_source_hash_files(&source, sha, err)) ||
+		(st = pare_reader_give(&m->graph, path, shapes, err)))
 		goto out;
 	m->info.bytes = (int64_t)buf->len + r.source->external;
 	if ((st = pare_graph_simplify(&m->graph, m->arena, err)) || (st = pare_model_index(m, err)))
@@ -191,13 +193,19 @@ enum pare_status pare_onnx_read(const void *data, size_t len, const char *path,
 			err, PARE_E_NOMEM, "%s: not enough memory for its %zu bytes", path, len);
 	if (len)
 		memcpy(buf->data, data, len);
-	return read_model(buf, path, out, err);
+	return read_model(buf, path, "", out, err);
 }
 
-enum pare_status pare_model_open(const char *path, struct pare_model **out, struct pare_err *err)
+enum pare_status pare_model_open_as(
+	const char *path, const char *shapes, struct pare_model **out, struct pare_err *err)
 {
 	struct pare_blob *buf;
 	enum pare_status st = pare_source_load(path, &buf, err);
 
-	return st ? st : read_model(buf, path, out, err);
+	return st ? st : read_model(buf, path, shapes ? shapes : "", out, err);
+}
+
+enum pare_status pare_model_open(const char *path, struct pare_model **out, struct pare_err *err)
+{
+	return pare_model_open_as(path, NULL, out, err);
 }

@@ -66,4 +66,8 @@ pare_reader_node(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_no
 /* Outputs that the row does not make: gone when nobody reads them, else the node is refused. */
 PARE_MUST_CHECK enum pare_status pare_reader_trim(struct pare_reader *r);
 
+/* given.c: shapes that the user gives to inputs. */
+PARE_MUST_CHECK enum pare_status
+pare_reader_give(struct pare_graph *g, const char *path, const char *shapes, struct pare_err *err);
+
 #endif

@@ -44,8 +44,10 @@ static bool wants_arrays(const struct pare_model *m, char why[PARE_WHY])
 		for (int k = 1; k < io->shape.n && !*why; k++)
 			if (io->shape.d[k] < 0)
 				snprintf(why, PARE_WHY,
-					"axis %d of input '%.100s' has no fixed length", k,
-					io->name);
+					"axis %d of input '%.100s' has no fixed length; give it "
+					"one "
+					"with --shape",
+					k, io->name);
 	}
 	return *why;
 }

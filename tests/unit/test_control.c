@@ -406,8 +406,39 @@ static void memory_may_run_out(void)
 	ok(good, "each of %d allocations may fail", k - 1);
 }
 
+/* What is in a branch has no dials, and is told. */
+static void layers_inside_are_named(void)
+{
+	struct build *b = build_new(13), *yes = build_new(13), *no = build_new(13);
+	struct pare_model *m;
+
+	build_input(b, "x", 2, 1, 3);
+	scalar(b, "zero", PARE_F32, 0);
+	build_node(b, "ReduceSum", "", "x", "total");
+	build_int(b, "keepdims", 0);
+	build_node(b, "Greater", "", "total zero", "positive");
+	build_weight(yes, "w", 1, 2, 3, 4);
+	build_node(yes, "MatMul", "mm", "x w", "one");
+	build_output(yes, "one");
+	build_weight(no, "w", 2, 2, 3, 4);
+	build_node(no, "MatMul", "nn", "x w", "two");
+	build_output(no, "two");
+	build_node(b, "If", "choice", "positive", "y");
+	build_graph(b, "then_branch", yes);
+	build_graph(b, "else_branch", no);
+	build_output(b, "y");
+	m = build_model(b);
+	ok(m->info.n_layers == 0 && m->info.n_hidden == 2 &&
+			pare_model_hidden(m, 0)->weights == 12 &&
+			!strcmp(pare_model_hidden(m, 1)->inside, "choice") &&
+			!strcmp(pare_model_hidden(m, 1)->op, "MatMul"),
+		"two layers inside '%s'", pare_model_hidden(m, 0)->inside);
+	pare_model_free(m);
+}
+
 int main(void)
 {
+	layers_inside_are_named();
 	branches_see_what_is_around_them();
 	known_conditions_leave_one_branch();
 	layers_of_a_known_branch_are_layers();

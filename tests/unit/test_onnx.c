@@ -252,6 +252,88 @@ static void stored_bits_are_told(void)
 	}
 }
 
+/* Axes that the file leaves open. */
+static void shapes_can_be_given(void)
+{
+	static const struct {
+		const char *shapes;
+		enum pare_status st;
+		const char *says;
+	} wrong[] = { { "x=N,4,8", PARE_E_MISMATCH, "cannot be" },
+		{ "z=1", PARE_E_ARG, "it has 'x'" }, { "x", PARE_E_ARG, "no shape" },
+		{ "x=1,N,8", PARE_E_ARG, "no shape" }, { "x=0,3,8", PARE_E_ARG, "no shape" },
+		{ "x=1,3,8,", PARE_E_ARG, "no shape" } };
+	struct build *b = build_new(13);
+	struct pare_model *m = NULL;
+	struct pare_err err = { 0 };
+
+	build_input(b, "x", 3, -1, 3, -1);
+	build_weight(b, "w", .5f, 3, 4, 3, 3);
+	build_node(b, "Conv", "conv", "x w", "y");
+	build_output(b, "y");
+	build_pack(b);
+	put_file("open.onnx", b->data, b->len);
+	build_free(b);
+	ok(!pare_model_open(in_folder("open.onnx"), &m, &err) && m->info.macs < 0 &&
+			!*m->info.shapes,
+		"nothing is known of an axis that is left open");
+	pare_model_free(m);
+	m = NULL;
+	ok(!pare_model_open_as(in_folder("open.onnx"), " x=N,3,8", &m, &err) &&
+			m->info.macs == 4 * 3 * 3 * 6 && m->inputs[0].shape.d[0] == -1 &&
+			m->layers[0].group < 0 && m->layers[0].output.d[2] == 6,
+		"with a shape all is: %s", err.text);
+	pare_model_free(m);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		ok(pare_model_open_as(in_folder("open.onnx"), wrong[i].shapes, &m, &err) ==
+					wrong[i].st &&
+				strstr(err.text, wrong[i].says),
+			"%s", err.text);
+}
+
+/* Files say in several ways that a value is a constant. */
+static void weights_are_found_wherever_they_are(void)
+{
+	static const char *const ways[] = { "an initializer", "a Constant node",
+		"listed as an input too", "with an unused domain" };
+
+	for (int i = 0; i < 4; i++) {
+		struct build *b = build_new(13);
+		Onnx__OperatorSetIdProto other = ONNX__OPERATOR_SET_ID_PROTO__INIT,
+					 *both[2] = { b->model.opset_import[0], &other };
+		struct pare_model *m;
+
+		build_input(b, "x", 4, -1, 2, 5, 5);
+		build_weight(b, "w", .5f, 4, 3, 2, 1, 1);
+		if (i == 1) {
+			Onnx__AttributeProto *a;
+			Onnx__TensorProto *t = b->initializers[--b->graph.n_initializer];
+
+			build_node(b, "Constant", "", "", "w")->n_input = 0;
+			a = build_int(b, "value", 0);
+			a->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR;
+			a->has_i = false;
+			a->t = t;
+		}
+		if (i == 2)
+			build_input(b, "w", 4, 3, 2, 1, 1);
+		if (i == 3) {
+			other.domain = (char *)"ai.onnx.ml";
+			other.has_version = true;
+			other.version = 99;
+			b->model.opset_import = both;
+			b->model.n_opset_import = 2;
+		}
+		build_node(b, "Conv", "conv", "x w", "y");
+		build_output(b, "y");
+		m = build_model(b);
+		ok(m && m->info.n_layers == 1 && m->info.n_inputs == 1 &&
+				pare_model_weights(m, 0)[1] == 1.f && !m->info.n_unsupported,
+			"a weight %s is a layer's", ways[i]);
+		pare_model_free(m);
+	}
+}
+
 static void large_weights_are_not_copied(void)
 {
 	struct build *b = build_new(13);
@@ -685,6 +767,8 @@ int main(void)
 	every_type_is_read();
 	weights_become_float();
 	stored_bits_are_told();
+	shapes_can_be_given();
+	weights_are_found_wherever_they_are();
 	large_weights_are_not_copied();
 	data_beside_the_file();
 	the_hash_is_of_all_files();

@@ -242,6 +242,34 @@ static void what_does_not_fit_is_told(void)
 		"bounds beyond the samples");
 }
 
+static void shapes_are_kept(void)
+{
+	const struct pare_io *x = pare_model_input(model, 0);
+	struct pare_model *m = NULL, *again = NULL;
+	struct pare_dataset *none = NULL;
+	struct pare_recipe *r = NULL;
+	struct pare_err err = { 0 };
+	char dims[64], given[128], *text = NULL;
+
+	pare_shape_text(&x->shape, ",", dims, sizeof dims);
+	snprintf(given, sizeof given, "%s=N%s", x->name, strchr(dims, ','));
+	ok_status(pare_model_open_as(tiny_path("m.onnx"), given, &m, &err), err, "given %s", given);
+	struct pare_plan *p = m ? pare_plan_of(m) : NULL;
+	struct pare_recipe_parts parts = { .model = m, .plan = p };
+
+	ok(p && !pare_recipe_text(&parts, tiny_folder, &text, &err) && strstr(text, given),
+		"a recipe says the shape");
+	ok(text && !pare_recipe_parse(text, strlen(text), tiny_path("r.pare"), &r, &err) &&
+			!strcmp(r->shapes, given) && !pare_recipe_open(r, &again, &none, &err) &&
+			!strcmp(pare_model_info(again)->shapes, given),
+		"and opens its model with it");
+	pare_recipe_free(r);
+	pare_model_free(again);
+	pare_model_free(m);
+	pare_plan_free(p);
+	free(text);
+}
+
 static void files_appear_whole_or_not_at_all(void)
 {
 	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
@@ -307,6 +335,7 @@ int main(void)
 	patterns_have_a_share_of_their_own();
 	a_written_recipe_reads_back();
 	what_does_not_fit_is_told();
+	shapes_are_kept();
 	files_appear_whole_or_not_at_all();
 	paths_are_seen_from_folders();
 	pare_model_free(model);

@@ -267,10 +267,11 @@ static void sessions_are_listed(void)
 	ok(!pare_session_list(NULL, &l, &err) && !l.n, "before the first there are none");
 	ok(pare_session_find(NULL, NULL, &path, &err) == PARE_E_IO, "%s", err.text);
 	for (int i = 0; i < 3; i++) {
-		char sha[PARE_SHA_HEX] = "0";
+		struct pare_model_info m = { .path = i ? "some/net.onnx" : "other.onnx",
+			.shapes = i == 2 ? "x=1,3" : "",
+			.sha256 = "0" };
 
-		sha[0] = (char)('0' + i);
-		path = pare_session_default(i ? "some/net.onnx" : "other.onnx", sha, NULL);
+		path = pare_session_default(&m, NULL);
 		if (pare_store_open(path, PARE_STORE_OWN, &s, &err))
 			break;
 		if (put_plan(s, 0, &err) || put_plan(s, 1, &err) ||

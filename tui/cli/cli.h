@@ -43,6 +43,19 @@ struct cli_common {
 };
 extern struct cli_common cli_common;
 
+/* --shape NAME=DIMS, a row of the options of what opens a model, and that: the model in word 0.
+ * False after having said what is wrong. */
+#define CLI_SHAPE                                                                                  \
+	{                                                                                          \
+		"--shape", "NAME=1,3,224,224",                                                     \
+			"a shape for an input whose axes the file leaves open, N for a free "      \
+			"batch; may be repeated",                                                  \
+			NULL, &cli_shapes                                                          \
+	}
+extern const char **cli_shapes;
+char *cli_shapes_text(void); /* malloc'ed; NULL = none is given */
+bool cli_open_model(const struct cli_args *a, struct pare_model **out);
+
 /* "pare: TEXT" on stderr; returns CLI_BAD. */
 int cli_bad(const struct pare_err *err);
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -54,6 +54,33 @@ bool cli_number(const char *text, const char *option, int64_t min, int64_t max, 
 	return true;
 }
 
+const char **cli_shapes;
+
+char *cli_shapes_text(void)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = cli_shapes && cli_shapes[0] ? open_memstream(&text, &n) : NULL;
+
+	for (int i = 0; f && cli_shapes[i]; i++)
+		fprintf(f, "%s%s", i ? " " : "", cli_shapes[i]);
+	if (f)
+		fclose(f);
+	return text;
+}
+
+bool cli_open_model(const struct cli_args *a, struct pare_model **out)
+{
+	char *shapes = cli_shapes_text();
+	struct pare_err err;
+	enum pare_status st = pare_model_open_as(a->word[0], shapes, out, &err);
+
+	free(shapes);
+	if (st)
+		cli_bad(&err);
+	return !st;
+}
+
 int cli_json(json_t *o, int code)
 {
 	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));

@@ -41,7 +41,9 @@ static int run_eval(const struct cli_args *a)
 				 "CSV or a data.conf");
 	if (limit_text && !cli_number(limit_text, "--limit", 1, INT64_MAX, &limit))
 		return CLI_BAD;
-	if (pare_model_open(a->word[0], &m, &err) || pare_dataset_open(data, m, &d, &err) ||
+	if (!cli_open_model(a, &m))
+		return CLI_BAD;
+	if (pare_dataset_open(data, m, &d, &err) ||
 		pare_evaluate(m, d, limit, cli_ctl("evaluating"), &score, &err))
 		code = cli_bad(&err);
 	else {
@@ -56,6 +58,7 @@ static int run_eval(const struct cli_args *a)
 static const struct cli_option options[] = {
 	{ "--data", "D", "the samples to evaluate on", &data, NULL },
 	{ "--limit", "N", "at most so many of them", &limit_text, NULL },
+	CLI_SHAPE,
 	{ 0 },
 };
 

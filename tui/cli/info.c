@@ -46,7 +46,8 @@ static json_t *layer_json(const struct pare_layer *l)
 static json_t *model_json(const struct pare_model *m)
 {
 	const struct pare_model_info *info = pare_model_info(m);
-	json_t *layers = json_array(), *bad = json_array(), *in = json_array(), *out = json_array();
+	json_t *layers = json_array(), *bad = json_array(), *hidden = json_array(),
+	       *in = json_array(), *out = json_array();
 	char why[PARE_WHY];
 	json_t *o;
 
@@ -58,6 +59,13 @@ static json_t *model_json(const struct pare_model *m)
 		json_array_append_new(bad,
 			json_pack("{s:s s:s s:s}", "node", u->node, "op", u->op, "why", u->why));
 	}
+	for (int i = 0; i < info->n_hidden; i++) {
+		const struct pare_hidden *h = pare_model_hidden(m, i);
+
+		json_array_append_new(
+			hidden, json_pack("{s:s s:s s:s s:I}", "node", h->node, "op", h->op,
+					"inside", h->inside, "weights", (json_int_t)h->weights));
+	}
 	for (int i = 0; i < info->n_inputs; i++)
 		json_array_append_new(in, io_json(pare_model_input(m, i)));
 	for (int i = 0; i < info->n_outputs; i++)
@@ -67,6 +75,10 @@ static json_t *model_json(const struct pare_model *m)
 		"macs", macs_json(info->macs, true), "bytes", (json_int_t)info->bytes, "nodes",
 		info->n_nodes, "inputs", in, "outputs", out, "layers", layers, "unsupported", bad);
 	json_object_set_new(o, "runs", json_string(pare_running_name(pare_model_running(m, why))));
+	json_object_set_new(o, "hidden", hidden);
+	json_object_set_new(o, "quantizers", json_integer(info->n_quantizers));
+	if (*info->shapes)
+		json_object_set_new(o, "shapes", json_string(info->shapes));
 	if (*why)
 		json_object_set_new(o, "runs_why", json_string(why));
 	return o;
@@ -114,11 +126,10 @@ static int run_info(const struct cli_args *a)
 {
 	const struct pare_model_info *info;
 	struct pare_model *m;
-	struct pare_err err;
 	char macs[24];
 
-	if (pare_model_open(a->word[0], &m, &err))
-		return cli_bad(&err);
+	if (!cli_open_model(a, &m))
+		return CLI_BAD;
 	info = pare_model_info(m);
 	if (cli_common.json) {
 		int code = cli_json(model_json(m), CLI_OK);
@@ -136,6 +147,17 @@ static int run_info(const struct cli_args *a)
 		print_io("output", pare_model_output(m, i));
 	print_running(m);
 	print_layers(m);
+	if (info->n_quantizers)
+		printf("\n%d quantizers stand before no layer and stay as they are\n",
+			info->n_quantizers);
+	if (info->n_hidden)
+		puts("\nin graphs inside nodes, so without dials:");
+	for (int i = 0; i < info->n_hidden; i++) {
+		const struct pare_hidden *h = pare_model_hidden(m, i);
+
+		printf("  %-24s %-8s %10" PRId64 " weights, inside '%s'\n", h->node, h->op,
+			h->weights, h->inside);
+	}
 	if (info->n_unsupported)
 		puts("\nnot supported, so the model can be seen but not run:");
 	for (int i = 0; i < info->n_unsupported; i++) {
@@ -147,9 +169,12 @@ static int run_info(const struct cli_args *a)
 	return CLI_OK;
 }
 
+static const struct cli_option options[] = { CLI_SHAPE, { 0 } };
+
 const struct cli_command cli_info = {
 	.name = "info",
-	.args = "MODEL",
+	.args = "MODEL [--shape NAME=DIMS]",
+	.options = options,
 	.help = "what is in a model; what pare can and cannot do with it",
 	.min_words = 1,
 	.max_words = 1,

@@ -1,6 +1,7 @@
 #include "opening.h"
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ const struct cli_option cli_opening_options[] = {
 	{ "--session", "FILE", "keep the session in this file", &session, NULL },
 	{ "--resume", NULL, "take up the last session, or the one named", &resume, NULL },
 	{ "--limit", "N", "samples that the map is measured on", &limit_text, NULL },
+	CLI_SHAPE,
 	{ 0 },
 };
 
@@ -53,6 +55,7 @@ struct pare_workspace *cli_open_workspace(const struct cli_args *a, bool idle, i
 		.resume = resume != NULL,
 		.idle = idle };
 	struct pare_workspace *w;
+	char *shapes;
 	struct pare_err err;
 
 	*code = CLI_BAD;
@@ -75,10 +78,8 @@ struct pare_workspace *cli_open_workspace(const struct cli_args *a, bool idle, i
 		if (!data)
 			spec.data = samples;
 	}
-	if (pare_workspace_open(&spec, &w, &err)) {
-		*code = cli_bad(&err);
-		return NULL;
-	}
-	*code = CLI_OK;
-	return w;
+	spec.shapes = shapes = cli_shapes_text();
+	*code = pare_workspace_open(&spec, &w, &err) ? cli_bad(&err) : CLI_OK;
+	free(shapes);
+	return *code ? NULL : w;
 }

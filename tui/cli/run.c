@@ -111,11 +111,10 @@ static int run_model(const struct pare_model *m)
 static int run_run(const struct cli_args *a)
 {
 	struct pare_model *m;
-	struct pare_err err;
 	int code;
 
-	if (pare_model_open(a->word[0], &m, &err))
-		return cli_bad(&err);
+	if (!cli_open_model(a, &m))
+		return CLI_BAD;
 	code = run_model(m);
 	pare_model_free(m);
 	free(inputs);
@@ -125,6 +124,7 @@ static int run_run(const struct cli_args *a)
 static const struct cli_option options[] = {
 	{ "-i", "[NAME=]FILE", "an input as .npy; once for each input", NULL, &inputs },
 	{ "-o", "FILE", "outputs as .npz (or .npy when there is one)", &output, NULL },
+	CLI_SHAPE,
 	{ 0 },
 };
 

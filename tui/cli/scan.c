@@ -2,6 +2,7 @@
 #include "cli.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *data, *limit_text, *session;
@@ -90,6 +91,7 @@ static int run_scan(const struct cli_args *a)
 	struct pare_workspace *w;
 	struct pare_err err;
 	double start = cli_clock();
+	char *shapes;
 	int code = CLI_OK;
 	enum pare_status st;
 
@@ -98,7 +100,10 @@ static int run_scan(const struct cli_args *a)
 				 "CSV or a data.conf");
 	if (limit_text && !cli_number(limit_text, "--limit", 1, INT64_MAX, &spec.limit))
 		return CLI_BAD;
-	if (pare_workspace_open(&spec, &w, &err))
+	spec.shapes = shapes = cli_shapes_text();
+	st = pare_workspace_open(&spec, &w, &err);
+	free(shapes);
+	if (st)
 		return cli_bad(&err);
 	st = pare_workspace_scan(w, cli_ctl("scanning"), &err);
 	cli_ctl_done();
@@ -121,6 +126,7 @@ static const struct cli_option options[] = {
 	{ "--limit", "N", "at most so many of them", &limit_text, NULL },
 	{ "-o", "SESSION", "keep the map in this session file, and take up what is in it", &session,
 		NULL },
+	CLI_SHAPE,
 	{ 0 },
 };
 
