@@ -23,8 +23,9 @@ static const float sharp = 20, blunt = 2; /* β, from and to */
 
 struct state {
 	const struct pare_learning *l;
-	int64_t n, batch;
-	float *x;                     /* [k][n] of the group, borrowed */
+	int64_t n, batch;             /* columns to learn from; the others judge what was learned */
+	size_t wide;                  /* all of them */
+	float *x;                     /* [k][wide] of the group, borrowed */
 	float *w, *g;                 /* [rows][k]: weights, gradient */
 	float *shift;                 /* [rows] */
 	double *error, *mean, *count; /* [rows]: square of the error, mean of what is let through,
@@ -38,21 +39,21 @@ static float clamp(float x, float lo, float hi)
 
 static const float *row_of(const struct state *s, const float *of, int r)
 {
-	return of + (size_t)(s->l->row + r) * (size_t)s->n;
+	return of + (size_t)(s->l->row + r) * s->wide;
 }
 
 /* y [rows][n] = w x of columns from … from + n. */
 static void product(const struct state *s, int64_t from, int64_t n, float *y)
 {
 	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, s->l->rows, (int)n, s->l->k, 1, s->w,
-		s->l->k, s->x + from, (int)s->n, 0, y, (int)n);
+		s->l->k, s->x + from, (int)s->wide, 0, y, (int)n);
 }
 
 /* g = e x', e [rows][n] */
 static void pull_back(const struct state *s, int64_t from, int64_t n, const float *e)
 {
 	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, s->l->rows, s->l->k, (int)n, 1, e,
-		(int)n, s->x + from, (int)s->n, 0, s->g, s->l->k);
+		(int)n, s->x + from, (int)s->wide, 0, s->g, s->l->k);
 }
 
 /* e = the error behind the clamp of those columns where it lets through, else 0, by y (may be e);
@@ -84,7 +85,7 @@ static void weigh(const struct state *s, int64_t from, int64_t n, const float *y
 	}
 }
 
-/* What the rows give by q, whole, with their best biases: y [rows][n]; e [rows][n]: their errors.
+/* What the rows give by q, with their best biases: y [rows][n]; e [rows][n]: their errors.
  */
 static void judge(const struct state *s, const int8_t *q, float *y, float *e)
 {
@@ -101,17 +102,35 @@ static void judge(const struct state *s, const int8_t *q, float *y, float *e)
 	weigh(s, 0, s->n, y, e);
 }
 
+/* Errors of the rows by q and its shifts on the columns that are kept aside; of all where there are
+ * none.  y: room [rows][wide] */
+static void
+prove(const struct state *s, const int8_t *q, const float *shift, float *y, double *error)
+{
+	const struct pare_learning *l = s->l;
+	int64_t all = (int64_t)s->wide, from = s->n < all ? s->n : 0;
+
+	for (int i = 0; i < l->rows * l->k; i++)
+		s->w[i] = (float)q[i] * l->scale[i / l->k];
+	for (int r = 0; r < l->rows; r++)
+		s->shift[r] = shift ? shift[r] : 0;
+	product(s, from, all - from, y);
+	weigh(s, from, all - from, y, y);
+	memcpy(error, s->error, (size_t)l->rows * sizeof *error);
+}
+
 /* ---- polishing ---------------------------------------------------------------------------------
  */
 
 /* Squared error of a row once `by` times x is added to y; base: what else is added, want: behind
  * the clamp. */
-static double error_with(const struct pare_columns *c, const float *y, const float *x, float by,
+static double error_with(const struct state *s, const float *y, const float *x, float by,
 	const float *base, const float *want)
 {
+	const struct pare_columns *c = s->l->columns;
 	float part[PARTS] = { 0 };
 	double sum = 0;
-	int64_t n = c->n / PARTS * PARTS;
+	int64_t n = s->n / PARTS * PARTS;
 
 	for (int64_t i = 0; i < n; i += PARTS)
 		for (int j = 0; j < PARTS; j++) {
@@ -124,12 +143,12 @@ static double error_with(const struct pare_columns *c, const float *y, const flo
 		}
 	for (int j = 0; j < PARTS; j++)
 		sum += (double)part[j];
-	for (int64_t i = n; i < c->n; i++) {
+	for (int64_t i = n; i < s->n; i++) {
 		float d = clamp(y[i] + by * x[i] + base[i], c->lo, c->hi) - want[i];
 
 		sum += (double)d * (double)d;
 	}
-	return sum / (double)c->n;
+	return sum / (double)s->n;
 }
 
 struct step {
@@ -178,9 +197,9 @@ static bool polish_row(const struct state *s, int r, const double *curve, float 
 	}
 	for (int j = 0; j < n; j++) {
 		int i = abs(steps[j].i) - 1, by = steps[j].i > 0 ? 1 : -1;
-		const float *x = s->x + (size_t)i * (size_t)s->n;
+		const float *x = s->x + (size_t)i * s->wide;
 		float d = (float)by * l->scale[r];
-		double e = error_with(c, y, x, d, base, want);
+		double e = error_with(s, y, x, d, base, want);
 
 		if (e >= s->error[r] * (1 - gain))
 			continue;
@@ -203,8 +222,8 @@ static enum pare_status polish(struct state *s, struct pare_err *err)
 	bool moved = true;
 
 	for (int i = 0; i < l->k && !st; i++)
-		curve[i] = (double)cblas_sdot(
-				   (int)n, s->x + (size_t)i * n, 1, s->x + (size_t)i * n, 1) /
+		curve[i] = (double)cblas_sdot((int)n, s->x + (size_t)i * s->wide, 1,
+				   s->x + (size_t)i * s->wide, 1) /
 			   (double)n;
 	if (!st)
 		judge(s, l->q, y, e);
@@ -234,7 +253,10 @@ static enum pare_status begin(const struct pare_learning *l, struct state *s, st
 	size_t n = (size_t)l->rows * (size_t)l->k, rows = (size_t)l->rows;
 	const struct pare_columns *c = l->columns;
 
-	*s = (struct state){ .l = l, .n = c->n, .batch = c->n < BATCH ? c->n : BATCH };
+	int64_t block = (int64_t)c->per * c->lanes, aside = c->blocks / 4;
+
+	*s = (struct state){ .l = l, .n = c->n - aside * block, .wide = (size_t)c->n };
+	s->batch = s->n < BATCH ? s->n : BATCH;
 	s->x = c->x + (size_t)(l->row / c->o) * (size_t)c->k * (size_t)c->n;
 	s->w = calloc(2 * n + rows, sizeof *s->w);
 	s->error = calloc(3 * rows, sizeof *s->error);
@@ -370,12 +392,31 @@ take(const struct state *s, const struct soft *f, const double *was, int8_t *q, 
 	}
 }
 
+/* Back to where rows started that came out no better on what was kept aside; q0, shift0: there. */
+static void keep_proven(const struct state *s, const int8_t *q0, const float *shift0, float *y,
+	double *before, double *after)
+{
+	const struct pare_learning *l = s->l;
+	size_t k = (size_t)l->k;
+
+	prove(s, q0, l->shift ? shift0 : NULL, y, before);
+	prove(s, l->q, l->shift, y, after);
+	for (int r = 0; r < l->rows; r++) {
+		if (after[r] < before[r])
+			continue;
+		memcpy(l->q + (size_t)r * k, q0 + (size_t)r * k, k);
+		if (l->shift)
+			l->shift[r] = shift0[r];
+	}
+}
+
 enum pare_status pare_adaround(const struct pare_learning *l, struct pare_err *err)
 {
 	size_t n = (size_t)l->rows * (size_t)l->k, rows = (size_t)l->rows;
 	struct state s;
-	struct soft f = { calloc(5 * n + 1, sizeof(float)), NULL, NULL, NULL, NULL, NULL, NULL };
-	int8_t *q = malloc(n);
+	struct soft f = { .base = calloc(5 * n + rows, sizeof(float)) };
+	float *shift = NULL;
+	int8_t *q = malloc(2 * n);
 	float *y = malloc(2 * rows * (size_t)l->columns->n * sizeof *y);
 	double *was = calloc(2 * rows, sizeof *was);
 	enum pare_status st = begin(l, &s, err);
@@ -383,14 +424,17 @@ enum pare_status pare_adaround(const struct pare_learning *l, struct pare_err *e
 	if (!st && (!f.base || !q || !y || !was))
 		st = pare_nomem(err, "a layer's rounding");
 	if (!st) {
+		shift = f.base + 5 * n;
 		f.v = f.base + n;
 		f.h = f.v + n;
 		f.m1 = f.h + n;
 		f.m2 = f.m1 + n;
-		f.e = y + rows * (size_t)s.n;
+		f.e = y + rows * s.wide;
 		f.weight = was + rows;
 		judge(&s, l->q, y, f.e);
 		memcpy(was, s.error, rows * sizeof *was);
+		memcpy(shift, s.shift, rows * sizeof *shift);
+		memcpy(q + n, l->q, n);
 		for (size_t r = 0; r < rows; r++)
 			f.weight[r] = was[r] > 1e-30 ? 1 / was[r] : 0;
 		if (l->shift)
@@ -403,6 +447,8 @@ enum pare_status pare_adaround(const struct pare_learning *l, struct pare_err *e
 			memcpy(s.shift, l->shift, rows * sizeof *s.shift);
 		st = polish(&s, err);
 	}
+	if (!st)
+		keep_proven(&s, q + n, shift, y, was, was + rows);
 	end(&s);
 	free(f.base);
 	free(q);

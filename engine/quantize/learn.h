@@ -15,7 +15,7 @@ struct pare_learning {
 	const bool *zero;   /* [rows][k]: weights that stay 0; NULL = none */
 	const float *scale; /* [rows] */
 	const float *bias;  /* [rows], the layer's in float; NULL = none */
-	int8_t *q;          /* [rows][k]: where it starts and ends; no row's error rises */
+	int8_t *q;          /* [rows][k]: where it starts and ends */
 	float *shift;       /* [rows], added to the bias, the same; NULL = it is not free */
 	const struct pare_ctl *ctl;
 };
@@ -23,7 +23,9 @@ struct pare_learning {
 /* AdaRound (Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization"):
  * whether each weight goes up or down is learned by gradient descent, a rectified sigmoid in place
  * of the choice, pulled to its ends as time goes on.  Then weight after weight by one step, as long
- * as the error falls.  PARE_E_NOMEM, PARE_E_CANCELED; deterministic. */
+ * as the error falls.  A quarter of the columns, of other samples, is kept aside: a row that gives
+ * no better on them goes back to where it started.  PARE_E_NOMEM, PARE_E_CANCELED; deterministic.
+ */
 PARE_MUST_CHECK enum pare_status pare_adaround(const struct pare_learning *l, struct pare_err *err);
 
 #endif

@@ -407,17 +407,17 @@ static double distance(const struct network *t, const struct pare_variant *v)
 
 static void looking_pays(const struct network *t)
 {
-	static const char *const method[] = { "nearest", "gptq", "descent", "adaround" };
-	double e[4];
+	static const char *const method[] = { "nearest", "gptq", "descent", "adaround", "auto" };
+	double e[5];
 
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		struct pare_variant *v = variant_of(t, method[i], 3, NULL);
 
 		e[i] = distance(t, v);
 		pare_variant_free(v);
 	}
 	/* inputs of white noise leave GPTQ little to make up with */
-	ok(e[1] < 1.2 * e[0] && e[2] < e[0] / 2 && e[3] < e[0] / 2,
+	ok(e[1] < 1.2 * e[0] && e[2] < e[0] / 2 && e[3] < e[0] / 2 && e[4] < e[0] / 2,
 		"3 bits: nearest %.4g, gptq %.4g, descent %.4g, adaround %.4g", e[0], e[1], e[2],
 		e[3]);
 }
