@@ -355,6 +355,7 @@ enum pare_method {
 	PARE_RANGING,
 	PARE_N_METHODS
 };
+const char *pare_method_title(enum pare_method family); /* "Rounding", over a list of them */
 /* Row i of a family, NULL after the last; row 0 is the default. */
 const char *pare_method_name(enum pare_method family, int i);
 const char *pare_method_help(enum pare_method family, int i);

@@ -35,6 +35,33 @@ static struct label label_of(enum pare_method family, int i)
 	return (struct label){ 0 };
 }
 
+const char *pare_method_title(enum pare_method family)
+{
+	switch (family) {
+	case PARE_GRANULARITY:
+		return "Scales";
+	case PARE_CALIBRATOR:
+		return "Calibrators";
+	case PARE_ROUNDING:
+		return "Rounding";
+	case PARE_CRITERION:
+		return "Weights that go first";
+	case PARE_PATTERN:
+		return "Patterns of weights that go";
+	case PARE_CHANNEL_CRITERION:
+		return "Channels that go first";
+	case PARE_REPAIR:
+		return "Repair after channels";
+	case PARE_SCHEME:
+		return "Codes of weights";
+	case PARE_RANGING:
+		return "Bounds of activations";
+	case PARE_N_METHODS:
+		break;
+	}
+	return NULL;
+}
+
 static int n_rows(enum pare_method family)
 {
 	int n = 0;

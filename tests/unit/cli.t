@@ -80,6 +80,8 @@ $pare eval $model >/dev/null 2>"$dir/err"
 [ $? = 2 ] && grep -q -- --data "$dir/err"
 ok $? 'what is missing is named'
 
+$pare man >"$dir/page" && grep -q '^.SS Rounding' "$dir/page" && ! grep -q 'null' "$dir/page"
+ok $? 'the manual page has a title over each list'
 if command -v groff >/dev/null; then
 	$pare man | groff -k -man -ww -Tutf8 2>"$dir/err" >"$dir/page" && [ ! -s "$dir/err" ] && grep -q 'workbench opens' "$dir/page"
 	ok $? 'the manual page sets without a warning'

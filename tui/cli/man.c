@@ -77,17 +77,8 @@ static void language(void)
 
 static void methods(void)
 {
-	static const char *const title[PARE_N_METHODS] = {
-		[PARE_GRANULARITY] = "Scales",
-		[PARE_CALIBRATOR] = "Calibrators",
-		[PARE_ROUNDING] = "Rounding",
-		[PARE_CRITERION] = "Weights that go first",
-		[PARE_CHANNEL_CRITERION] = "Channels that go first",
-		[PARE_REPAIR] = "Repair after channels",
-	};
-
 	for (int family = 0; family < PARE_N_METHODS; family++) {
-		printf(".SS %s\n", title[family]);
+		printf(".SS %s\n", pare_method_title((enum pare_method)family));
 		for (int i = 0; pare_method_name((enum pare_method)family, i); i++)
 			entry(pare_method_name((enum pare_method)family, i), NULL,
 				pare_method_help((enum pare_method)family, i));
