@@ -131,6 +131,12 @@ static void figures_are_short(void)
 	ok(!strcmp(figure_change(4, 2.5, b), "−38 %"), "change: %s", b);
 	ok(!strcmp(figure_drop(&(struct pare_value){ PARE_UNKNOWN, NAN, NAN, NAN, 0 }, b), "?"),
 		"an unknown drop is no number");
+	ok(!strcmp(figure_spread(&(struct pare_value){ PARE_ESTIMATED, 10, 6, 13, 9 }, b), "±40 %"),
+		"a margin as a share");
+	ok(!strcmp(figure_spread(&(struct pare_value){ PARE_ESTIMATED, 10, 4, 30, 9 }, b), "×÷3.0"),
+		"a wide one as a factor");
+	ok(!strcmp(figure_spread(&(struct pare_value){ PARE_ESTIMATED, 10, 0, 30, 9 }, b), "×÷99+"),
+		"and one without a lower bound");
 	ok(!strcmp(figure_drop(&(struct pare_value){ PARE_MEASURED, -0.04, 0, 0, 9 }, b), "0.0"),
 		"no minus before nothing");
 }

@@ -131,14 +131,13 @@ static void device(const struct scene_device *d, struct grid *g, int y, const st
 	static const char *const fits[] = { "?", "✗", "✓" };
 	static const enum style fits_style[] = { ST_DIM, ST_BAD, ST_GOOD };
 	char v[FIGURE_LEN];
-	double most = fmax(d->now_ms.hi - d->now_ms.value, d->now_ms.value - d->now_ms.lo);
 
 	grid_put(g, y, a->name, a->ms - a->name - 1, ST_HEAD, "%s", d->name);
 	grid_put(g, y, a->ms, 16, kind_style(d->now_ms.kind), "%s%s",
 		d->now_ms.kind == PARE_ESTIMATED ? "≈" : "",
 		figure_times(d->was_ms.value, d->now_ms.value, v));
-	if (a->margin && d->now_ms.kind != PARE_UNKNOWN && !isnan(most) && d->now_ms.value > 0)
-		grid_put(g, y, a->margin, 7, ST_DIM, "±%.0f %%", 100 * most / d->now_ms.value);
+	if (a->margin)
+		grid_put(g, y, a->margin, 7, ST_DIM, "%s", figure_spread(&d->now_ms, v));
 	if (a->mj && d->now_mj.kind != PARE_UNKNOWN)
 		grid_put(g, y, a->mj, 8, kind_style(d->now_mj.kind), "%s",
 			figure_change(d->was_mj.value, d->now_mj.value, v));
