@@ -121,13 +121,15 @@ static enum pare_status matmul_prepare(
 	struct sides s;
 	enum pare_status st = sides_of(&c->in[0]->shape, &c->in[1]->shape, &s, err);
 	enum side side;
+	int64_t rows;
 	float *w;
 
 	if (st)
 		return st;
 	if (c->lanes == 1)
 		return alone_prepare(c, &s, a, packed, err);
-	if ((side = weight_side(c, &s)) == NEITHER)
+	rows = pare_shape_span(&s.lead, 0, s.lead.n) * s.m;
+	if ((side = weight_side(c, &s)) == NEITHER || rows > INT32_MAX)
 		return PARE_OK;
 	v = pare_alloc(a, sizeof *v);
 	w = pare_alloc_n(a, (size_t)(s.n * s.k), sizeof *w);
@@ -141,6 +143,7 @@ static enum pare_status matmul_prepare(
 			for (int64_t k = 0; k < s.k; k++)
 				w[o * s.k + k] = c->in[1]->f32[k * s.n + o];
 		st = pare_product_plan(c->k, v, (int)s.k, (int)s.n, 1, w, NULL, a, err);
+		v->rows = (int)rows;
 	}
 	if (!st)
 		*packed = v;
@@ -160,7 +163,7 @@ packed_forward(const struct pare_call *c, const struct sides *s, const struct pa
 {
 	enum side side = weight_side(c, s);
 	int64_t lead = pare_shape_span(&s->lead, 0, s->lead.n);
-	int64_t runs = side == WEIGHT_B ? lead * s->m : lead;
+	int64_t runs = side == WEIGHT_B ? 1 : lead; /* rows of A are taken together */
 	const float *x = side == WEIGHT_B ? c->in[0]->f32 : c->in[1]->f32;
 	int64_t in = (side == WEIGHT_B ? s->k : s->k * s->n) * c->lanes;
 	int64_t out = (side == WEIGHT_B ? s->n : s->m * s->n) * c->lanes;

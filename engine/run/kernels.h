@@ -54,7 +54,8 @@ struct pare_conv {
 	int k;             /* terms of the sum */
 	int strip;         /* output rows of a strip */
 	int step[3];       /* of the input, gathered; wide: planes that a channel is dealt out to */
-	int rows, columns; /* of a plane of the strip */
+	int rows, columns; /* of a plane of the strip; product: rows one after the other, each by
+			      the weights of its group */
 	int plane;         /* floats from plane to plane */
 	bool direct;       /* the input is read where it lies: nothing to gather */
 	bool depthwise, product, winograd; /* the kernel that runs it, if not `conv` */

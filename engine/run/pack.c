@@ -127,6 +127,7 @@ static enum pare_status plan_product(const struct pare_kernels *k, struct pare_c
 	if (!to)
 		return pare_nomem(err, "packed weights");
 	v->w = to;
+	v->rows = 1;
 	for (int g = 0; g < v->groups; g++, w += (size_t)v->o * v->k)
 		for (int from = 0; from < (int)wide; from += k->product_o) {
 			int n = (int)wide - from < k->product_o ? (int)wide - from : k->product_o;

@@ -2,7 +2,10 @@
  * become rows: a tile is some lanes by some vectors of outputs, turned back when it is done. */
 #include "vector.h"
 
-enum { PRODUCT_TERMS = 128 }; /* taken at a time, so that their weights stay in the first cache */
+enum {
+	PRODUCT_TERMS = 128, /* taken at a time, so that their weights stay in the first cache */
+	ROWS_BYTES = 512 * 1024, /* of input, taken at a time: a part of a second-level cache */
+};
 
 /* sum[lane][N vectors] += x[k][lane] * w[k][N vectors], for PRODUCT_ROWS lanes */
 INLINE void product_tile(const int N, int terms, const float *w, const float *x, float *sum)
@@ -81,23 +84,39 @@ static void product_block(int vectors, int terms, const float *w, const float *x
 	}
 }
 
+/* One after the other by the same weights, some rows at a time, so that weights that are too large
+ * for the second cache are read once for all of these. */
+static void product_rows(const struct pare_conv *v, const float *w, const float *bias,
+	const float *x, int rows, float *out, const float *add, const struct pare_finish *f)
+{
+	for (int o = 0; o < v->o;) {
+		int left = v->o - o, vectors = (left + LANES - 1) / LANES;
+		int some = left < TILE_P * LANES ? left : TILE_P * LANES;
+
+		vectors = vectors < TILE_P ? vectors : TILE_P;
+		for (int r = 0; r < rows; r++) {
+			size_t at = ((size_t)r * v->o + o) * LANES;
+
+			product_block(vectors, v->k, w, x + (size_t)r * v->k * LANES, bias + o,
+				some, out + at, add ? add + at : NULL, f);
+		}
+		w += (size_t)v->k * vectors * LANES;
+		o += some;
+	}
+}
+
 void VECTOR_NAME(product)(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch)
 {
-	const float *w = v->w, *bias = v->bias, *add = f->add;
+	size_t wide = (size_t)(v->o + LANES - 1) / LANES * LANES * v->k, in = (size_t)v->k * LANES;
+	size_t done = 0, made = (size_t)v->o * LANES;
+	int most = (int)(ROWS_BYTES / (in * sizeof *x)) + 1;
 
 	(void)scratch;
-	for (int g = 0; g < v->groups; g++, x += (size_t)v->k * LANES)
-		for (int o = 0; o < v->o;) {
-			int left = v->o - o, vectors = (left + LANES - 1) / LANES;
-			int some = left < TILE_P * LANES ? left : TILE_P * LANES;
-
-			vectors = vectors < TILE_P ? vectors : TILE_P;
-			product_block(vectors, v->k, w, x, bias, some, out, add, f);
-			w += (size_t)v->k * vectors * LANES;
-			o += some;
-			bias += some;
-			out += some * LANES;
-			add += add ? some * LANES : 0;
+	for (int g = 0; g < v->groups; g++)
+		for (int r = 0, rows; r < v->rows; r += rows, done += (size_t)rows) {
+			rows = v->rows - r < most ? v->rows - r : most;
+			product_rows(v, v->w + g * wide, v->bias + (size_t)g * v->o, x + done * in,
+				rows, out + done * made, f->add ? f->add + done * made : NULL, f);
 		}
 }
