@@ -353,6 +353,7 @@ enum pare_method {
 	PARE_REPAIR,
 	PARE_SCHEME,
 	PARE_RANGING,
+	PARE_STEP,
 	PARE_N_METHODS
 };
 const char *pare_method_title(enum pare_method family); /* "Rounding", over a list of them */
@@ -386,6 +387,10 @@ enum { PARE_EXIT_AUTO = -1 };
 struct pare_plan {
 	int n;                    /* layers of the model it is for */
 	struct pare_dials *dials; /* [n] */
+	/* Steps around rounding: bit i is row i of PARE_STEP.  In the order of the rows: those on
+	 * weights (equalize, absorb-bias, smooth) after channels went, before weights go and are
+	 * rounded; corrections after rounding. */
+	unsigned steps;
 };
 
 struct pare_plan *pare_plan_new(int n_layers); /* all float; NULL: no memory */
@@ -394,6 +399,9 @@ struct pare_plan *pare_plan_new(int n_layers); /* all float; NULL: no memory */
 struct pare_plan *pare_plan_of(const struct pare_model *m);
 struct pare_plan *pare_plan_copy(const struct pare_plan *p);
 void pare_plan_free(struct pare_plan *p);
+/* The dials with what has no effect turned back to row 0. */
+struct pare_dials pare_dials_effective(struct pare_dials d);
+bool pare_dials_equal(const struct pare_dials *a, const struct pare_dials *b);
 bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b);
 uint64_t
 pare_plan_hash(const struct pare_plan *p); /* equal plans, equal hashes; the same on any machine */

@@ -51,11 +51,8 @@ static int n_differ(const struct pare_plan *a, const struct pare_plan *b)
 {
 	int n = 0;
 
-	for (int i = 0; i < a->n; i++) {
-		struct pare_plan x = { 1, &a->dials[i] }, y = { 1, &b->dials[i] };
-
-		n += !pare_plan_equal(&x, &y);
-	}
+	for (int i = 0; i < a->n; i++)
+		n += !pare_dials_equal(&a->dials[i], &b->dials[i]);
 	return n;
 }
 
@@ -105,10 +102,11 @@ static enum pare_status say_change(const struct saying *y)
 		pare_plan_free(p);
 		return st;
 	}
-	if (!(changed = n_differ(p, here(y)))) {
+	if (pare_plan_equal(p, here(y))) {
 		pare_plan_free(p);
 		return answer(y, "%s already", n == 1 ? "it is so" : "all are so");
 	}
+	changed = n_differ(p, here(y));
 	if ((st = tree_add(y->w, p, y->line, y->err)))
 		return st;
 	moved(y);
@@ -386,6 +384,7 @@ static say_fn *const sayings[PARE_N_SAY] = {
 	[PARE_SAY_SET] = say_change,
 	[PARE_SAY_PRUNE] = say_change,
 	[PARE_SAY_EXIT] = say_change,
+	[PARE_SAY_STEP] = say_change,
 	[PARE_SAY_DEVICE] = say_device,
 	[PARE_SAY_UNDO] = say_undo,
 	[PARE_SAY_REDO] = say_redo,

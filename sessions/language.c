@@ -5,14 +5,14 @@
 
 typedef enum pare_status parse_fn(struct pare_parser *p, struct pare_statement *s);
 static parse_fn parse_pare, parse_model, parse_data, parse_number, parse_set, parse_prune,
-	parse_exit, parse_devices, parse_expect, parse_nothing, parse_file, parse_map, parse_word,
-	parse_rest;
+	parse_exit, parse_step, parse_devices, parse_expect, parse_nothing, parse_file, parse_map,
+	parse_word, parse_rest;
 
 /* clang-format off */
 static parse_fn *const parsers[PARE_N_SAY] = {
 	[PARE_SAY_PARE] = parse_pare, [PARE_SAY_MODEL] = parse_model, [PARE_SAY_DATA] = parse_data,
 	[PARE_SAY_SEED] = parse_number, [PARE_SAY_SET] = parse_set, [PARE_SAY_PRUNE] = parse_prune,
-	[PARE_SAY_EXIT] = parse_exit,
+	[PARE_SAY_EXIT] = parse_exit, [PARE_SAY_STEP] = parse_step,
 	[PARE_SAY_DEVICE] = parse_devices, [PARE_SAY_EXPECT] = parse_expect,
 	[PARE_SAY_UNDO] = parse_nothing, [PARE_SAY_REDO] = parse_nothing, [PARE_SAY_GO] = parse_number, [PARE_SAY_WRITE] = parse_file,
 	[PARE_SAY_EXPORT] = parse_file, [PARE_SAY_MEASURE] = parse_nothing, [PARE_SAY_MAP] = parse_map,
@@ -303,6 +303,24 @@ static enum pare_status parse_exit(struct pare_parser *p, struct pare_statement 
 			p, "is no confidence: write a number above 0 and at most 1");
 	}
 	s->change.to.exit = (float)t;
+	return PARE_OK;
+}
+
+static enum pare_status parse_step(struct pare_parser *p, struct pare_statement *s)
+{
+	if (pare_parse_accept(p, "none"))
+		return PARE_OK;
+	do {
+		const char *name;
+		int i = 0;
+
+		for (; (name = pare_method_name(PARE_STEP, i)); i++)
+			if (!(s->steps >> i & 1) && pare_parse_accept(p, name))
+				break;
+		if (!name)
+			return pare_parse_unexpected(p);
+		s->steps |= 1u << i;
+	} while (pare_parse_more(p));
 	return PARE_OK;
 }
 

@@ -17,6 +17,7 @@ enum pare_statement_kind {
 	PARE_SAY_SET,
 	PARE_SAY_PRUNE,
 	PARE_SAY_EXIT,
+	PARE_SAY_STEP,
 	PARE_SAY_DEVICE,
 	PARE_SAY_EXPECT,
 	/* commands only */
@@ -112,7 +113,8 @@ struct pare_statement {
 	uint64_t number;              /* SEED, GO; PARE: the version */
 	const struct pare_word *rest; /* DEVICE: names; NOTE: what is said; MODEL: shapes */
 	int n_rest;
-	bool on; /* MAP: resume */
+	unsigned steps; /* STEP: those named, bit i = row i; 0 = none shall be */
+	bool on;        /* MAP: resume */
 	struct pare_promised promised[PARE_N_PROMISES];
 };
 

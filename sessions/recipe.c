@@ -230,10 +230,15 @@ static enum pare_status leave_stuck(const struct pare_model *m, const struct par
 enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 	const struct pare_statement *s, const char *name, int *n, struct pare_err *err)
 {
-	bool *picked = calloc((size_t)p->n + 1, sizeof *picked);
+	bool *picked;
 	enum pare_status st;
 
-	if (!picked)
+	if (s->kind == PARE_SAY_STEP) {
+		p->steps = s->steps ? p->steps | s->steps : 0;
+		*n = 1;
+		return PARE_OK;
+	}
+	if (!(picked = calloc((size_t)p->n + 1, sizeof *picked)))
 		return pare_nomem(err, "a plan");
 	st = pare_layers_pick(&s->layers, m, name, picked, n, err);
 	if (!st && s->change.named & 1u << PARE_CHANGE_CHANNELS)
@@ -260,7 +265,8 @@ static enum pare_status plan_of(const struct pare_script *s, const char *name,
 	for (int i = 0; !st && i < s->n; i++)
 		if (s->statements[i].kind == PARE_SAY_SET ||
 			s->statements[i].kind == PARE_SAY_PRUNE ||
-			s->statements[i].kind == PARE_SAY_EXIT)
+			s->statements[i].kind == PARE_SAY_EXIT ||
+			s->statements[i].kind == PARE_SAY_STEP)
 			st = pare_plan_say(p, m, &s->statements[i], name, &n, err);
 	if (st) {
 		pare_plan_free(p);

@@ -80,10 +80,9 @@ static void without_effect(struct pare_dials *d)
 {
 	for (const struct pare_dial_word *w = pare_dial_words; w->family != PARE_N_METHODS; w++) {
 		struct pare_dials less = *d;
-		struct pare_plan a = { 1, d }, b = { 1, &less };
 
 		*((uint8_t *)&less + w->at) = 0;
-		if (pare_plan_equal(&a, &b))
+		if (pare_dials_equal(d, &less))
 			*d = less;
 	}
 }
@@ -284,6 +283,17 @@ static void add_exits(struct lines *l)
 	}
 }
 
+static void add_steps(struct pare_text *out, unsigned steps)
+{
+	if (!steps)
+		return;
+	pare_text_add(out, "%-6s", "step");
+	for (int i = 0; pare_method_name(PARE_STEP, i); i++)
+		if (steps >> i & 1)
+			pare_text_add(out, " %s", pare_method_name(PARE_STEP, i));
+	pare_text_add(out, "\n");
+}
+
 static enum pare_status add_plan(struct pare_text *out, const struct pare_model *m,
 	const struct pare_plan *p, struct pare_err *err)
 {
@@ -305,6 +315,7 @@ static enum pare_status add_plan(struct pare_text *out, const struct pare_model 
 		for (size_t k = 0; k < sizeof families / sizeof *families; k++)
 			add_lines(&l, &families[k]);
 		add_exits(&l);
+		add_steps(out, p->steps);
 	} else
 		out->failed = true;
 	pare_plan_free(less);

@@ -13,6 +13,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels N%|to macs N% | weights [spread] N% [by CRITERION] [pattern PATTERN] [repair METHOD]", "remove the least important channels, or set weights to zero",
 		PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_EXIT] = { "exit", "LAYERS [threshold T|none]", "let samples leave behind a layer when they are told apart there", PARE_IN_RECIPE | PARE_IN_COMMAND },
+	[PARE_SAY_STEP] = { "step", "NAME…|none", "what is done to the whole network around rounding", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_DEVICE] = { "device", "NAME…", "the devices to look at", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_EXPECT] = { "expect", "NAME VALUE [± X]… [sha256:…] [cpu KIND]", "what the recipe promises", PARE_IN_RECIPE },
 	[PARE_SAY_UNDO] = { "undo", "", "back to the plan before", PARE_IN_COMMAND },

@@ -162,6 +162,30 @@ static int own_bias(struct pare_simplifier *s, const struct absorb *x)
 	return pare_simplify_constant(s, var, &t, b) ? -1 : var;
 }
 
+/* The statistics that a normalization leaves in its output. */
+static enum pare_status
+keep_normal(struct pare_simplifier *s, const struct pare_node *n, int64_t channels)
+{
+	struct pare_normal normal = { .n = channels }, *kept;
+	float *spread;
+
+	if (!n->op->normal || pare_shape_elems(&s->g->vars[n->in[1]].declared.shape) != channels)
+		return PARE_OK;
+	normal.mean = pare_memdup(
+		s->a, s->g->vars[n->in[2]].declared.value->f32, (size_t)channels * sizeof(float));
+	normal.spread = spread = pare_memdup(
+		s->a, s->g->vars[n->in[1]].declared.value->f32, (size_t)channels * sizeof(float));
+	kept = pare_memdup(s->a, &normal, sizeof normal);
+	if (!kept || !normal.mean || !spread)
+		return no_memory(s);
+	for (int64_t i = 0; i < channels; i++)
+		spread[i] = spread[i] < 0 ? -spread[i] : spread[i];
+	kept->mean = normal.mean;
+	kept->spread = spread;
+	s->g->vars[n->out[0]].normal = kept;
+	return PARE_OK;
+}
+
 static enum pare_status absorb_node(struct pare_simplifier *s, int node, struct absorb *x)
 {
 	struct pare_node *n = &s->g->nodes[node];
@@ -177,7 +201,7 @@ static enum pare_status absorb_node(struct pare_simplifier *s, int node, struct 
 	x->layer->out[0] = n->out[0];
 	s->g->vars[n->out[0]].producer = (int)(x->layer - s->g->nodes);
 	s->gone[node] = true;
-	return PARE_OK;
+	return keep_normal(s, n, x->channels);
 }
 
 static enum pare_status absorb_affine(struct pare_simplifier *s)

@@ -135,13 +135,13 @@ static bool is_shared(const struct pare_model *m, int var)
 	return uses > 1;
 }
 
-/* Input `at` of a layer's node becomes a value of its own, like `var` but for its blob; inputs are
+/* Input `at` of a node becomes a value of its own, like `var` but for its blob; inputs are
  * copied, for the graph is shared. */
-static bool own_input(struct pare_model *m, int layer, int at, const struct pare_var *var,
+static bool own_input(struct pare_model *m, int node, int at, const struct pare_var *var,
 	const struct pare_known *known)
 {
 	struct pare_graph *g = &m->graph;
-	struct pare_node *n = &g->nodes[m->layers[layer].node];
+	struct pare_node *n = &g->nodes[node];
 	int n_in = n->n_in > at ? n->n_in : at + 1;
 	int *in = pare_alloc_n(m->arena, (size_t)n_in, sizeof *in);
 
@@ -164,7 +164,7 @@ static bool own_input(struct pare_model *m, int layer, int at, const struct pare
 static struct pare_model *edit_of(const struct pare_model *m)
 {
 	struct pare_model *e = pare_model_new();
-	size_t room = (size_t)m->graph.n_vars + 2 * (size_t)m->info.n_layers;
+	size_t room = (size_t)m->graph.n_vars + 2 * (size_t)m->graph.n_nodes;
 	struct pare_var *vars;
 	struct pare_known *known;
 
@@ -211,31 +211,38 @@ static struct pare_model *edit_of(const struct pare_model *m)
 	return e;
 }
 
-/* Input `at` of a layer's node gets other data. */
-static enum pare_status
-replace_input(struct pare_model *e, int layer, int at, struct pare_blob *b, struct pare_err *err)
+enum pare_status
+pare_model_set_input(struct pare_model *e, const struct pare_new_input *c, struct pare_err *err)
 {
-	struct pare_node *n = &e->graph.nodes[e->layers[layer].node];
+	struct pare_node *n = &e->graph.nodes[c->node];
+	int at = c->input;
 	struct pare_tensor *t;
 	struct pare_var *v;
 
 	if (is_shared(e, n->in[at]) &&
-		!own_input(e, layer, at, &e->graph.vars[n->in[at]], &e->known[n->in[at]]))
+		!own_input(e, c->node, at, &e->graph.vars[n->in[at]], &e->known[n->in[at]]))
 		return pare_nomem(err, "a changed model");
 	v = &e->graph.vars[n->in[at]];
 	v->codes = NULL;
 	v->stored = PARE_UNDEFINED;
 	if (!(t = pare_memdup(e->arena, v->declared.value, sizeof *t)))
 		return pare_nomem(err, "a changed model");
-	if (b->len != (size_t)pare_shape_elems(&t->shape) * sizeof(float))
-		return pare_fail(err, PARE_E_MISMATCH, "layer '%s': %zu bytes for %lld values",
-			e->layers[layer].name, b->len, (long long)pare_shape_elems(&t->shape));
+	if (c->blob->len != (size_t)pare_shape_elems(&t->shape) * sizeof(float))
+		return pare_fail(err, PARE_E_MISMATCH, "node '%s': %zu bytes for %lld values",
+			n->name, c->blob->len, (long long)pare_shape_elems(&t->shape));
 	pare_blob_free(v->blob);
-	v->blob = pare_blob_ref(b);
-	t->data = b->data;
+	v->blob = pare_blob_ref(c->blob);
+	t->data = c->blob->data;
 	v->declared.value = t;
 	e->known[n->in[at]].value = t;
 	return PARE_OK;
+}
+
+static enum pare_status
+replace_input(struct pare_model *e, int layer, int at, struct pare_blob *b, struct pare_err *err)
+{
+	return pare_model_set_input(
+		e, &(struct pare_new_input){ e->layers[layer].node, at, b }, err);
 }
 
 bool pare_model_can_shift(const struct pare_model *m, int i)
@@ -280,7 +287,7 @@ replace_bias(struct pare_model *e, int layer, struct pare_blob *b, struct pare_e
 	struct pare_known k = { PARE_F32, shape, t };
 	struct pare_var v = { .name = name, .declared = k, .producer = -1 };
 
-	if (!own_input(e, layer, at, &v, &k))
+	if (!own_input(e, e->layers[layer].node, at, &v, &k))
 		return pare_nomem(err, "a changed model");
 	return replace_input(e, layer, at, b, err);
 }

@@ -6,6 +6,13 @@
 #include "../base/tensor.h"
 #include "../ops/op.h"
 
+/* What a layer's output channels were trained to be like, before what follows: what a
+ * BatchNormalization that was folded into the layer said. */
+struct pare_normal {
+	int64_t n;
+	const float *mean, *spread; /* [n]; spread: the standard deviation */
+};
+
 struct pare_var { /* a value: what flows along an edge */
 	const char *name;
 	struct pare_known declared; /* dtype UNDEFINED / dims -1 where not known (shape.n -1: not
@@ -17,6 +24,7 @@ struct pare_var { /* a value: what flows along an edge */
 	 */
 	enum pare_dtype stored;
 	const struct pare_codes *codes;
+	const struct pare_normal *normal; /* NULL = not known */
 };
 
 /* Quantizer of the activation that enters a layer:
@@ -150,6 +158,13 @@ PARE_MUST_CHECK enum pare_status pare_groups_find(struct pare_model *m, struct p
 PARE_MUST_CHECK enum pare_status
 pare_model_with_weights(const struct pare_model *m, struct pare_blob **weights,
 	struct pare_blob **bias, struct pare_model **out, struct pare_err *err);
+/* Other data for a constant that a node reads; in an edit that nobody else has seen yet. */
+struct pare_new_input {
+	int node, input;
+	struct pare_blob *blob;
+};
+PARE_MUST_CHECK enum pare_status
+pare_model_set_input(struct pare_model *e, const struct pare_new_input *c, struct pare_err *err);
 /* Layer i has a bias of one constant an output channel, or a place for one. */
 bool pare_model_can_shift(const struct pare_model *m, int i);
 /* It, [output channels], borrowed; NULL = it has none. */

@@ -431,7 +431,7 @@ static void hardmax_forward(const struct pare_call *c)
 const struct pare_op pare_ops_norm[] = {
 	{ .name = "BatchNormalization", .since = 9, .min_in = 5, .max_in = 5, .attrs = batch_attrs,
 	  .attr_size = sizeof(struct norm), .refuse = refuse_batch, .shape = shape_batch,
-	  .forward = batch_forward, .plain = 0x1e, .per_channel = 0x1e, .affine = batch_affine,
+	  .forward = batch_forward, .plain = 0x1e, .per_channel = 0x1e, .affine = batch_affine, .normal = true,
 	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE,
 	  .sample = "f32[1,3,2,5] f32[3]! f32[3]! f32[3]! f32+[3]!" },
 	{ .name = "InstanceNormalization", .since = 6, .min_in = 3, .max_in = 3,
@@ -440,7 +440,7 @@ const struct pare_op pare_ops_norm[] = {
 	  .sample = "f32[1,3,2,5] f32[3]! f32[3]!" },
 	{ .name = "LayerNormalization", .since = 17, .min_in = 2, .max_in = 3, .max_out = 3,
 	  .attrs = layer_attrs, .attr_size = sizeof(struct norm), .shape = shape_layer,
-	  .forward = layer_forward, .plain = 6, .stays = 6,
+	  .forward = layer_forward, .plain = 6, .stays = 6, .rows = true,
 	  .sample = "f32[1,3,4] f32[4]! f32[4]! axis=-1|f32[1,3,4] f32[3,4]! axis=1 outputs=3" },
 	{ .name = "LRN", .since = 1, .min_in = 1, .max_in = 1, .attrs = lrn_attrs,
 	  .attr_size = sizeof(struct norm), .refuse = refuse_lrn, .shape = shape_lrn,

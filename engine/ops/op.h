@@ -196,6 +196,8 @@ enum pare_flow {
 enum {
 	PARE_Q_FUSE = 1,       /* runtimes fuse it into the layer before: no quantizer between */
 	PARE_Q_SAME_SCALE = 2, /* output lies on the input's grid: pooling, reshapes */
+	PARE_Q_STRETCHES = 4, /* s x gives s y for s > 0, channel by channel: what may stand between
+				 layers whose channels are made alike */
 };
 
 struct pare_op {
@@ -286,6 +288,12 @@ struct pare_op {
 	 * 0, or from the codes that constant inputs stand for.  False = none.  NULL =
 	 * never any. */
 	bool (*codes)(const struct pare_codes_call *c, struct pare_codes *out);
+	/* Each row along the last axis is brought to one mean and spread, then times input 1 and
+	 * plus input 2 (LayerNormalization). */
+	bool rows;
+	/* Inputs 1 and 2 are the spread and the mean that the output's channels were trained to
+	 * have (BatchNormalization). */
+	bool normal;
 	/* A small case for the tests that walk all rows: inputs, then attributes, apart by blanks.
 	 *   f32[1,3,4]    an activation of one sample       f32+[1,3]  of values in 0.5 … 1.5
 	 *   f32[3]! i64+[2]!  constants; integers with +: 0 and 1

@@ -321,7 +321,7 @@ const struct pare_op pare_ops_unary[] = {
 	  .takes = OP_T(PARE_F64), .plain = 6, .clamp = clip_clamp,
 	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE,
 	  .sample = "f32[1,3,2,7] f32=-0.5 f32=0.25" },
-	TUNED("LeakyRelu", 6, leaky_attrs, leaky_forward, PARE_Q_FUSE),
+	TUNED("LeakyRelu", 6, leaky_attrs, leaky_forward, PARE_Q_FUSE | PARE_Q_STRETCHES),
 	TUNED("HardSigmoid", 6, hard_sigmoid_attrs, hard_sigmoid_forward, PARE_Q_FUSE),
 	PLAIN("HardSwish", 14, shape_float, hard_swish_forward, PARE_Q_FUSE),
 	TUNED("ThresholdedRelu", 10, threshold_attrs, threshold_forward, 0),

@@ -18,8 +18,6 @@ static inline uint8_t *pare_field_of(struct pare_dials *d, int i)
 	return (uint8_t *)d + pare_fields[i].at;
 }
 
-/* The dials with what has no effect turned back to row 0. */
-struct pare_dials pare_dials_effective(struct pare_dials d);
 /* Names a row that there is. */
 bool pare_field_valid(int i, uint8_t value);
 

@@ -1,6 +1,7 @@
 /* Names and help of the method rows, for people. */
 #include "../prune/prune.h"
 #include "../quantize/quantize.h"
+#include "../quantize/steps.h"
 #include <string.h>
 
 struct label {
@@ -16,6 +17,8 @@ static struct label label_of(enum pare_method family, int i)
 		return (struct label){ pare_schemes[i].name, pare_schemes[i].help };
 	case PARE_RANGING:
 		return (struct label){ pare_rangings[i].name, pare_rangings[i].help };
+	case PARE_STEP:
+		return (struct label){ pare_plan_steps[i].name, pare_plan_steps[i].help };
 	case PARE_CALIBRATOR:
 		return (struct label){ pare_calibrators[i].name, pare_calibrators[i].help };
 	case PARE_ROUNDING:
@@ -56,6 +59,8 @@ const char *pare_method_title(enum pare_method family)
 		return "Codes of weights";
 	case PARE_RANGING:
 		return "Bounds of activations";
+	case PARE_STEP:
+		return "Steps around rounding";
 	case PARE_N_METHODS:
 		break;
 	}

@@ -10,6 +10,7 @@ struct pare_plan *pare_plan_new(int n_layers)
 	if (!p)
 		return NULL;
 	p->n = n_layers;
+	p->steps = 0;
 	p->dials = calloc((size_t)(n_layers > 0 ? n_layers : 1), sizeof *p->dials);
 	if (!p->dials) {
 		free(p);
@@ -22,8 +23,10 @@ struct pare_plan *pare_plan_copy(const struct pare_plan *p)
 {
 	struct pare_plan *q = pare_plan_new(p->n);
 
-	if (q)
+	if (q) {
 		memcpy(q->dials, p->dials, (size_t)p->n * sizeof *p->dials);
+		q->steps = p->steps;
+	}
 	return q;
 }
 
@@ -36,10 +39,10 @@ void pare_plan_free(struct pare_plan *p)
 }
 
 /* A method that has no effect is no difference. */
-static bool same(struct pare_dials a, struct pare_dials b)
+bool pare_dials_equal(const struct pare_dials *x, const struct pare_dials *y)
 {
-	a = pare_dials_effective(a);
-	b = pare_dials_effective(b);
+	struct pare_dials a = pare_dials_effective(*x), b = pare_dials_effective(*y);
+
 	for (int i = 0; i < pare_n_fields; i++)
 		if (*pare_field_of(&a, i) != *pare_field_of(&b, i))
 			return false;
@@ -48,10 +51,10 @@ static bool same(struct pare_dials a, struct pare_dials b)
 
 bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b)
 {
-	if (a->n != b->n)
+	if (a->n != b->n || a->steps != b->steps)
 		return false;
 	for (int i = 0; i < a->n; i++)
-		if (!same(a->dials[i], b->dials[i]))
+		if (!pare_dials_equal(&a->dials[i], &b->dials[i]))
 			return false;
 	return true;
 }
@@ -87,6 +90,8 @@ uint64_t pare_plan_hash(const struct pare_plan *p)
 			h = mix(h, (uint64_t)exit << 32 | (uint64_t)i);
 		}
 	}
+	if (p->steps)
+		h = mix(h, p->steps);
 	return h;
 }
 
@@ -103,6 +108,6 @@ int pare_plan_n_changed(const struct pare_plan *p)
 	int n = 0;
 
 	for (int i = 0; i < p->n; i++)
-		n += !same(p->dials[i], (struct pare_dials){ 0 });
+		n += !pare_dials_equal(&p->dials[i], &(struct pare_dials){ 0 });
 	return n;
 }

@@ -3,6 +3,7 @@
 #include "../prune/prune.h"
 #include "../quantize/choose.h"
 #include "../quantize/fit.h"
+#include "../quantize/steps.h"
 #include "stored.h"
 #include <math.h>
 #include <stdlib.h>
@@ -129,7 +130,8 @@ bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, 
 {
 	const struct pare_dials *d = &p->dials[i];
 	bool shifts = (rounding_looks(d) && pare_roundings[d->rounding].shifts) ||
-		      (pruning_looks(d) && weights_go(m, i, d));
+		      (pruning_looks(d) && weights_go(m, i, d)) ||
+		      (pare_steps_shift(p->steps) && (d->weights || weights_go(m, i, d)));
 
 	return shifts && m->weight_at[i].bias < 0 && pare_model_can_shift(m, i);
 }
@@ -141,6 +143,8 @@ static bool wants_range(const struct pare_model *m, int i, const struct pare_dia
 
 bool pare_plan_looks(const struct pare_model *m, const struct pare_plan *p)
 {
+	if (pare_steps_look(p->steps))
+		return true;
 	for (int i = 0; i < p->n; i++) {
 		const struct pare_dials *d = &p->dials[i];
 
@@ -260,15 +264,18 @@ static enum pare_status look(struct making *k, struct pare_err *err)
 		const struct pare_weight_store *s = &k->v->store[i];
 		bool integer = pare_formats[d->weights].kind == PARE_KIND_INT;
 		const struct pare_layer *l = pare_model_layer(k->m, i);
+		bool settles = k->weights[i] && pare_steps_shift(k->p->steps);
 
-		if (!k->pruned[i])
+		if (!k->pruned[i] && !settles)
 			continue;
 		k->fit[i] = (struct pare_fit_layer){ .fits = true,
-			.w = k->pruned[i]->data,
+			.shifts = settles,
+			.scales = settles && pare_steps_scale(k->p->steps),
+			.w = k->pruned[i] ? k->pruned[i]->data : NULL,
 			.prunes = pruning_looks(d) && weights_go(k->m, i, d),
 			.lay = pare_lay_over(k->m, i, d->pattern),
 			.sparsity = d->sparsity,
-			.rounding = integer ? &pare_roundings[d->rounding] : NULL,
+			.rounding = integer && k->pruned[i] ? &pare_roundings[d->rounding] : NULL,
 			.grid = pare_plan_grid(l, d),
 			.keep_zeros = d->sparsity > 0,
 			.scale = (float *)(uintptr_t)s->scale,
@@ -281,6 +288,21 @@ static enum pare_status look(struct making *k, struct pare_err *err)
 			round_floats(&pare_formats[k->p->dials[i].weights], k->weights[i]->data,
 				pare_model_layer(k->m, i)->weights);
 	return st;
+}
+
+/* Without samples: biases that the plan brings in are zeros, the others are corrected as far as
+ * what enters their layers is known. */
+static enum pare_status correct_blindly(struct making *k, struct pare_err *err)
+{
+	for (int i = 0; i < k->p->n; i++) {
+		const struct pare_layer *l = pare_model_layer(k->m, i);
+
+		if (pare_plan_adds_bias(k->m, k->p, i) && !k->bias[i] &&
+			!(k->bias[i] = pare_blob_new(
+				  (size_t)l->weight.d[l->out_axis] * sizeof(float))))
+			return pare_nomem(err, "a bias");
+	}
+	return pare_correct_by_normals(k->m, k->weights, k->bias, err);
 }
 
 static enum pare_status make(struct making *k, struct pare_err *err)
@@ -296,9 +318,13 @@ static enum pare_status make(struct making *k, struct pare_err *err)
 			return pare_fail(err, PARE_E_CANCELED, "stopped");
 		if ((st = carry_out(k, i, err)))
 			return pare_wrap(err, st, "layer '%s'", pare_model_layer(k->m, i)->name);
-		looks |= k->pruned[i] != NULL;
+		looks |= k->pruned[i] || (k->weights[i] && pare_steps_shift(k->p->steps));
 	}
-	if (looks && (st = look(k, err)))
+	if (looks && k->calibration && k->calibration->dataset)
+		st = look(k, err);
+	else if (looks)
+		st = correct_blindly(k, err);
+	if (st)
 		return st;
 	for (int i = 0; i < n; i++)
 		k->v->snr[i] = k->weights[i]
@@ -337,6 +363,22 @@ static bool wants_ranges(const struct pare_model *m, const struct pare_plan *p)
 	return false;
 }
 
+/* The steps before rounding, on what channels have left. */
+static enum pare_status
+prepare(struct pare_model **narrow, const struct pare_model *m, const struct pare_plan *p,
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err)
+{
+	struct pare_model *prepared = NULL;
+	enum pare_status st =
+		pare_prepare(*narrow ? *narrow : m, p->steps, calibration, ctl, &prepared, err);
+
+	if (st)
+		return st;
+	pare_model_free(*narrow);
+	*narrow = prepared;
+	return PARE_OK;
+}
+
 static enum pare_status variant_new(const struct pare_model *m, const struct pare_plan *p,
 	const struct pare_calibration *calibration, struct pare_channel_memo *memo,
 	struct pare_ctl *ctl, struct pare_variant **out, struct pare_err *err)
@@ -367,6 +409,12 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 			p->n, (int)n);
 	else if (pare_plan_cuts(m, p))
 		st = pare_prune_channels(m, p, calibration, memo, ctl, &narrow, err);
+	if (!st && pare_steps_look(p->steps) && (!calibration || !calibration->dataset))
+		st = pare_fail(err, PARE_E_ARG,
+			"step %s looks at calibration data: name some with --data",
+			pare_steps_look(p->steps));
+	if (!st && pare_steps_prepare(p->steps))
+		st = prepare(&narrow, m, p, calibration, ctl, err);
 	if (!st && narrow && calibration &&
 		wants_ranges(m, p)) { /* what enters its layers is new */
 		st = pare_calibration_new(narrow, calibration->dataset, calibration->n_samples, ctl,

@@ -316,7 +316,8 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 		.free = l->rounding && l->grid.scheme->free && l->grid.n_groups == 1 &&
 			l->grid.channels.channels > 1,
 		.makes_up = l->prunes || l->rounding->makes_up,
-		.shifts = (l->prunes || l->rounding->shifts) && pare_model_can_shift(f->m, layer),
+		.shifts = (l->prunes || l->shifts || l->rounding->shifts) &&
+			  pare_model_can_shift(f->m, layer),
 		.was = pare_model_weights(f->m, layer) };
 	int n = s->win.groups * s->win.o;
 	/* a new one: programs know weights that they share by where they lie */
@@ -357,6 +358,74 @@ fit_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_er
 	free(t.shift);
 	free(t.best);
 	free(t.zero);
+	return st;
+}
+
+/* ---- integers that stay ------------------------------------------------------------------------
+ */
+
+/* Least squares of what row o should give on what it gives: a factor for its scales, unless they
+ * must stay, and what its bias lacks. */
+static void settle_row(struct fitting *t, int row, bool scales)
+{
+	const struct pare_moments *s = t->s;
+	size_t k = (size_t)s->win.k, g = (size_t)(row / s->win.o);
+	const double *h = s->h + g * k * k, *c = s->c + (size_t)row * k, *x = s->x + g * k;
+	double gives = 0, wants = s->t[row] / s->n, square = 0, cross = 0, by = 1;
+
+	for (size_t i = 0; i < k; i++) {
+		double v = (double)t->now[pare_channel_at(&t->channels, row, (int64_t)i)];
+
+		gives += v * x[i] / s->n;
+		cross += v * c[i] / s->n;
+		for (size_t j = 0; j < k; j++)
+			square += v * h[i * k + j] / s->n *
+				  (double)t->now[pare_channel_at(&t->channels, row, (int64_t)j)];
+	}
+	if (scales && square - gives * gives > 1e-12 * square)
+		by = (cross - wants * gives) / (square - gives * gives);
+	by = !(by > 0.5) ? 0.5 : by > 2 ? 2 : by;
+	for (int64_t i = 0; by != 1 && i < t->l->grid.n_groups; i++)
+		t->l->scale[row * t->l->grid.n_groups + i] *= (float)by;
+	for (size_t i = 0; by != 1 && i < k; i++) {
+		int64_t at = pare_channel_at(&t->channels, row, (int64_t)i);
+		int64_t of = scale_at(t, row, (int)i);
+
+		t->now[at] = (float)(t->l->q[at] - t->l->zero[of]) * t->l->scale[of];
+	}
+	if (t->shift)
+		t->shift[row] = (float)(wants - by * gives);
+}
+
+static enum pare_status
+settle_layer(const struct fit *f, int layer, struct pare_moments *s, struct pare_err *err)
+{
+	const struct pare_fit_layer *l = &f->layers[layer];
+	struct pare_channels channels = pare_channels_of(
+		&pare_model_layer(f->m, layer)->weight, pare_model_layer(f->m, layer)->out_axis);
+	struct fitting t = { .f = f, .l = l, .s = s, .layer = layer, .channels = channels };
+	int n = s->win.groups * s->win.o;
+	bool scales = l->scales && l->scale && !l->grid.scheme->powers &&
+		      l->grid.channels.channels == channels.channels;
+	struct pare_blob *b = pare_blob_new(f->weights[layer]->len);
+	enum pare_status st = PARE_OK;
+
+	if (!b)
+		return pare_nomem(err, "the weights of a layer");
+	memcpy(b->data, f->weights[layer]->data, b->len);
+	pare_blob_free(f->weights[layer]);
+	f->weights[layer] = b;
+	t.now = b->data;
+	if (pare_model_can_shift(f->m, layer) && !(t.shift = calloc((size_t)n, sizeof *t.shift)))
+		return pare_nomem(err, "a bias");
+	for (int i = 0; i < n; i++)
+		settle_row(&t, i, scales);
+	if (t.shift)
+		st = shift_bias(&t, err);
+	if (!st && t.shift && f->acts && l->scale)
+		st = pare_bias_for(&l->grid, &f->acts[layer], f->bias[layer]->data, n, l->scale,
+			l->zero, l->q, t.now, &f->bias[layer], err);
+	free(t.shift);
 	return st;
 }
 
@@ -402,7 +471,8 @@ static enum pare_status next(struct fit *f, int layer, int done, int total, stru
 		st = pare_walk_to(
 			f->walk, layer, f->programs[f->n_chain - 1], span, f->ctl, &s, err);
 	if (!st && s.win.k)
-		st = fit_layer(f, layer, &s, err);
+		st = r || f->layers[layer].prunes ? fit_layer(f, layer, &s, err)
+						  : settle_layer(f, layer, &s, err);
 	pare_moments_free(&s);
 	return st ? pare_wrap(err, st, "layer '%s'", pare_model_layer(f->m, layer)->name) : st;
 }

@@ -16,6 +16,9 @@ struct pare_fit_layer {
 	bool prunes;
 	struct pare_lay lay;
 	float sparsity;
+	/* Its bias, or the scales of its output channels too, are fitted to the output in float;
+	 * its integers stay as they are, unless they are rounded here. */
+	bool shifts, scales;
 	/* What is left is rounded; NULL = it is not. */
 	const struct pare_rounding *rounding;
 	struct pare_grid grid;

@@ -53,13 +53,6 @@ static bool on_map(const struct pare_dials *dials)
 	       pare_options[pare_option_of(&d, PARE_DIAL_ACTIVATIONS)].format == d.activations;
 }
 
-static bool same_dials(const struct pare_dials *a, const struct pare_dials *b)
-{
-	struct pare_plan p = { 1, (struct pare_dials *)a }, q = { 1, (struct pare_dials *)b };
-
-	return pare_plan_equal(&p, &q);
-}
-
 /* Cells in which layer `l` differs between plan and anchor: signed shares by option.  Channels
  * count once for a group. */
 static void layer_terms(const struct pare_study *s, int l, const struct pare_dials *plan,
@@ -85,10 +78,14 @@ distance(const struct pare_study *s, const struct pare_plan *p, const struct stu
 	double sum = 0;
 	float share[64];
 
+	/* cells are measured without steps, which change the layers that they are of: a plan with
+	 * steps is known once it was measured, and not before */
+	if (p->steps || anchor->plan->steps)
+		return INFINITY;
 	for (int l = 0; l < s->n_layers; l++) {
 		const struct pare_dials *a = &p->dials[l], *b = &anchor->plan->dials[l];
 
-		if (!memcmp(a, b, sizeof *a) || same_dials(a, b))
+		if (!memcmp(a, b, sizeof *a) || pare_dials_equal(a, b))
 			continue;
 		if (!on_map(a) || !on_map(b) || a->exit != b->exit)
 			return INFINITY;
@@ -132,7 +129,7 @@ static int collect(const struct pare_study *s, const struct pare_plan *p,
 	for (int l = 0; l < s->n_layers; l++) {
 		const struct pare_dials *a = &p->dials[l], *b = &anchor->plan->dials[l];
 
-		if (!memcmp(a, b, sizeof *a) || same_dials(a, b))
+		if (!memcmp(a, b, sizeof *a) || pare_dials_equal(a, b))
 			continue;
 		layer_terms(s, l, a, b, share);
 		for (int o = 0; o < s->n_options; o++)

@@ -16,7 +16,7 @@ struct header {
 	double seconds;
 };
 static const char magic[8] = "pareres";
-enum { VERSION = 7 };
+enum { VERSION = 8 };
 
 struct bytes { /* being written, or being read */
 	uint8_t *at;
@@ -74,6 +74,9 @@ static void *get_array(struct bytes *b, size_t n, size_t size)
 
 static void put_plan(struct bytes *b, const struct pare_plan *p)
 {
+	uint32_t steps = p->steps;
+
+	put(b, &steps, sizeof steps);
 	for (int i = 0; i < p->n; i++) {
 		struct pare_dials d = p->dials[i];
 
@@ -88,7 +91,13 @@ static void put_plan(struct bytes *b, const struct pare_plan *p)
 static struct pare_plan *get_plan(struct bytes *b, int n_layers)
 {
 	struct pare_plan *p = pare_plan_new(n_layers);
+	uint32_t steps = 0;
 
+	get(b, &steps, sizeof steps);
+	for (int i = 0; i < 32; i++)
+		b->bad |= steps >> i & 1 && !pare_method_name(PARE_STEP, i);
+	if (p)
+		p->steps = steps;
 	for (int i = 0; p && i < n_layers; i++) {
 		struct pare_dials *d = &p->dials[i];
 

@@ -230,7 +230,8 @@ static void words_are_completed(void)
 		{ "device host c", "12:cortex-m7" },
 		{ "map ", "4:resume pause" },
 		{ "undo ", "5:" },
-		{ "", "0:seed set prune exit device undo redo go write export measure map view "
+		{ "", "0:seed set prune exit step device undo redo go write export measure map "
+		      "view "
 		      "note "
 		      "help "
 		      "quit" },

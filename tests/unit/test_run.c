@@ -389,7 +389,7 @@ static void see(void *user, int layer, const struct pare_tensor *x)
 static void activations_are_quantized_on_entry(int lanes)
 {
 	struct pare_model *m = one_gemm();
-	struct pare_act_quant act = { true, 0.25f, 3, -8, 7 };
+	struct pare_act_quant act = { true, 0.25f, 3, -8, 7, false };
 	struct pare_program_spec spec = { .lanes = lanes, .acts = &act };
 	struct pare_program *p = NULL;
 	struct pare_err err = { 0 };

@@ -83,8 +83,8 @@ void frame_header(const struct tui_state *s, struct grid *g)
 	else
 		x += grid_put(g, 0, x, right - x - 1, ST_DIM, "%s", sc->data) + 2;
 	if (right - x > 8)
-		grid_put(
-			g, 0, x, right - x - 1, ST_DIM, "plan %d of %d", sc->here + 1, sc->n_plans);
+		grid_put(g, 0, x, right - x - 1, ST_DIM, "plan %d of %d%s%s", sc->here + 1,
+			sc->n_plans, *sc->steps ? " · " : "", sc->steps);
 }
 
 /* ---- bottom ---------------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ struct scene_row { /* of the map: a layer */
 	int64_t bytes[2];       /* its weights: float, as chosen; -1 = not known */
 	bool changed;           /* something is chosen */
 	bool exit;              /* samples may leave behind it */
+	char beside[96];        /* methods that are not the usual ones, in the language's words */
 };
 
 struct scene_device {
@@ -70,6 +71,7 @@ struct scene {
 	int n_devices;
 	struct scene_device *device;
 
+	char steps[96];    /* around rounding: "equalize, correct-bias" */
 	int n_plans, here; /* here: index */
 	struct scene_plan *plan;
 

@@ -1,6 +1,8 @@
 #include "scene_fill.h"
+#include "../../sessions/language.h"
 #include "figures.h"
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,11 +228,53 @@ static struct pare_value choice_drop(const struct scene *s, int row)
 	return sum;
 }
 
+static void append(char *buf, size_t room, const char *between, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+static void append(char *buf, size_t room, const char *between, const char *fmt, ...)
+{
+	size_t n = strlen(buf);
+	va_list ap;
+
+	n += (size_t)snprintf(buf + n, room - n, "%s", n ? between : "");
+	if (n >= room)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(buf + n, room - n, fmt, ap);
+	va_end(ap);
+}
+
+/* What a layer's dials say beside their places on the map. */
+static void fill_beside(struct scene_row *r, struct pare_dials d)
+{
+	const struct pare_dial_word *w = pare_dial_words;
+
+	*r->beside = 0;
+	d = pare_dials_effective(d);
+	for (; w->family != PARE_N_METHODS; w++) {
+		uint8_t v = *((const uint8_t *)&d + w->at);
+		const char *name = pare_dial_value_name(w, v);
+
+		if (v && name && !w->uses)
+			append(r->beside, sizeof r->beside, ", ", "%s%s%s", w->word ? w->word : "",
+				w->word ? " " : "", name);
+	}
+}
+
+static void fill_steps(struct scene *s, unsigned steps)
+{
+	*s->steps = 0;
+	for (int i = 0; pare_method_name(PARE_STEP, i); i++)
+		if (steps >> i & 1)
+			append(s->steps, sizeof s->steps, ", ", "%s",
+				pare_method_name(PARE_STEP, i));
+}
+
 static void fill_map(struct scene *s, const struct pare_workspace *w)
 {
 	const struct pare_study *study = pare_workspace_study(w);
 	const struct pare_plan *p = pare_workspace_plan(w);
 
+	fill_steps(s, p->steps);
 	for (int i = 0; i < s->n_rows; i++) {
 		struct scene_row *r = &s->row[i];
 
@@ -244,6 +288,7 @@ static void fill_map(struct scene *s, const struct pare_workspace *w)
 				r->at[d] > 0 && s->column[r->at[d] - 1].dial == (enum pare_dial)d;
 		}
 		r->exit = p->dials[i].exit != 0;
+		fill_beside(r, p->dials[i]);
 		r->drop = choice_drop(s, i);
 		r->bytes[0] = r->bytes[1] = -1;
 	}

@@ -36,11 +36,12 @@ static void about(const struct tui_state *s, struct grid *g, int row)
 		grid_put(g, 5, 10, s->w - 11, ST_DIM, "as it is");
 	else
 		grid_put(g, 5, 10, s->w - 11, ST_TEXT,
-			"%s, activations %s, channels pruned %s, weights pruned %s",
+			"%s, activations %s, channels pruned %s, weights pruned %s%s%s",
 			sc->column[r->at[PARE_DIAL_WEIGHTS]].name,
 			sc->column[r->at[PARE_DIAL_ACTIVATIONS]].name,
 			sc->column[r->at[PARE_DIAL_CHANNELS]].name,
-			sc->column[r->at[PARE_DIAL_SPARSITY]].name);
+			sc->column[r->at[PARE_DIAL_SPARSITY]].name, *r->beside ? "; " : "",
+			r->beside);
 }
 
 /* Where samples leave: the places in their order, this layer's among them. */

@@ -353,6 +353,8 @@ static void explain(const struct tui_state *s, struct sentence *out)
 	for (int i = 0; i < sc->n_exits; i++)
 		if (sc->exit[i].layer == row && !isnan(sc->exit[i].share))
 			say(out, " · %.0f %% leave here", 100 * sc->exit[i].share);
+	if (*r->beside)
+		say(out, " · %s", r->beside);
 	if (r->changed && r->bytes[1] >= 0)
 		say(out, " · %s", figure_sizes(r->bytes[0], r->bytes[1], a));
 	if (at + 1 < to && v[1].kind != PARE_UNKNOWN)
