@@ -656,11 +656,41 @@ static void curves_are_close(const struct pare_kernels *k)
 	}
 }
 
+/* All halves, and floats around each of them, as the functions for one number give them. */
+static void halves_are_exact(void)
+{
+	enum { N = 1 << 16 };
+	struct pare_arena *a = pare_arena_new();
+	const struct pare_op *op = pare_op_find(NULL, "Relu");
+	uint16_t *h = pare_alloc_n(a, N, sizeof *h), *got = pare_alloc_n(a, N, sizeof *got);
+	struct pare_tensor x = { PARE_F16, 1, { 1, { N } }, { h } }, y = x, *outs[] = { &y };
+	const struct pare_tensor *ins[] = { &x };
+	struct pare_node node = { .op = op, .n_in = 1, .n_out = 1 };
+	struct pare_call c = {
+		.node = &node, .lanes = 1, .n_in = 1, .n_out = 1, .in = ins, .out = outs
+	};
+	int wrong = 0;
+
+	y.u16 = got;
+	for (int i = 0; i < N; i++)
+		h[i] = (uint16_t)i;
+	c.scratch = pare_alloc(a, pare_op_scratch(&c));
+	ok(!pare_op_forward(&c), "Relu of all halves");
+	for (int i = 0; i < N; i++) {
+		float f = pare_f16_to_f32(h[i]);
+
+		wrong += got[i] != pare_f32_to_f16(f < 0 ? 0 : f) && !isnan(f);
+	}
+	ok(!wrong, "%d of them are wrong", wrong);
+	pare_arena_free(a);
+}
+
 int main(void)
 {
 	what_does_not_fit_is_said();
 	for (int i = 0; pare_kernels_row(i); i++)
 		curves_are_close(pare_kernels_row(i));
 	every_row_runs_its_case();
+	halves_are_exact();
 	return tap_done();
 }
