@@ -420,7 +420,7 @@ static enum pare_status simplify(struct pare_simplifier *s)
 {
 	enum pare_status st;
 
-	if ((st = fold_all(s)))
+	if ((st = pare_simplify_halves(s)) || (st = fold_all(s)))
 		goto out;
 	count_uses(s);
 	if ((st = pare_simplify_weights(s)) || (st = pare_simplify_quantizers(s)))

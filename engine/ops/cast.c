@@ -1,5 +1,6 @@
 /* Casts between all types.  Integers go by way of int64 (so that they wrap
  * around), all else by way of double. */
+#include "../graph/model.h"
 #include "kit.h"
 #include <math.h>
 
@@ -22,6 +23,18 @@ static const char *refuse_cast(const struct pare_node *n, const void *attr)
 {
 	(void)n;
 	return cast_type(attr) ? NULL : "the type that it casts to";
+}
+
+static enum pare_status
+cast_in_float32(struct pare_node *n, struct pare_arena *a, struct pare_err *err)
+{
+	struct cast *c = n->attr;
+
+	(void)a;
+	(void)err;
+	if (OP_T(cast_type(c)) & OP_REALS)
+		c->to = pare_dtype_to_onnx(PARE_F32);
+	return PARE_OK;
 }
 
 static enum pare_status shape_cast(const struct pare_shape_call *c, struct pare_err *err)
@@ -188,7 +201,7 @@ static void cast_forward(const struct pare_call *c)
 /* clang-format off */
 const struct pare_op pare_ops_cast[] = {
 	{ .name = "Cast", .since = 13, .min_in = 1, .max_in = 1, .attrs = cast_attrs,
-	  .attr_size = sizeof(struct cast), .refuse = refuse_cast, .shape = shape_cast,
+	  .attr_size = sizeof(struct cast), .refuse = refuse_cast, .in_float32 = cast_in_float32, .shape = shape_cast,
 	  .forward = cast_forward, .takes = OP_REALS | OP_SMALL | OP_PACKED, .flow = PARE_FLOW_PASS,
 	  .codes = op_codes_cast, .sample = "f32[1,9] to=7|i64[1,9] to=1|f32[1,9] to=10|i64[1,9] to=2|i64[1,9] to=9" },
 	{ .name = "CastLike", .since = 15, .min_in = 2, .max_in = 2, .attrs = cast_attrs,

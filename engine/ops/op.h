@@ -212,6 +212,10 @@ struct pare_op {
 	/* Mend what `as_input` cannot: attributes of a node read under an older opset (Softmax's
 	 * axis before 13).  NULL = nothing to mend. */
 	enum pare_status (*upgrade)(struct pare_node *n, int opset, struct pare_err *err);
+	/* Float types that its attributes name become float32, for the network around it did.  NULL
+	 * = they name none. */
+	enum pare_status (*in_float32)(
+		struct pare_node *n, struct pare_arena *a, struct pare_err *err);
 	/* False: what this node, read under an older opset, means cannot be said in the form that
 	 * export writes; it runs, but is not exported.  in and out are known.  NULL = always true.
 	 */

@@ -1,5 +1,6 @@
 /* Operators that change what a tensor is called, not what is in it, and those that make one from
  * nothing but shapes. */
+#include "../graph/model.h"
 #include "kit.h"
 #include <float.h>
 #include <limits.h>
@@ -248,6 +249,22 @@ static enum pare_status shape_fill(const struct pare_shape_call *c, struct pare_
 	return PARE_OK;
 }
 
+static enum pare_status
+fill_in_float32(struct pare_node *n, struct pare_arena *a, struct pare_err *err)
+{
+	struct pare_tensor *v = &((struct reshape *)n->attr)->value;
+	float *f;
+
+	if (!v->data || !(OP_T(v->dtype) & OP_REALS) || pare_shape_elems(&v->shape) != 1)
+		return PARE_OK;
+	if (!(f = pare_alloc(a, sizeof *f)))
+		return pare_nomem(err, "a constant");
+	*f = (float)op_scalar(v);
+	v->dtype = PARE_F32;
+	v->f32 = f;
+	return PARE_OK;
+}
+
 static void fill_forward(const struct pare_call *c)
 {
 	const struct reshape *a = c->attr;
@@ -385,7 +402,8 @@ const struct pare_op pare_ops_shape[] = {
 	{ .name = "Size", .since = 1, .min_in = 1, .max_in = 1, .shape = shape_size,
 	  .forward = size_forward, .by_shape = true, .takes = OP_MOVED, .sample = "f32[1,3,5]" },
 	{ .name = "ConstantOfShape", .since = 9, .min_in = 1, .max_in = 1, .attrs = fill_attrs,
-	  .attr_size = sizeof(struct reshape), .shape = shape_fill, .forward = fill_forward,
+	  .attr_size = sizeof(struct reshape), .in_float32 = fill_in_float32, .shape = shape_fill,
+	  .forward = fill_forward,
 	  .plain = 1, .sample = "i64{2,3}" },
 	{ .name = "Constant", .since = 1, .min_in = 0, .max_in = 0, .attrs = constant_attrs,
 	  .attr_size = sizeof(struct constant), .refuse = refuse_constant, .shape = shape_constant,

@@ -213,6 +213,44 @@ static void weights_become_float(void)
 	}
 }
 
+/* Halves between two Casts: all of it in float32, and written so. */
+static void a_network_of_halves_is_one_of_floats(void)
+{
+	static const uint16_t w[4] = { 0x3c00, 0x4000, 0x3800, 0xc000 }; /* 1 2 / 0.5 -2 */
+	static const uint16_t bias[2] = { 0x3c01, 0 };                   /* 1 + 2^-10, 0 */
+	struct build *b = build_new(13);
+	struct pare_array x = { PARE_F32, { 2, { 1, 2 } }, (float[]){ 1, 0x1p-20f } }, y = { 0 };
+	struct pare_err err = { 0 };
+	struct pare_model *m, *again = NULL;
+	void *data = NULL;
+	size_t len;
+
+	build_input(b, "x", 2, -1, 2);
+	build_tensor(b, "w", PARE_F16, w, (struct pare_shape){ 2, { 2, 2 } });
+	build_tensor(b, "b", PARE_F16, bias, (struct pare_shape){ 1, { 2 } });
+	build_node(b, "Cast", "", "x", "h");
+	build_int(b, "to", 10);
+	build_node(b, "MatMul", "mm", "h w", "p");
+	build_node(b, "Add", "", "p b", "s");
+	build_node(b, "Cast", "", "s", "y");
+	build_int(b, "to", 1);
+	build_output(b, "y");
+	m = build_model(b);
+	ok(!pare_model_run(m, &x, &y, &err) && y.dtype == PARE_F32 &&
+			((float *)y.data)[0] == 1 + 0x1p-21f + 1 + 0x1p-10f,
+		"nothing is rounded to halves on the way");
+	ok(pare_model_layer(m, 0)->stored_weight_bits == 16 &&
+			pare_model_layer(m, 0)->stored_act_bits == 32,
+		"the weight says what it is stored in");
+	ok_status(pare_onnx_write(m, NULL, &data, &len, &err), err, "it is written");
+	ok_status(pare_onnx_read(data, len, "again.onnx", &again, &err), err, "and read again");
+	ok(again && !again->info.n_unsupported && again->info.n_layers == 1, "as it was");
+	free(data);
+	pare_array_free(&y);
+	pare_model_free(again);
+	pare_model_free(m);
+}
+
 /* A model that is quantized already: its layers say what they are stored in. */
 static void stored_bits_are_told(void)
 {
@@ -766,6 +804,7 @@ int main(void)
 	graphs_that_do_not_hold_together();
 	every_type_is_read();
 	weights_become_float();
+	a_network_of_halves_is_one_of_floats();
 	stored_bits_are_told();
 	shapes_can_be_given();
 	weights_are_found_wherever_they_are();
