@@ -99,7 +99,7 @@ static bool inputs_are_fixed(const struct pare_graph *g)
 	for (int i = 0; i < g->n_in; i++) {
 		const struct pare_known *k = &g->vars[g->in[i]].declared;
 
-		if (k->dtype == PARE_UNDEFINED || pare_shape_elems(&k->shape) < 0)
+		if (k->dtype == PARE_UNDEFINED || k->shape.n < 0 || pare_shape_elems(&k->shape) < 0)
 			return false;
 	}
 	return true;

@@ -406,6 +406,27 @@ static void memory_may_run_out(void)
 	ok(good, "each of %d allocations may fail", k - 1);
 }
 
+/* Not even how many axes the input has is told. */
+static void an_input_without_a_shape_is_no_condition(void)
+{
+	struct build *b = build_new(13);
+	struct pare_model *m;
+
+	build_input(b, "x", 2, 1, 3);
+	b->inputs[0]->type->tensor_type->shape = NULL;
+	build_node(b, "ReduceSum", "", "x", "total");
+	build_int(b, "keepdims", 0);
+	build_node(b, "Cast", "", "total", "sure");
+	build_int(b, "to", 9);
+	build_node(b, "If", "choice", "sure", "y");
+	build_graph(b, "then_branch", sum_branch("x", 1, "one"));
+	build_graph(b, "else_branch", sum_branch("x", 2, "two"));
+	build_output(b, "y");
+	m = build_model(b);
+	ok(m && m->info.n_nodes == 3, "what it decides is not known");
+	pare_model_free(m);
+}
+
 /* What is in a branch has no dials, and is told. */
 static void layers_inside_are_named(void)
 {
@@ -438,6 +459,7 @@ static void layers_inside_are_named(void)
 
 int main(void)
 {
+	an_input_without_a_shape_is_no_condition();
 	layers_inside_are_named();
 	branches_see_what_is_around_them();
 	known_conditions_leave_one_branch();
