@@ -14,7 +14,7 @@ WARN := -Wall -Wextra -Wshadow -Wvla -Wconversion -Wno-sign-conversion -Wno-unkn
 OPT_rel := -O2 -g
 OPT_werror := -O2 -Werror
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-OPT_arm64 := -O2 -g
+OPT_arm64 := -O2 -g -fno-tree-vectorize # GCC 12's vectorizer for arm64 fails on some tests
 OPT_tsan := -O1 -g -fsanitize=thread
 OPT_cov := -O0 -g --coverage
 OPT_fuzz := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
