@@ -351,6 +351,7 @@ enum pare_method {
 	PARE_PATTERN,
 	PARE_CHANNEL_CRITERION,
 	PARE_REPAIR,
+	PARE_GOAL, /* what a budget of channels counts; no dial */
 	PARE_SCHEME,
 	PARE_RANGING,
 	PARE_STEP,
@@ -498,10 +499,11 @@ pare_calibration_new(const struct pare_model *m, const struct pare_dataset *d, i
 	struct pare_ctl *ctl, struct pare_calibration **out, struct pare_err *err);
 void pare_calibration_free(struct pare_calibration *r);
 /* Shares of channels for the groups of `layers` ([n], the others stay as they are) that bring the
- * network down to `macs` (a share of the model's) at the least expected cost.  Their criterion and
- * repair are those in the plan.  Minutes on large networks.  PARE_E_ARG: it cannot be reached. */
+ * network down to `left` (a share of what the model has) of row `goal` of PARE_GOAL at the least
+ * expected cost.  Their criterion and repair are those in the plan.  Minutes on large networks.
+ * PARE_E_ARG: it cannot be reached. */
 PARE_MUST_CHECK enum pare_status pare_plan_channels_to(const struct pare_model *m,
-	struct pare_plan *p, const bool *layers, double macs,
+	struct pare_plan *p, const bool *layers, int goal, double left,
 	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);
 /* Shares of weights for `layers` ([n], the others stay as they are) that together take `share` of
  * all their weights, where they cost least: by obs as the network's answers tell, by a score where

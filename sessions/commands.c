@@ -56,31 +56,27 @@ static int n_differ(const struct pare_plan *a, const struct pare_plan *b)
 	return n;
 }
 
-/* Channels of the layers named, so that so many MACs are left; weights, so that so many go. */
-static enum pare_status spread_budget(const struct saying *y, struct pare_plan *p)
+/* On the screen it is left to the worker (*later, which takes p over): it may take minutes. */
+static enum pare_status spread_budget(const struct saying *y, struct pare_plan *p, bool *later)
 {
-	bool *picked = calloc((size_t)p->n + 1, sizeof *picked);
-	enum pare_status st = picked ? PARE_OK : pare_nomem(y->err, "a plan");
-	int n;
+	struct pare_budget b;
+	enum pare_status st;
 
-	if (!st && !y->w->headless) /* it may take minutes, and the screen waits for no one */
-		st = pare_fail(y->err, PARE_E_UNSUPPORTED,
-			"spreading a budget takes too long for the screen: say it in 'pare shell', "
-			"with the same --session, and come back");
-	else if (!st && !y->w->data)
-		st = pare_fail(y->err, PARE_E_ARG,
+	if (!y->w->data)
+		return pare_fail(y->err, PARE_E_ARG,
 			"a budget is spread by looking at samples; open the model with --data");
+	if ((st = pare_budget_new(y->s, y->w->model, NULL, &b, y->err)))
+		return st;
+	if (!y->w->headless) {
+		st = worker_ask(y->w, &b, p, y->line, y->err);
+		*later = !st;
+		return st;
+	}
+	st = worker_need_baseline(y->w, y->err);
 	if (!st)
-		st = worker_need_baseline(y->w, y->err);
-	if (!st)
-		st = pare_layers_pick(&y->s->layers, y->w->model, NULL, picked, &n, y->err);
-	if (!st && y->s->macs > 0)
-		st = pare_plan_channels_to(y->w->model, p, picked, y->s->macs,
-			pare_study_calibration(y->w->study), NULL, y->err);
-	else if (!st)
-		st = pare_plan_spread_weights(y->w->model, p, picked, y->s->spread,
-			pare_study_calibration(y->w->study), NULL, y->err);
-	free(picked);
+		st = pare_budget_spread(
+			&b, y->w->model, p, pare_study_calibration(y->w->study), NULL, y->err);
+	pare_budget_free(&b);
 	return st;
 }
 
@@ -89,13 +85,16 @@ static enum pare_status say_change(const struct saying *y)
 	struct pare_plan *p = pare_plan_copy(here(y));
 	enum pare_status st;
 	struct pare_exit exits[PARE_MAX_EXITS + 1];
+	bool later = false;
 	int n, changed, n_exits;
 
 	if (!p)
 		return pare_nomem(y->err, "a plan");
 	st = pare_plan_say(p, y->w->model, y->s, NULL, &n, y->err);
-	if (!st && (y->s->macs > 0 || y->s->spread > 0))
-		st = spread_budget(y, p);
+	if (!st && pare_statement_spreads(y->s))
+		st = spread_budget(y, p, &later);
+	if (later)
+		return answer(y, "looking for the shares; Esc stops it, the plan follows");
 	if (!st && y->s->kind == PARE_SAY_EXIT)
 		st = pare_plan_exits(y->w->model, p, exits, &n_exits, y->err);
 	if (st) {
@@ -142,6 +141,11 @@ static enum pare_status say_go(const struct saying *y)
 	tree_go(y->w, (int)y->s->number - 1);
 	moved(y);
 	return answer(y, "plan %" PRIu64 " of %d", y->s->number, y->w->n_nodes);
+}
+
+static enum pare_status say_stop(const struct saying *y)
+{
+	return answer(y, worker_drop(y->w) ? "stopped" : "nothing that was asked for is under way");
 }
 
 static enum pare_status say_seed(const struct saying *y)
@@ -383,6 +387,7 @@ static say_fn *const sayings[PARE_N_SAY] = {
 	[PARE_SAY_SEED] = say_seed,
 	[PARE_SAY_SET] = say_change,
 	[PARE_SAY_PRUNE] = say_change,
+	[PARE_SAY_STOP] = say_stop,
 	[PARE_SAY_EXIT] = say_change,
 	[PARE_SAY_STEP] = say_change,
 	[PARE_SAY_DEVICE] = say_device,

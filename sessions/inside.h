@@ -2,7 +2,7 @@
  * commands.c, work.c (the worker), keep.c (the session file). */
 #ifndef PARE_INSIDE_H
 #define PARE_INSIDE_H
-#include "language.h"
+#include "recipe.h"
 #include "store.h"
 #include "workspace.h"
 #include <pthread.h>
@@ -40,7 +40,15 @@ struct device_memory { /* what a measuring device said of a plan */
 	bool failed;
 };
 
-enum job_kind { JOB_NONE, JOB_STUDY, JOB_DEVICE, JOB_CHECKPOINT };
+/* A budget whose shares are to be found. */
+struct asked {
+	struct pare_budget budget;
+	struct pare_plan *plan; /* NULL = nothing is asked for */
+	char *line;
+	int from; /* the plan that it changes */
+};
+
+enum job_kind { JOB_NONE, JOB_STUDY, JOB_DEVICE, JOB_CHECKPOINT, JOB_BUDGET };
 struct job {
 	enum job_kind kind;
 	struct pare_task task; /* STUDY */
@@ -88,6 +96,7 @@ struct pare_workspace {
 	bool paused;
 	bool headless;        /* opened idle: what is asked for is done before it is answered */
 	bool wanted;          /* measure the plan though work is paused */
+	struct asked asked;   /* the worker's while a BUDGET is its job */
 	bool broken;          /* the network cannot be run: no work but cost */
 	uint64_t failed_plan; /* hash of one that could not be measured; 0 = none */
 	int *order;           /* [n_layers]; NULL = as in the model */
@@ -145,6 +154,12 @@ void worker_stop(struct pare_workspace *w);
 void worker_feed(struct pare_workspace *w);
 /* Cancel what no longer helps, after the plan changed. */
 void worker_reconsider(struct pare_workspace *w);
+/* Find the shares of a budget as soon as may be; what comes of it is a plan below the one that is
+ * here.  Takes over, when it does not fail, b's layers and p.  PARE_E_BUSY: one at a time. */
+enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, struct pare_plan *p,
+	const char *line, struct pare_err *err);
+/* Stop it; false: nothing was asked for. */
+bool worker_drop(struct pare_workspace *w);
 /* Float answers and activation ranges, waiting for them if need be. */
 enum pare_status worker_need_baseline(struct pare_workspace *w, struct pare_err *err);
 

@@ -15,7 +15,7 @@ static parse_fn *const parsers[PARE_N_SAY] = {
 	[PARE_SAY_EXIT] = parse_exit, [PARE_SAY_STEP] = parse_step,
 	[PARE_SAY_DEVICE] = parse_devices, [PARE_SAY_EXPECT] = parse_expect,
 	[PARE_SAY_UNDO] = parse_nothing, [PARE_SAY_REDO] = parse_nothing, [PARE_SAY_GO] = parse_number, [PARE_SAY_WRITE] = parse_file,
-	[PARE_SAY_EXPORT] = parse_file, [PARE_SAY_MEASURE] = parse_nothing, [PARE_SAY_MAP] = parse_map,
+	[PARE_SAY_EXPORT] = parse_file, [PARE_SAY_MEASURE] = parse_nothing, [PARE_SAY_STOP] = parse_nothing, [PARE_SAY_MAP] = parse_map,
 	[PARE_SAY_VIEW] = parse_word, [PARE_SAY_NOTE] = parse_rest, [PARE_SAY_HELP] = parse_nothing,
 	[PARE_SAY_QUIT] = parse_nothing,
 };
@@ -234,17 +234,21 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 	channels = pare_parse_accept(p, "channels");
 	if (!channels && !pare_parse_accept(p, "weights"))
 		return pare_parse_unexpected(p);
-	if (channels && p->where & PARE_IN_COMMAND && pare_parse_accept(p, "to")) {
-		budget = true;
-		if (!pare_parse_accept(p, "macs"))
+	if (channels && pare_parse_accept(p, "to")) {
+		const char *name;
+
+		for (int i = 0; !budget && (name = pare_method_name(PARE_GOAL, i)); i++)
+			if ((budget = pare_parse_accept(p, name)))
+				s->goal = i;
+		if (!budget)
 			return pare_parse_unexpected(p);
 	}
-	if (!channels && p->where & PARE_IN_COMMAND)
+	if (!channels)
 		spread = pare_parse_accept(p, "spread");
 	if ((st = pare_parse_take(p, "a share such as 50%", &w)))
 		return st;
 	if (budget && pare_parse_real(w->text, "%", &percent) && percent > 0 && percent <= 100) {
-		s->macs = percent / 100;
+		s->left = percent / 100;
 		s->change.named |= 1u << PARE_CHANGE_CHANNELS;
 		while (!st && pare_parse_more(p))
 			if (!accept_dial(p, PARE_SAY_PRUNE, "channels", &s->change, &st))

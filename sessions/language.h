@@ -27,6 +27,7 @@ enum pare_statement_kind {
 	PARE_SAY_WRITE,
 	PARE_SAY_EXPORT,
 	PARE_SAY_MEASURE,
+	PARE_SAY_STOP,
 	PARE_SAY_MAP,
 	PARE_SAY_VIEW,
 	PARE_SAY_NOTE,
@@ -108,7 +109,8 @@ struct pare_statement {
 	const char *sha256;           /* MODEL, DATA, EXPECT: 64 digits, NULL = not said */
 	const char *cpu;              /* EXPECT: the kind of CPU that promised; NULL = not said */
 	struct pare_bounds bounds[2]; /* DATA: by enum pare_split */
-	double macs;                  /* PRUNE: what may be left of them; 0 = not said */
+	double left;                  /* PRUNE: of row `goal` of PARE_GOAL; 0 = not said */
+	int goal;
 	double spread;                /* PRUNE: what goes of all these weights; 0 = not said */
 	uint64_t number;              /* SEED, GO; PARE: the version */
 	const struct pare_word *rest; /* DEVICE: names; NOTE: what is said; MODEL: shapes */

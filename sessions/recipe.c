@@ -255,19 +255,37 @@ enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 	return st;
 }
 
+/* One line of a recipe, its budget spread at once. */
+static enum pare_status carry_out(struct pare_plan *p, const struct pare_model *m,
+	const struct pare_statement *s, const char *name,
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err)
+{
+	struct pare_budget b;
+	int n;
+	enum pare_status st = pare_plan_say(p, m, s, name, &n, err);
+
+	if (st || !pare_statement_spreads(s))
+		return st;
+	if ((st = pare_budget_new(s, m, name, &b, err)))
+		return st;
+	st = pare_budget_spread(&b, m, p, calibration, ctl, err);
+	pare_budget_free(&b);
+	return st ? pare_wrap(err, st, "%s:%d", name, s->word->line) : st;
+}
+
 static enum pare_status plan_of(const struct pare_script *s, const char *name,
-	const struct pare_model *m, struct pare_plan **out, struct pare_err *err)
+	const struct pare_model *m, const struct pare_calibration *calibration,
+	struct pare_ctl *ctl, struct pare_plan **out, struct pare_err *err)
 {
 	struct pare_plan *p = pare_plan_of(m);
 	enum pare_status st = p ? PARE_OK : pare_nomem(err, "a plan");
-	int n;
 
 	for (int i = 0; !st && i < s->n; i++)
 		if (s->statements[i].kind == PARE_SAY_SET ||
 			s->statements[i].kind == PARE_SAY_PRUNE ||
 			s->statements[i].kind == PARE_SAY_EXIT ||
 			s->statements[i].kind == PARE_SAY_STEP)
-			st = pare_plan_say(p, m, &s->statements[i], name, &n, err);
+			st = carry_out(p, m, &s->statements[i], name, calibration, ctl, err);
 	if (st) {
 		pare_plan_free(p);
 		return st;
@@ -277,9 +295,10 @@ static enum pare_status plan_of(const struct pare_script *s, const char *name,
 }
 
 enum pare_status pare_recipe_plan(const struct pare_recipe *r, const struct pare_model *m,
-	struct pare_plan **out, struct pare_err *err)
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_plan **out,
+	struct pare_err *err)
 {
-	return plan_of(&r->script, r->path, m, out, err);
+	return plan_of(&r->script, r->path, m, calibration, ctl, out, err);
 }
 
 enum pare_status pare_plan_parse(
@@ -291,7 +310,7 @@ enum pare_status pare_plan_parse(
 
 	if (st)
 		return st;
-	st = plan_of(&s, "plan", m, out, err);
+	st = plan_of(&s, "plan", m, NULL, NULL, out, err);
 	pare_script_free(&s);
 	return st;
 }

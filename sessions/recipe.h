@@ -31,9 +31,12 @@ void pare_recipe_free(struct pare_recipe *r); /* NULL allowed */
  * PARE_E_MISMATCH: not the model or the samples that it was written for. */
 PARE_MUST_CHECK enum pare_status pare_recipe_open(const struct pare_recipe *r,
 	struct pare_model **model, struct pare_dataset **data, struct pare_err *err);
-/* The plan that its lines, one after the other, make of what the file has. */
+/* The plan that its lines, one after the other, make of what the file has.  `calibration` is for
+ * lines that spread a budget over layers; NULL: those that must look are errors. */
 PARE_MUST_CHECK enum pare_status pare_recipe_plan(const struct pare_recipe *r,
-	const struct pare_model *m, struct pare_plan **out, struct pare_err *err);
+	const struct pare_model *m, const struct pare_calibration *calibration,
+	struct pare_ctl *ctl, struct pare_plan **out, struct pare_err *err);
+bool pare_recipe_spreads(const struct pare_recipe *r); /* it has such lines */
 
 /* ---- writing -----------------------------------------------------------------------------------
  */
@@ -66,8 +69,24 @@ PARE_MUST_CHECK enum pare_status pare_plan_text(
 	const struct pare_model *m, const struct pare_plan *p, char **text, struct pare_err *err);
 PARE_MUST_CHECK enum pare_status pare_plan_parse(
 	const struct pare_model *m, const char *text, struct pare_plan **out, struct pare_err *err);
-/* Carry out one `set` or `prune`; *n = layers named. */
+/* Carry out one `set` or `prune`, but for a budget; *n = layers named. */
 PARE_MUST_CHECK enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 	const struct pare_statement *s, const char *name, int *n, struct pare_err *err);
+
+/* What is asked of many layers together, each one's share to be found by looking at samples. */
+struct pare_budget {
+	int goal;
+	double left, spread; /* as in struct pare_statement; one of them is not 0 */
+	bool *layers;        /* [n_layers] */
+};
+bool pare_statement_spreads(const struct pare_statement *s);
+PARE_MUST_CHECK enum pare_status
+pare_budget_new(const struct pare_statement *s, const struct pare_model *m, const char *name,
+	struct pare_budget *out, struct pare_err *err);
+void pare_budget_free(struct pare_budget *b);
+/* p: what the line's other words say is in it. */
+PARE_MUST_CHECK enum pare_status
+pare_budget_spread(const struct pare_budget *b, const struct pare_model *m, struct pare_plan *p,
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);
 
 #endif

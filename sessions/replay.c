@@ -124,6 +124,23 @@ estimate(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare
 /* ---- carrying it out
  * -------------------------------------------------------------------------------- */
 
+/* Float answers and ranges, for lines that look at samples before there is a plan. */
+static enum pare_status
+look_first(struct pare_replay *r, struct pare_ctl *ctl, struct pare_err *err)
+{
+	struct pare_result *found;
+	struct pare_task t;
+	enum pare_status st;
+
+	if (!r->data || !pare_recipe_spreads(r->recipe))
+		return PARE_OK;
+	if ((st = pare_study_next(r->study, NULL, NULL, &t, err)))
+		return st;
+	st = pare_study_run(r->study, &t, ctl, &found, err);
+	pare_task_free(&t);
+	return st ? st : pare_study_add(r->study, found, err);
+}
+
 static enum pare_status
 open_recipe(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_err *err)
 {
@@ -132,11 +149,14 @@ open_recipe(struct pare_replay *r, const struct pare_replay_spec *spec, struct p
 	if (!st)
 		st = pare_recipe_open(r->recipe, &r->model, &r->data, err);
 	if (!st)
-		st = pare_recipe_plan(r->recipe, r->model, &r->plan, err);
+		st = pare_study_new(r->model, r->data, 0, &r->study, err);
+	if (!st)
+		st = look_first(r, spec->ctl, err);
+	if (!st)
+		st = pare_recipe_plan(r->recipe, r->model, pare_study_calibration(r->study),
+			spec->ctl, &r->plan, err);
 	if (!st && !(r->float_plan = pare_plan_new(r->plan->n)))
 		st = pare_nomem(err, "a plan");
-	if (!st)
-		st = pare_study_new(r->model, r->data, 0, &r->study, err);
 	if (!st && r->data)
 		r->measure = pare_dataset_info(r->data)->measure;
 	if (!st && spec->output)

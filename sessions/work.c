@@ -73,6 +73,10 @@ static void run_job(struct pare_workspace *w, struct job *j)
 	case JOB_CHECKPOINT:
 		pare_store_checkpoint(w->session_path);
 		break;
+	case JOB_BUDGET:
+		j->status = pare_budget_spread(&w->asked.budget, w->model, w->asked.plan,
+			pare_study_calibration(w->study), &j->ctl, &j->err);
+		break;
 	case JOB_NONE:
 		break;
 	}
@@ -135,6 +139,14 @@ static void job_free(struct job *j)
 	memset(j, 0, sizeof *j);
 }
 
+static void asked_free(struct asked *a)
+{
+	pare_budget_free(&a->budget);
+	pare_plan_free(a->plan);
+	free(a->line);
+	memset(a, 0, sizeof *a);
+}
+
 static int state_of(struct pare_workspace *w)
 {
 	int state;
@@ -170,6 +182,7 @@ void worker_stop(struct pare_workspace *w)
 	pthread_mutex_unlock(&k->lock);
 	pthread_join(k->thread, NULL);
 	job_free(&k->job);
+	asked_free(&w->asked);
 	pthread_mutex_destroy(&k->lock);
 	pthread_cond_destroy(&k->wake);
 	close(k->pipe[0]);
@@ -209,6 +222,7 @@ static void study_failed(struct pare_workspace *w, const struct pare_task *t, co
 		w->failed_plan = pare_plan_hash(t->plan);
 		workspace_log(w, "this plan cannot be measured: %s", why);
 	} else {
+		asked_free(&w->asked);
 		w->broken = true; /* what failed once would fail again and again */
 		workspace_log(w, "no map: %s", why);
 	}
@@ -229,6 +243,33 @@ static unsigned remember_device(struct pare_workspace *w, const struct job *j)
 	return PARE_NEWS_DEVICE;
 }
 
+/* The plan that a budget came to stands below the one that it was asked for, wherever one is now.
+ */
+static unsigned take_budget(struct pare_workspace *w, struct job *j)
+{
+	struct asked *a = &w->asked;
+	struct pare_err err = { 0 };
+	int at = w->here;
+	unsigned news = PARE_NEWS_ERROR;
+
+	if (j->status)
+		workspace_log(w, "%s: %s", a->line, j->err.text);
+	else {
+		tree_go(w, a->from);
+		if (tree_add(w, a->plan, a->line, &err))
+			workspace_log(w, "%s: %s", a->line, err.text);
+		else {
+			workspace_log(w, "%s: plan %d", a->line, w->here + 1);
+			news = PARE_NEWS_PLAN;
+		}
+		a->plan = NULL;
+		if (at != a->from)
+			tree_go(w, at);
+	}
+	asked_free(a);
+	return news;
+}
+
 /* Take a finished job: the worker is idle afterwards. */
 static unsigned take_job(struct pare_workspace *w)
 {
@@ -236,7 +277,9 @@ static unsigned take_job(struct pare_workspace *w)
 	struct pare_err err = { 0 };
 	unsigned news = 0;
 
-	if (j->status == PARE_E_CANCELED)
+	if (j->kind == JOB_BUDGET)
+		news = take_budget(w, j);
+	else if (j->status == PARE_E_CANCELED)
 		news = 0;
 	else if (j->kind == JOB_STUDY && !j->status) {
 		struct pare_result *r = j->result;
@@ -354,8 +397,13 @@ void worker_feed(struct pare_workspace *w)
 	struct pare_err err;
 	bool urgent;
 
-	if ((w->paused && !w->wanted) || state_of(w) != WORKER_IDLE)
+	if ((w->paused && !w->wanted && !w->asked.plan) || state_of(w) != WORKER_IDLE)
 		return;
+	if (w->asked.plan && pare_study_calibration(w->study)) {
+		j.kind = JOB_BUDGET;
+		start(w, &j);
+		return;
+	}
 	if (w->failed_plan && w->failed_plan == pare_plan_hash(plan))
 		plan = NULL;
 	if (w->data && !w->broken && pare_study_next(w->study, plan, w->order, &j.task, &err)) {
@@ -379,6 +427,44 @@ void worker_feed(struct pare_workspace *w)
 		next_device(w, &j);
 	if (j.kind)
 		start(w, &j);
+}
+
+enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, struct pare_plan *p,
+	const char *line, struct pare_err *err)
+{
+	char *own = strdup(line);
+	const struct job *j = &w->worker.job;
+
+	if (w->asked.plan || w->broken || !own) {
+		free(own);
+		pare_budget_free(b);
+		return w->broken ? pare_fail(err, PARE_E_UNSUPPORTED,
+					   "nothing can be measured of this network; the log says "
+					   "why")
+		       : w->asked.plan
+			       ? pare_fail(err, PARE_E_BUSY,
+					 "the shares of another budget are being looked for; "
+					 "'stop' ends that")
+			       : pare_nomem(err, "a budget");
+	}
+	w->asked = (struct asked){ *b, p, own, w->here };
+	w->wanted = true;
+	if (state_of(w) == WORKER_BUSY &&
+		!(j->kind == JOB_STUDY && j->task.kind == PARE_TASK_BASELINE))
+		atomic_store(&w->worker.job.ctl.cancel, true);
+	worker_feed(w);
+	return PARE_OK;
+}
+
+bool worker_drop(struct pare_workspace *w)
+{
+	if (!w->asked.plan)
+		return false;
+	if (state_of(w) != WORKER_IDLE && w->worker.job.kind == JOB_BUDGET)
+		atomic_store(&w->worker.job.ctl.cancel, true);
+	else
+		asked_free(&w->asked);
+	return true;
 }
 
 void worker_reconsider(struct pare_workspace *w)
@@ -550,7 +636,14 @@ struct pare_work pare_workspace_work_state(const struct pare_workspace *w)
 			 : k->job.kind == JOB_STUDY && k->job.task.kind == PARE_TASK_BASELINE
 				 ? "float answers"
 			 : k->job.kind == JOB_CHECKPOINT ? "saving"
+			 : k->job.kind == JOB_BUDGET     ? "budget"
 							 : "measuring";
+	s.asked = w->asked.plan != NULL;
+	if (s.asked && k->job.kind == JOB_BUDGET) {
+		pthread_mutex_lock(&k->lock);
+		s.part = k->total > 0 ? k->done / k->total : 0;
+		pthread_mutex_unlock(&k->lock);
+	}
 	if (s.done >= s.total)
 		s.eta = 0;
 	else if (w->cells_timed)

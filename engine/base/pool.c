@@ -164,3 +164,31 @@ enum pare_status pare_parallel(int n, pare_chunk_fn *fn, void *ctx, struct pare_
 		return pare_fail(err, PARE_E_CANCELED, "stopped");
 	return PARE_OK;
 }
+
+static void on_part(void *user, double done, double total)
+{
+	const struct pare_part *p = user;
+
+	if (total > 0)
+		p->progress(p->user, p->done + p->worth * done / total, p->total);
+}
+
+void pare_part_begin(
+	struct pare_ctl *ctl, struct pare_part *part, double done, double worth, double total)
+{
+	*part = (struct pare_part){ .done = done, .worth = worth, .total = total };
+	if (!ctl || !ctl->progress)
+		return;
+	part->progress = ctl->progress;
+	part->user = ctl->user;
+	ctl->progress = on_part;
+	ctl->user = part;
+}
+
+void pare_part_end(struct pare_ctl *ctl, const struct pare_part *part)
+{
+	if (!ctl || !part->progress)
+		return;
+	ctl->progress = part->progress;
+	ctl->user = part->user;
+}

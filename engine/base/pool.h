@@ -18,4 +18,15 @@ typedef enum pare_status pare_chunk_fn(void *ctx, int chunk, int worker, struct 
 PARE_MUST_CHECK enum pare_status pare_parallel(int n, pare_chunk_fn *fn, void *ctx,
 	struct pare_ctl *ctl, struct pare_progress_span span, struct pare_err *err);
 
+/* While one part of a longer work runs, ctl's progress is that of the whole: `worth` of `total`, of
+ * which `done` is past.  ctl may be NULL. */
+struct pare_part {
+	void (*progress)(void *user, double done, double total);
+	void *user;
+	double done, worth, total;
+};
+void pare_part_begin(
+	struct pare_ctl *ctl, struct pare_part *part, double done, double worth, double total);
+void pare_part_end(struct pare_ctl *ctl, const struct pare_part *part);
+
 #endif

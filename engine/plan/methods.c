@@ -32,6 +32,8 @@ static struct label label_of(enum pare_method family, int i)
 			pare_channel_criteria[i].help };
 	case PARE_REPAIR:
 		return (struct label){ pare_repairs[i].name, pare_repairs[i].help };
+	case PARE_GOAL:
+		return (struct label){ pare_goals[i].name, pare_goals[i].help };
 	case PARE_N_METHODS:
 		break;
 	}
@@ -61,6 +63,8 @@ const char *pare_method_title(enum pare_method family)
 		return "Bounds of activations";
 	case PARE_STEP:
 		return "Steps around rounding";
+	case PARE_GOAL:
+		return "What a budget of channels counts";
 	case PARE_N_METHODS:
 		break;
 	}

@@ -4,6 +4,7 @@
  * calibration samples move; between shares it follows what the group's readers lose by least
  * squares.  Moves of several groups are taken to add up as squares. */
 #include "../base/err.h"
+#include "../base/pool.h"
 #include "answers.h"
 #include "reader.h"
 #include <math.h>
@@ -12,9 +13,27 @@
 
 static const float middling = .4f;
 
+static int64_t macs(const struct pare_cost *c)
+{
+	return c->macs;
+}
+
+static int64_t bytes(const struct pare_cost *c)
+{
+	return c->bytes;
+}
+
+const struct pare_goal pare_goals[] = {
+	{ "macs", "multiply-accumulates of one sample", macs },
+	{ "bytes", "what weights and all other constants take", bytes },
+	{ 0 },
+};
+
 struct spreading {
 	const struct pare_model *m;
 	struct pare_plan *p;
+	const struct pare_goal *goal;
+	int64_t whole; /* of the goal */
 	const struct pare_calibration *calibration;
 	struct pare_ctl *ctl;
 	struct pare_survey survey;
@@ -67,24 +86,24 @@ static enum pare_status measure_group(struct spreading *s, int group, struct par
 	return st;
 }
 
-static enum pare_status macs_of(const struct spreading *s, int64_t *macs, struct pare_err *err)
+static enum pare_status
+count(const struct spreading *s, const struct pare_plan *p, int64_t *out, struct pare_err *err)
 {
-	struct pare_model *m = NULL;
-	enum pare_status st = pare_plan_shapes(s->m, s->p, &m, err);
+	struct pare_cost c;
+	enum pare_status st = pare_plan_cost(s->m, p, &c, err);
 
 	if (!st)
-		*macs = m->info.macs;
-	pare_model_free(m);
+		*out = s->goal->of(&c);
 	return st;
 }
 
-/* The price of a MAC when the group loses a few more; infinite when it cannot. */
+/* The price of what is counted when the group loses a few more; infinite when it cannot. */
 static enum pare_status
 price(struct spreading *s, int group, int64_t now, double *out, int *to, struct pare_err *err)
 {
 	const struct pare_surveyed *v = &s->survey.group[group];
 	int step = s->m->groups[group].n / 16, was = s->gone[group];
-	int64_t macs = now;
+	int64_t then = now;
 	enum pare_status st;
 
 	*to = was + (step < 1 ? 1 : step);
@@ -92,20 +111,20 @@ price(struct spreading *s, int group, int64_t now, double *out, int *to, struct 
 	if (*to > v->n)
 		return PARE_OK;
 	set_gone(s, s->p, group, *to);
-	st = macs_of(s, &macs, err);
+	st = count(s, s->p, &then, err);
 	set_gone(s, s->p, group, was);
-	if (!st && macs < now)
+	if (!st && then < now)
 		*out = s->scale[group] * (v->cost[*to - 1] - (was ? v->cost[was - 1] : 0)) /
-		       (double)(now - macs);
+		       (double)(now - then);
 	return st;
 }
 
 static enum pare_status spend(struct spreading *s, double target, struct pare_err *err)
 {
-	int64_t macs;
-	enum pare_status st = macs_of(s, &macs, err);
+	int64_t now;
+	enum pare_status st = count(s, s->p, &now, err);
 
-	while (!st && (double)macs > target) {
+	while (!st && (double)now > target) {
 		double least = INFINITY;
 		int best = -1, best_to = 0;
 
@@ -117,7 +136,7 @@ static enum pare_status spend(struct spreading *s, double target, struct pare_er
 
 			if (s->member[g] < 0)
 				continue;
-			st = price(s, g, macs, &cost, &to, err);
+			st = price(s, g, now, &cost, &to, err);
 			if (!st && cost < least) {
 				least = cost;
 				best = g;
@@ -126,12 +145,12 @@ static enum pare_status spend(struct spreading *s, double target, struct pare_er
 		}
 		if (!st && best < 0)
 			return pare_fail(err, PARE_E_ARG,
-				"these layers cannot bring the network below %.0f%% of its MACs",
-				100 * (double)macs / (double)s->m->info.macs);
+				"these layers cannot bring the network below %.0f%% of its %s",
+				100 * (double)now / (double)s->whole, s->goal->name);
 		if (!st) {
 			s->gone[best] = best_to;
 			set_gone(s, s->p, best, best_to);
-			st = macs_of(s, &macs, err);
+			st = count(s, s->p, &now, err);
 		}
 	}
 	return st;
@@ -140,39 +159,49 @@ static enum pare_status spend(struct spreading *s, double target, struct pare_er
 static enum pare_status spread(struct spreading *s, double target, struct pare_err *err)
 {
 	bool *wanted = calloc((size_t)s->m->n_groups + 1, sizeof *wanted);
+	struct pare_part part;
+	int parts = 1, done = 0; /* the survey, then a group each */
 	enum pare_status st = wanted ? PARE_OK : pare_nomem(err, "a budget");
 
 	for (int g = 0; g < s->m->n_groups && !st; g++)
 		if (s->member[g] >= 0) {
 			wanted[g] = true;
+			parts++;
 			set_gone(s, s->p, g, 0);
 		}
 	if (!st)
 		st = pare_answers_of(s->m, s->calibration, s->ctl, &s->float_answers, err);
+	pare_part_begin(s->ctl, &part, 0, 1, parts);
 	if (!st)
 		st = pare_survey_new(s->m, wanted, s->calibration, s->ctl, &s->survey, err);
+	pare_part_end(s->ctl, &part);
 	for (int g = 0; g < s->m->n_groups && !st; g++) {
 		if (wanted[g] && s->survey.group[g].n < 1)
 			s->member[g] = -1;
-		if (s->member[g] >= 0)
-			st = measure_group(s, g, err);
+		if (s->member[g] < 0)
+			continue;
+		pare_part_begin(s->ctl, &part, ++done, 1, parts);
+		st = measure_group(s, g, err);
+		pare_part_end(s->ctl, &part);
 	}
 	free(wanted);
 	return st ? st : spend(s, target, err);
 }
 
 enum pare_status pare_plan_channels_to(const struct pare_model *m, struct pare_plan *p,
-	const bool *layers, double macs, const struct pare_calibration *calibration,
+	const bool *layers, int goal, double left, const struct pare_calibration *calibration,
 	struct pare_ctl *ctl, struct pare_err *err)
 {
 	size_t n = (size_t)m->n_groups + 1;
 	struct spreading s = { .m = m,
 		.p = pare_plan_copy(p),
+		.goal = &pare_goals[goal],
 		.calibration = calibration,
 		.ctl = ctl,
 		.scale = calloc(n, sizeof *s.scale),
 		.gone = calloc(n, sizeof *s.gone),
 		.member = malloc(n * sizeof *s.member) };
+	struct pare_plan *whole = NULL;
 	enum pare_status st = PARE_OK;
 
 	if (!calibration || !calibration->dataset || m->info.macs < 1)
@@ -186,12 +215,17 @@ enum pare_status pare_plan_channels_to(const struct pare_model *m, struct pare_p
 	for (int i = 0; i < p->n && !st; i++)
 		if (layers[i] && m->layers[i].group >= 0)
 			s.member[m->layers[i].group] = i;
+	if (!st && !(whole = pare_plan_of(m)))
+		st = pare_nomem(err, "a budget");
 	if (!st)
-		st = spread(&s, macs * (double)m->info.macs, err);
+		st = count(&s, whole, &s.whole, err);
+	if (!st)
+		st = spread(&s, left * (double)s.whole, err);
 	if (!st)
 		memcpy(p->dials, s.p->dials, (size_t)p->n * sizeof *p->dials);
 	pare_survey_free(&s.survey);
 	pare_plan_free(s.p);
+	pare_plan_free(whole);
 	free(s.float_answers);
 	free(s.scale);
 	free(s.gone);

@@ -57,6 +57,13 @@ struct pare_repair {
 };
 extern const struct pare_repair pare_repairs[];
 
+/* What a budget counts. */
+struct pare_goal {
+	const char *name, *help;
+	int64_t (*of)(const struct pare_cost *c);
+};
+extern const struct pare_goal pare_goals[];
+
 /* Units of one kind in a group. */
 int pare_kind_size(const struct pare_model *m, int group, int kind);
 /* keep[] of the units that a share takes away becomes false: of each kind so many, those that come

@@ -76,8 +76,7 @@ static void errors_tell_where_and_what(void)
 		{ PARE_IN_COMMAND, "prune a blocks 30%",
 			"'blocks' is not known here; known: channels or weights" },
 		{ PARE_IN_COMMAND, "prune a channels to macs 0%", "'0%' is no share" },
-		{ PARE_IN_COMMAND, "prune a channels to bytes 50%", "known: macs" },
-		{ PARE_IN_RECIPE, "prune a channels to macs 50%", "'to' is no share" },
+		{ PARE_IN_COMMAND, "prune a channels to weight 50%", "known: macs or bytes" },
 		{ PARE_IN_COMMAND, "prune a channels 100%", "'100%' is no share of the channels" },
 		{ PARE_IN_COMMAND, "prune a weights 10% repair none", "'repair' is not known" },
 		{ PARE_IN_COMMAND, "prune a weights 100%", "'100%' is no share" },
@@ -85,7 +84,6 @@ static void errors_tell_where_and_what(void)
 			"column 17: '60%' does not go with pattern 2:4, which takes 50%" },
 		{ PARE_IN_COMMAND, "prune a weights spread 50% pattern 2:4",
 			"'50%' does not go with pattern 2:4, which takes the same from every" },
-		{ PARE_IN_RECIPE, "prune a weights spread 50%", "'spread' is no share" },
 		{ PARE_IN_COMMAND, "prune a weights 60% pattern 3x1", "is not known here" },
 		{ PARE_IN_COMMAND, "prune a weights 30", "'30' is no share" },
 		{ PARE_IN_COMMAND, "prune a weights nan%", "is no share" },
@@ -230,7 +228,8 @@ static void words_are_completed(void)
 		{ "device host c", "12:cortex-m7" },
 		{ "map ", "4:resume pause" },
 		{ "undo ", "5:" },
-		{ "", "0:seed set prune exit step device undo redo go write export measure map "
+		{ "", "0:seed set prune exit step device undo redo go write export measure stop "
+		      "map "
 		      "view "
 		      "note "
 		      "help "

@@ -178,7 +178,7 @@ static void a_written_recipe_reads_back(void)
 	ok(pare_dataset_info(d2)->n_calibrate == 28 && pare_dataset_info(d2)->calibrate_from == 2 &&
 			pare_dataset_info(d2)->n_evaluate == 25,
 		"with its split");
-	ok_status(pare_recipe_plan(got, m2, &q, &err), err, "plan");
+	ok_status(pare_recipe_plan(got, m2, NULL, NULL, &q, &err), err, "plan");
 	ok(q && pare_plan_equal(p, q), "the plan is equal");
 	ok(!pare_recipe_sha(&parts, sha, &err), "it has a hash");
 	parts = (struct pare_recipe_parts){ .model = m2, .data = d2, .plan = q, .seed = 7 };
@@ -208,7 +208,7 @@ static const char *open_error(const char *text, enum pare_status want)
 	if (!st)
 		st = pare_recipe_open(r, &m, &d, &err);
 	if (!st)
-		st = pare_recipe_plan(r, m, &p, &err);
+		st = pare_recipe_plan(r, m, NULL, NULL, &p, &err);
 	pare_plan_free(p);
 	pare_dataset_free(d);
 	pare_model_free(m);

@@ -269,14 +269,14 @@ static void a_budget_is_met(void)
 	double whole = (double)pare_model_info(model)->macs;
 
 	memset(layers, true, sizeof layers);
-	ok_status(
-		pare_plan_channels_to(model, p, layers, .8, pare_study_calibration(s), NULL, &err),
+	ok_status(pare_plan_channels_to(
+			  model, p, layers, 0, .8, pare_study_calibration(s), NULL, &err),
 		err, "channels to 80 %% of the MACs");
 	ok_status(pare_plan_cost(model, p, &cost, &err), err, "what it leaves");
 	ok((double)cost.macs <= .8 * whole && (double)cost.macs > .7 * whole, "%.1f %% are left",
 		100 * (double)cost.macs / whole);
-	ok(pare_plan_channels_to(model, p, layers, .001, pare_study_calibration(s), NULL, &err) ==
-				PARE_E_ARG &&
+	ok(pare_plan_channels_to(model, p, layers, 0, .001, pare_study_calibration(s), NULL,
+		   &err) == PARE_E_ARG &&
 			strstr(err.text, "cannot bring"),
 		"what cannot be reached: %s", err.text);
 	pare_plan_free(p);

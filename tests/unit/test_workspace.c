@@ -204,6 +204,41 @@ static void pausing_stops_and_measuring_goes_on(void)
 	pare_workspace_close(w);
 }
 
+static int nothing_is_asked(struct pare_workspace *w)
+{
+	return !pare_workspace_work_state(w).asked;
+}
+
+/* A budget takes long: the person goes on meanwhile. */
+static void a_budget_is_spread_behind_the_screen(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){
+		.memory = true, .data = tiny_path("data"), .limit = 100 });
+	const struct pare_plan_node *got;
+
+	ok(say(w, "prune * channels to bytes 80%") && strstr(reply.text, "Esc stops") &&
+			pare_workspace_n_plans(w) == 1 && !nothing_is_asked(w),
+		"it is begun: %s", reply.text);
+	ok(!say(w, "prune * channels to macs 50%") && strstr(err.text, "'stop' ends"),
+		"one at a time: %s", err.text);
+	ok(say(w, "set conv_3 weights int4"), "an edit meanwhile");
+	ok(pump_until(w, nothing_is_asked) && pare_workspace_n_plans(w) == 3 &&
+			log_has(w, "to bytes 80%"),
+		"the plan is there");
+	got = pare_workspace_plan_node(w, 2);
+	ok(got->parent == 0 && pare_workspace_here(w) == 1 && strstr(got->command, "to bytes 80%"),
+		"below the one that it was asked for; one stays where one is");
+	ok(say(w, "prune * channels to macs 70%") && say(w, "stop") &&
+			!strcmp(reply.text, "stopped") && pump_until(w, nothing_is_asked) &&
+			pare_workspace_n_plans(w) == 3,
+		"it can be stopped");
+	ok(say(w, "stop") && strstr(reply.text, "nothing"), "%s", reply.text);
+	ok(say(w, "prune * channels to macs 0.1%") && pump_until(w, nothing_is_asked) &&
+			log_has(w, "cannot bring"),
+		"what cannot be is in the log");
+	pare_workspace_close(w);
+}
+
 static int n_work(struct pare_workspace *w)
 {
 	int n = 0;
@@ -481,6 +516,16 @@ static void swap_text(const char *path, const char *from, const char *to)
 	free(text);
 }
 
+static int has_text(const char *path, const char *what)
+{
+	char *text = NULL;
+	size_t len;
+	int has = !pare_text_read(path, 1 << 20, &text, &len, NULL) && strstr(text, what) != NULL;
+
+	free(text);
+	return has;
+}
+
 static void a_recipe_replays_to_the_same_bytes(void)
 {
 	struct pare_workspace *w = opened((struct pare_workspace_spec){
@@ -537,6 +582,36 @@ static void a_recipe_replays_to_the_same_bytes(void)
 	ok(replay(tiny_path("out.pare"), NULL, &r) && r.sha_verdict == PARE_NOT_COMPARED,
 		"made on another kind of CPU, bytes are not compared");
 	pare_replay_free(&r);
+}
+
+/* A budget in a recipe comes to what was resolved when it was said to a workspace. */
+static void a_recipe_spreads_a_budget(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){
+		.memory = true, .data = tiny_path("data"), .limit = 100, .idle = true });
+	struct pare_replay r = { 0 };
+	char line[600], sha[PARE_SHA_HEX];
+
+	ok(say(w, "set * weights int8") && say(w, "prune * channels to macs 75% repair throughout"),
+		"a budget: %s", reply.text);
+	snprintf(line, sizeof line, "write %s", tiny_path("spread.pare"));
+	ok(say(w, line), "%s", reply.text);
+	pare_workspace_close(w);
+	ok(replay(tiny_path("spread.pare"), NULL, &r) && r.ok, "its shares replay");
+	snprintf(sha, sizeof sha, "%s", r.sha256);
+	/* the line goes before the first of them, which are then comments */
+	swap_text(tiny_path("spread.pare"), "\nprune ",
+		"\nprune * channels to macs 75% repair throughout\n#");
+	while (has_text(tiny_path("spread.pare"), "\nprune  "))
+		swap_text(tiny_path("spread.pare"), "\nprune  ", "\n# ");
+	pare_replay_free(&r);
+	for (int threads = 1; threads <= 2; threads++) {
+		pare_set_threads(threads);
+		ok(replay(tiny_path("spread.pare"), NULL, &r) && !strcmp(r.sha256, sha),
+			"and so does what was asked, on %d threads", threads);
+		pare_replay_free(&r);
+	}
+	pare_set_threads(0);
 }
 
 static void a_recipe_is_estimated_by_a_map(void)
@@ -630,12 +705,14 @@ int main(int argc, char **argv)
 	without_data_activations_cannot_go();
 	the_map_fills_in_behind();
 	pausing_stops_and_measuring_goes_on();
+	a_budget_is_spread_behind_the_screen();
 	a_session_comes_back();
 	defaults_are_in_the_users_folder();
 	a_kill_shows_the_last_edit();
 	a_full_disk_loses_nothing();
 	a_read_only_folder_is_looked_at();
 	a_recipe_replays_to_the_same_bytes();
+	a_recipe_spreads_a_budget();
 	a_recipe_is_estimated_by_a_map();
 	devices_tell_of_the_plan();
 	words_are_completed();

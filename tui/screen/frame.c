@@ -147,7 +147,11 @@ void frame_bottom(const struct tui_state *s, struct grid *g)
 	}
 	grid_put(g, y, right, 1, ST_KEY, "?");
 	grid_put(g, y, right + 2, 5, ST_DIM, "help");
-	if (sc->measuring && s->w >= 100 && !s->failed) {
+	if (sc->asked) {
+		right -= 24;
+		grid_put_right(
+			g, y, right, 22, ST_DIM, "budget %.0f %%  Esc stops", 100 * sc->asked_part);
+	} else if (sc->measuring && s->w >= 100 && !s->failed) {
 		right -= 22;
 		grid_put_right(g, y, right, 20, ST_DIM, "measuring the plan");
 	} else if (!isnan(sc->measured_ago) && s->w >= 100 && !s->failed) {

@@ -78,6 +78,8 @@ struct scene {
 	double work_part; /* 0..1 of the map */
 	double eta;       /* seconds; NaN */
 	bool paused, measuring;
+	bool asked;        /* the shares of a budget are being looked for */
+	double asked_part; /* 0..1 of that */
 	enum scene_saved saved;
 	const char *saved_why, *session;
 

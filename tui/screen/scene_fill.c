@@ -440,6 +440,8 @@ bool scene_fill(struct scene *s, const struct pare_workspace *w)
 	s->work_part = work.total > off ? fmax(work.done - off, 0) / (work.total - off) : 1;
 	s->eta = work.eta;
 	s->paused = work.paused;
+	s->asked = work.asked;
+	s->asked_part = work.part;
 	s->measuring = !strcmp(work.what, "measuring");
 	s->saved = saved[pare_workspace_saved(w, &s->saved_why)];
 	s->session = pare_workspace_session_path(w);
