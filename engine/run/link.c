@@ -12,7 +12,8 @@ static bool conv_of(const struct pare_program *p, const struct pare_step *s, str
 		.in = in,
 		.k = p->k };
 
-	if (!s->n->op->conv || s->n->n_in > 3)
+	/* bounds of what enters as a whole are not known in a strip of it */
+	if (!s->n->op->conv || s->n->n_in > 3 || s->act.dynamic)
 		return false;
 	for (int i = 0; i < s->n->n_in; i++)
 		in[i] = s->constant[i]     ? s->constant[i]
@@ -35,7 +36,8 @@ static bool shared(const struct pare_program *p, const struct pare_program *like
 	int n = like && i < like->n_steps && like->steps[i].chain ? like->steps[i].links : 0;
 
 	for (int j = 0; j < n; j++)
-		if (p->steps[i + j].packed != like->steps[i + j].packed)
+		if (p->steps[i + j].packed != like->steps[i + j].packed ||
+			p->steps[i + j].act.dynamic)
 			return false;
 	return n;
 }
