@@ -51,7 +51,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/f
 SOURCES := $(sort $(wildcard engine/*.h engine/*/*.[ch] plugins/*.[ch] sessions/*.[ch] tui/*/*.[ch] tui/*.[ch] \
 	tests/*.[ch] tests/*/*.[ch] examples/*/*.[ch]))
 
-.PHONY: all help demo deps test-deps check-deps test check arm64 layers format-check format fuzz fuzzers bench bench-estimate bench-quantize tsan clean install
+.PHONY: all help demo deps test-deps check-deps test check arm64 layers format-check format fuzz fuzzers bench bench-estimate bench-quantize bench-prune tsan clean install
 all: pare
 
 help: ## this list
@@ -201,6 +201,8 @@ install: pare ## into PREFIX (/usr/local), with DESTDIR before it
 NETWORKS ?= $(foreach m,resnet20 resnet56 resnet8 resnet8_large kws_dscnn,$(wildcard $(SHARED)/models/$(m)))
 bench-quantize: pare ## examples/quantize.md: what each rounding costs (needs python3 with onnxruntime)
 	$(Q)$(or $(PYTHON),python3) tests/bench/quantize.py $(O)/pare examples/quantize.md $(NETWORKS)
+bench-prune: pare ## examples/prune.md: what weights that go cost (needs python3 with onnxruntime)
+	$(Q)$(or $(PYTHON),python3) tests/bench/prune.py $(O)/pare examples/prune.md $(NETWORKS)
 
 clean:
 	$(Q)rm -rf build pare
