@@ -56,7 +56,9 @@ struct pare_plugin_layer {
 	 */
 	const char *weights, *activations;
 	int32_t weight_bits, activation_bits;
-	double sparsity; /* share of the weights that are zero, without any pattern */
+	double sparsity; /* share of the weights that are zero */
+	/* in which pattern: "2:4", "4x1"…; "unstructured" = in none */
+	const char *pattern;
 };
 
 /* A network under a plan.  Walk with pare_plugin_layer_at: layer_size is the distance between
@@ -85,6 +87,9 @@ struct pare_plugin_device {
 	int32_t rows;                             /* published measurements behind its figures */
 	double error_model_out, error_family_out; /* median absolute percentage error; NaN */
 	int64_t ram, flash;                       /* bytes it has; 0 = not said */
+	/* Patterns in which it leaves zeros out, separated by blanks; NULL or "" = it multiplies by
+	 * them. */
+	const char *patterns;
 };
 
 enum pare_plugin_fits { PARE_PLUGIN_FITS_UNKNOWN, PARE_PLUGIN_FITS_NO, PARE_PLUGIN_FITS_YES };

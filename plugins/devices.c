@@ -88,7 +88,18 @@ static struct pare_device_info info_of(const struct pare_plugin_device *d)
 		.error_family_out = d->error_family_out > 0 ? d->error_family_out : (double)NAN,
 		.ram = d->ram > 0 ? d->ram : 0,
 		.flash = d->flash > 0 ? d->flash : 0,
+		.patterns = PARE_PLUGIN_HAS(d, patterns) ? or_empty(d->patterns) : "",
 	};
+}
+
+bool pare_device_skips(const struct pare_device_info *d, const char *pattern)
+{
+	size_t n = strlen(pattern);
+
+	for (const char *at = d->patterns; *at; at += strcspn(at, " "), at += strspn(at, " "))
+		if (strcspn(at, " ") == n && !memcmp(at, pattern, n))
+			return true;
+	return false;
 }
 
 static enum pare_status add_device(struct pare_devices *ds, struct instance *in, int32_t index,

@@ -19,7 +19,11 @@ struct pare_device_info {
 	double error_model_out, error_family_out; /* median absolute percentage error of the latency
 		when a model / a whole family is left out of the fit; NaN = not known */
 	int64_t ram, flash;                       /* bytes it has; 0 = not said */
+	const char *patterns; /* in which it leaves zeros out, separated by blanks; "" = none */
 };
+
+/* Does the device leave out zeros in this pattern ("2:4", "unstructured")? */
+bool pare_device_skips(const struct pare_device_info *d, const char *pattern);
 
 enum pare_fits { PARE_FITS_UNKNOWN, PARE_FITS_NO, PARE_FITS_YES };
 

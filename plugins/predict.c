@@ -118,13 +118,16 @@ static void asked(const struct pare_plugin_layer *l, char *out, size_t len)
 		snprintf(out, len, "%s weights, %s activations", l->weights, l->activations);
 }
 
-static void judge(struct pare_plugin_figures *out, const struct pare_profile_set *s,
-	const struct pare_plugin_layer *l, bool native_weights, bool native_activations)
+static void judge(struct pare_plugin_figures *out, const struct pare_profile *p,
+	const struct pare_profile_set *s, const struct pare_plugin_layer *l, bool native_weights,
+	bool native_activations)
 {
 	bool lost = (l->weight_bits < 32 && !native_weights) ||
 		    (l->activation_bits < 32 && !native_activations);
+	bool skips, first;
 	char what[64], then[96];
 
+	skips = l->pattern && listed(p->patterns, l->pattern, &first);
 	asked(l, what, sizeof what);
 	if (*s->slow) {
 		fall_back(out, l, what, s->slow);
@@ -132,8 +135,13 @@ static void judge(struct pare_plugin_figures *out, const struct pare_profile_set
 		snprintf(then, sizeof then, "as %.40s, no faster", s->name);
 		fall_back(out, l, what, then);
 	} else if (l->sparsity > 0) {
-		snprintf(what, sizeof what, "%.0f%% zeros", 100 * l->sparsity);
-		fall_back(out, l, what, "as dense weights, no faster");
+		if (l->pattern && strcmp(l->pattern, "unstructured"))
+			snprintf(what, sizeof what, "%.40s zeros", l->pattern);
+		else
+			snprintf(what, sizeof what, "%.0f%% zeros", 100 * l->sparsity);
+		/* by how much they are faster where they are left out is in no table yet */
+		fall_back(out, l, what,
+			skips ? "faster by what is not known" : "as dense weights, no faster");
 	}
 }
 
@@ -247,7 +255,7 @@ void pare_profile_predict(const struct pare_profile *p, const struct pare_plugin
 		if (l->layer >= 0) {
 			set = set_for(p, l->weights, l->activations, &weights, &activations);
 			if (set) {
-				judge(out, set, l, weights, activations);
+				judge(out, p, set, l, weights, activations);
 			} else {
 				asked(l, what, sizeof what);
 				fall_back(out, l, what, "nowhere on this device");

@@ -67,6 +67,9 @@ struct pare_profile {
 	char name[PARE_PROFILE_WORD], chip_class[PARE_PROFILE_WORD], device[PARE_PROFILE_WORD],
 		runtime[PARE_PROFILE_WORD], threads[PARE_PROFILE_WORD], clock[PARE_PROFILE_WORD];
 	char source[PARE_PROFILE_TEXT], rules[PARE_PROFILE_TEXT];
+	/* Patterns in which zeros are left out, separated by blanks; "" = they are multiplied by.
+	 */
+	char patterns[PARE_PROFILE_WORD];
 	double ram, flash;         /* bytes it has; 0 = not said */
 	double macs_from, macs_to; /* of the networks that it is fitted on; 0 = not said */
 	struct pare_profile_memory need_ram, need_flash;

@@ -44,6 +44,7 @@ static int32_t profile_device(void *state, int32_t i, struct pare_plugin_device 
 		.error_family_out = s->error_family_out,
 		.ram = (int64_t)p->ram,
 		.flash = (int64_t)p->flash,
+		.patterns = p->patterns,
 	};
 	return 1;
 }

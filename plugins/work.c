@@ -29,6 +29,7 @@ static void layer_of_node(const struct pare_node_info *n, const struct pare_node
 		.weight_bits = w->bits,
 		.activation_bits = a->bits,
 		.sparsity = (double)d->sparsity,
+		.pattern = pare_method_name(PARE_PATTERN, d->pattern),
 	};
 }
 

@@ -80,6 +80,46 @@ static enum pare_status spread_budget(const struct saying *y, struct pare_plan *
 	return st;
 }
 
+/* What a share of weights that goes does not do: layers that the pattern leaves alone, devices that
+ * multiply by zeros all the same.  "" when nothing of it changes. */
+static void tell_of_zeros(const struct saying *y, const struct pare_plan *p, char *out, size_t len)
+{
+	const struct pare_plan *was = here(y);
+	const char *pattern = NULL;
+	int left = 0;
+	size_t n = 0;
+
+	*out = 0;
+	for (int i = 0; i < p->n; i++) {
+		const struct pare_dials *d = &p->dials[i], *b = &was->dials[i];
+		struct pare_option o = { PARE_DIAL_SPARSITY, 0, d->sparsity, d->pattern, "" };
+
+		if (!(d->sparsity > 0) || (d->sparsity == b->sparsity && d->pattern == b->pattern))
+			continue;
+		pattern = pare_method_name(PARE_PATTERN, d->pattern);
+		left += !pare_option_fits(y->w->model, i, &o);
+	}
+	if (left)
+		n += (size_t)snprintf(out, len,
+			"; %d %s as before: channels that do not come out even in %s", left,
+			left == 1 ? "stays" : "stay", pattern);
+	for (int faster = 0; faster < 2 && pattern; faster++) {
+		int told = 0;
+
+		for (int k = 0; k < y->w->n_rows; k++) {
+			const struct pare_device_info *d = pare_device_info(y->w->row[k].device);
+
+			if (pare_device_skips(d, pattern) != (faster == 1) || n >= len)
+				continue;
+			n += (size_t)snprintf(out + n, len - n, "%s%s",
+				told++   ? ", "
+				: faster ? "; faster on "
+					 : "; smaller, but no faster on ",
+				d->name);
+		}
+	}
+}
+
 static enum pare_status say_change(const struct saying *y)
 {
 	struct pare_plan *p = pare_plan_copy(here(y));
@@ -87,6 +127,7 @@ static enum pare_status say_change(const struct saying *y)
 	struct pare_exit exits[PARE_MAX_EXITS + 1];
 	bool later = false;
 	int n, changed, n_exits;
+	char zeros[300];
 
 	if (!p)
 		return pare_nomem(y->err, "a plan");
@@ -106,12 +147,13 @@ static enum pare_status say_change(const struct saying *y)
 		return answer(y, "%s already", n == 1 ? "it is so" : "all are so");
 	}
 	changed = n_differ(p, here(y));
+	tell_of_zeros(y, p, zeros, sizeof zeros);
 	if ((st = tree_add(y->w, p, y->line, y->err)))
 		return st;
 	moved(y);
 	if (n == 1)
-		return PARE_OK;
-	return answer(y, "%d of %d layers changed", changed, n);
+		return *zeros ? answer(y, "%s", zeros + 2) : PARE_OK;
+	return answer(y, "%d of %d layers changed%s", changed, n, zeros);
 }
 
 static enum pare_status say_undo(const struct saying *y)

@@ -93,13 +93,13 @@ static enum pare_status profile_from(const char *text, struct pare_profile *p, s
 
 static struct pare_plugin_layer net[] = {
 	{ "conv", "Conv", PARE_WORK_CONV, 0, 1000, 50, 100, 200, 3, 8, 3, 1, 1, "float32",
-		"float32", 32, 32, 0 },
+		"float32", 32, 32, 0, NULL },
 	{ "relu", "Relu", PARE_WORK_FREE, -1, 0, 0, 200, 200, 8, 8, 1, 1, 1, "float32", "float32",
-		32, 32, 0 },
+		32, 32, 0, NULL },
 	{ "pool", "MaxPool", PARE_WORK_OTHER, -1, 0, 0, 200, 50, 8, 8, 2, 2, 1, "float32",
-		"float32", 32, 32, 0 },
+		"float32", 32, 32, 0, NULL },
 	{ "fc", "Gemm", PARE_WORK_DENSE, 1, 500, 510, 50, 10, 0, 0, 1, 1, 1, "float32", "float32",
-		32, 32, 0 },
+		32, 32, 0, NULL },
 };
 static const struct pare_plugin_work work = { sizeof work, sizeof *net, 4, net };
 
@@ -184,6 +184,17 @@ static void dials_move_the_latency(void)
 	ok(near(f.latency_ms, (conv + pool + fc + 5000) * 1e-6) && f.n_fallbacks == 1 &&
 			!strcmp(f.why, "conv: 50% zeros run as dense weights, no faster"),
 		"zeros gain nothing: %s", f.why);
+	net[0].pattern = "2:4";
+	f = figures(&p);
+	ok(!strcmp(f.why, "conv: 2:4 zeros run as dense weights, no faster"),
+		"nor do they in a pattern: %s", f.why);
+	strcpy(p.patterns, "4:8 2:4");
+	f = figures(&p);
+	ok(near(f.latency_ms, (conv + pool + fc + 5000) * 1e-6) &&
+			!strcmp(f.why, "conv: 2:4 zeros run faster by what is not known"),
+		"where the device has it no gain is made up: %s", f.why);
+	*p.patterns = 0;
+	net[0].pattern = NULL;
 	net[0].sparsity = 0;
 }
 

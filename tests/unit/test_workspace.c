@@ -674,6 +674,25 @@ static void devices_tell_of_the_plan(void)
 	pare_workspace_close(w);
 }
 
+static void zeros_say_who_gains(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){ .memory = true });
+
+	ok(say(w, "device cortex-m7-cubeai") && say(w, "prune 2,3 weights 50% pattern 2:4") &&
+			strstr(reply.text,
+				"2 stay as before: channels that do not come out even in "
+				"2:4; smaller, but no faster on cortex-m7-cubeai"),
+		"%s", reply.text);
+	ok(say(w, "prune 2 weights 30%") &&
+			!strcmp(reply.text, "smaller, but no faster on cortex-m7-cubeai"),
+		"of one layer: %s", reply.text);
+	ok(say(w, "set * weights int8") && !strstr(reply.text, "faster"),
+		"what is not about zeros says nothing of them: %s", reply.text);
+	ok(!say(w, "prune * weights spread 50% by obs") && strstr(err.text, "pare shell"),
+		"a search is no work for the screen: %s", err.text);
+	pare_workspace_close(w);
+}
+
 static void words_are_completed(void)
 {
 	struct pare_workspace *w =
@@ -715,6 +734,7 @@ int main(int argc, char **argv)
 	a_recipe_spreads_a_budget();
 	a_recipe_is_estimated_by_a_map();
 	devices_tell_of_the_plan();
+	zeros_say_who_gains();
 	words_are_completed();
 	return tap_done();
 }
