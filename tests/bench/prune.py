@@ -23,7 +23,8 @@ TIMED = ("50%, by obs", "2:4, by obs", "50% of all, spread by obs")
 
 
 def page(nets):
-    find = lambda name, key, form: (name, lambda n: form.format(n.cells[name][key]))
+    find = lambda name, key, form: (
+        name, lambda n: form.format(n.cells[name][key]) if name in n.cells else "–")
     return "".join([
         "# What pruning costs\n\n",
         "Points of accuracy lost when weights go, nothing is trained and no label is looked at, as ONNX Runtime ",
@@ -32,13 +33,13 @@ def page(nets):
         "`make bench-prune NETWORKS=FOLDER…` makes this page anew. One sample in 2,000 is 0.05 points, of ",
         "the keyword network's 0.125; differences of 0.3 are within what other samples would give.\n\n",
         "A share is taken from every layer alike, the first and the last too; *spread* takes it of all weights ",
-        "together, where they cost least. Patterns leave layers alone whose channels do not come out even.\n\n",
+        "together, where they cost least. Patterns leave layers alone whose channels do not come out even. – was not measured.\n\n",
         table(nets, [
             ("samples", lambda n: f"{len(n.y):,}"),
             ("float accuracy", lambda n: f"{n.float:.2f} %"),
             *(find(name, "drop", "{:.2f}") for name in PLANS),
             ("furthest that pare's own figure was off",
-             lambda n: f"{max(n.cells[name]['apart'] for name in PLANS):.2f}")]),
+             lambda n: f"{max(n.cells[name]['apart'] for name in PLANS if name in n.cells):.2f}")]),
         "\nSize as a share of float, packed (a bit a weight or block, and the weights that are left):\n\n",
         table(nets, [find(name, "ratio", "{:.2f}") for name in SIZED]),
         "\nSeconds to carry the plan out, measure and export it, on the machine that made this page (where it is ",
