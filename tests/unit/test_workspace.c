@@ -688,8 +688,8 @@ static void zeros_say_who_gains(void)
 		"of one layer: %s", reply.text);
 	ok(say(w, "set * weights int8") && !strstr(reply.text, "faster"),
 		"what is not about zeros says nothing of them: %s", reply.text);
-	ok(!say(w, "prune * weights spread 50% by obs") && strstr(err.text, "pare shell"),
-		"a search is no work for the screen: %s", err.text);
+	ok(!say(w, "prune * weights spread 50% by obs") && strstr(err.text, "--data"),
+		"shares are sought by looking at samples: %s", err.text);
 	pare_workspace_close(w);
 }
 
