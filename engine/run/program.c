@@ -441,8 +441,9 @@ static enum pare_status build(struct builder *b, const struct pare_program_spec 
 		if (!b->g->nodes[i].op && (st = check_node(b, &b->g->nodes[i])))
 			return st;
 	if ((st = take_shapes(b, spec->inputs)) || (st = make_steps(b, spec->acts)) ||
-		(st = find_lifetimes(b)) || (st = prepare_steps(b, spec->like)) ||
-		(st = pare_program_link(p, spec->like, b->err)))
+		(st = find_lifetimes(b)) || spec->sketch)
+		return st;
+	if ((st = prepare_steps(b, spec->like)) || (st = pare_program_link(p, spec->like, b->err)))
 		return st;
 	return pare_places_lay(p->places, b->g->n_vars, &p->room, a, b->err);
 }

@@ -20,6 +20,7 @@ struct pare_program_spec {
 	/* A program of the same graph with other weights: packed weights of layers that are the
 	 * same are shared with it, so it must outlive this one.  NULL = none. */
 	const struct pare_program *like;
+	bool sketch; /* only whether it can be: constants are not packed, and it must not run */
 };
 /* `m` is borrowed and must outlive the program. */
 PARE_MUST_CHECK enum pare_status pare_program_new(const struct pare_model *m,

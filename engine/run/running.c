@@ -19,7 +19,7 @@ const char *pare_running_name(enum pare_running r)
 
 static bool can_lay_out(const struct pare_model *m, int lanes, struct pare_err *err)
 {
-	struct pare_program_spec spec = { .lanes = lanes };
+	struct pare_program_spec spec = { .lanes = lanes, .sketch = true };
 	struct pare_program *p = NULL;
 
 	if (pare_program_new(m, &spec, &p, err))
