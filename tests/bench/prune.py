@@ -18,7 +18,12 @@ PLANS.update({f"blocks {block}, 50%, by obs": [WEIGHTS.format(f"50% by obs patte
               for block in ("4x1", "1x4")})
 PLANS["2:4 by obs, then W8A8 round gptq"] = [
     WEIGHTS.format("50% by obs pattern 2:4"), "set * weights int8 activations int8 round gptq"]
-SIZED = ("50%, by obs", "70%, by obs", "2:4, by obs", "blocks 4x1, 50%, by obs", "2:4 by obs, then W8A8 round gptq")
+CHANNELS = "prune * channels to macs {}% repair throughout"
+PLANS.update({f"channels, MACs −{100 - left} %": [CHANNELS.format(left)] for left in (73, 50)})
+PLANS["channels, MACs −27 %, then W8A8 round gptq"] = [
+    CHANNELS.format(73), "set * weights int8 activations int8 round gptq"]
+SIZED = ("50%, by obs", "70%, by obs", "2:4, by obs", "blocks 4x1, 50%, by obs", "2:4 by obs, then W8A8 round gptq", "channels, MACs −27 %", "channels, MACs −50 %",
+         "channels, MACs −27 %, then W8A8 round gptq")
 TIMED = ("50%, by obs", "2:4, by obs", "50% of all, spread by obs")
 
 
