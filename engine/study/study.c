@@ -345,7 +345,7 @@ enum pare_status pare_study_exits(const struct pare_study *s, const struct pare_
 	const struct study_plan *known = s->base && s->n ? pare_study_find(s, p) : NULL;
 	enum pare_status st = pare_plan_exits(s->model, p, out, n, err);
 
-	for (int i = 0; i < *n && !st && known && *n > 1; i++)
+	for (int i = 0; !st && known && *n > 1 && i < *n; i++)
 		out[i].share = (double)known->left[i] / (double)s->n;
 	return st;
 }

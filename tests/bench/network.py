@@ -2,7 +2,8 @@
 
 LIMIT and CALIBRATE say how many samples, THREADS on how many processors.  CACHE names a folder that keeps
 what was measured with the same pare, so that a run that was stopped goes on; with KEPT=1 nothing more is
-measured, and the page has what is there.
+measured, and the page has what is there.  SKIP names plans, by a part of their name after the network's and
+parted by semicolons, that are not measured anew: "resnet56 W3A8, round adaround".
 """
 import hashlib
 import json
@@ -20,6 +21,7 @@ CALIBRATE = int(os.environ.get("CALIBRATE", "512"))
 THREADS = os.environ.get("THREADS", "0")
 CACHE = os.environ.get("CACHE")
 KEPT = os.environ.get("KEPT") == "1"
+SKIP = [part for part in os.environ.get("SKIP", "").split(";") if part]
 SOUGHT = (" spread ", " to macs ")  # in a command that looks for a plan, which a recipe then holds
 
 
@@ -99,9 +101,13 @@ class Network:
         model = os.path.join(self.folder, "model.onnx")
         self.float = self.cell("float", lambda: {"value": self.accuracy(model)})["value"]
         for name, lines in plans.items():
-            if name in self.cells or not KEPT:
+            if name not in self.cells and not KEPT and not any(part in f"{self.name} {name}" for part in SKIP):
                 self.cell(name, lambda lines=lines: self.ours(lines))
         return self
+
+    def say(self, name, key, form, times=1):
+        """A figure of a plan, or a dash."""
+        return form.format(times * self.cells[name][key]) if name in self.cells else "–"
 
 
 def table(nets, rows):

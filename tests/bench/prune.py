@@ -28,8 +28,7 @@ TIMED = ("50%, by obs", "2:4, by obs", "50% of all, spread by obs")
 
 
 def page(nets):
-    find = lambda name, key, form: (
-        name, lambda n: form.format(n.cells[name][key]) if name in n.cells else "–")
+    find = lambda name, key, form: (name, lambda n: n.say(name, key, form))
     return "".join([
         "# What pruning costs\n\n",
         "Points of accuracy lost when weights go, nothing is trained and no label is looked at, as ONNX Runtime ",

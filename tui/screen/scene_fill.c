@@ -430,8 +430,9 @@ bool scene_fill(struct scene *s, const struct pare_workspace *w)
 	s->now = *pare_workspace_metrics(w);
 	no_cost(&s->was.cost);
 	no_cost(&s->now.cost);
-	if (pare_study_exits(
-		    pare_workspace_study(w), pare_workspace_plan(w), s->exit, &s->n_exits, NULL))
+	if (!pare_plan_leaves(pare_workspace_plan(w)) ||
+		pare_study_exits(pare_workspace_study(w), pare_workspace_plan(w), s->exit,
+			&s->n_exits, NULL))
 		s->n_exits = 0;
 	s->n_samples = s->data ? pare_study_samples(pare_workspace_study(w)) : 0;
 	s->measured_ago = pare_workspace_measured_ago(w);
