@@ -87,7 +87,7 @@ static void amounts(const struct scene *sc, struct grid *g, struct figures_at *a
 	grid_put(g, a->y, a->label, 9, ST_HEAD, "MACs");
 	grid_put(g, a->y, a->was, 9, ST_TEXT, "%s", figure_count(was->macs, v));
 	n = macs(sc, g, a);
-	if (!file) { /* where there is no line for it */
+	if (!file && a->w - n >= 16) { /* where there is no line for it, and room */
 		n += grid_put(g, a->y, a->now + n, a->w - n, ST_HEAD, "  file ");
 		grid_put(g, a->y, a->now + n, a->w - n, ST_MEASURED, "%s",
 			figure_bytes(now->file_bytes, v));
