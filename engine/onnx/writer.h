@@ -1,5 +1,5 @@
-/* What writes one file: write.c the outermost graph, write_weights.c and write_acts.c what the
- * spec asks for around its layers, inside.c graphs inside its nodes. */
+/* What writes one file: writer.c its pieces, write.c the outermost graph, write_weights.c and
+ * write_acts.c what the spec asks for around its layers, inside.c graphs inside its nodes. */
 #ifndef PARE_WRITER_H
 #define PARE_WRITER_H
 #include "../base/names.h"

@@ -296,3 +296,25 @@ void op_move_run(const struct op_move *move, const void *in, void *out)
 			return;
 	}
 }
+
+enum pare_status op_known(const struct pare_shape_call *c, int i, struct pare_err *err)
+{
+	if (!op_has(c, i))
+		return pare_fail(err, PARE_E_FORMAT, "input %d is missing", i);
+	if (!c->in[i]->value)
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"input %d is computed while running; the shape of the output hangs on it",
+			i);
+	return PARE_OK;
+}
+
+enum pare_status
+op_axis_of(const struct pare_shape_call *c, int64_t axis, int *out, struct pare_err *err)
+{
+	return pare_axis(axis, c->in[0]->shape.n, out, err);
+}
+
+bool op_word(const char *value, const char *preset, const char *word)
+{
+	return !strcmp(value && value[0] ? value : preset, word);
+}

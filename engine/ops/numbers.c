@@ -1,4 +1,4 @@
-/* Numbers of any type, one by one, and what shape functions ask of them. */
+/* Numbers of any type, one by one. */
 #include "kit.h"
 #include <string.h>
 
@@ -115,28 +115,4 @@ size_t op_place(const struct pare_call *c, int64_t i, size_t n)
 		return (size_t)at;
 	(void)pare_fail(c->wrong, PARE_E_FORMAT, "index %lld into an axis of %zu", (long long)i, n);
 	return 0;
-}
-
-/* ---- for shape functions -------------------------------------------------------------------- */
-
-enum pare_status op_known(const struct pare_shape_call *c, int i, struct pare_err *err)
-{
-	if (!op_has(c, i))
-		return pare_fail(err, PARE_E_FORMAT, "input %d is missing", i);
-	if (!c->in[i]->value)
-		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"input %d is computed while running; the shape of the output hangs on it",
-			i);
-	return PARE_OK;
-}
-
-enum pare_status
-op_axis_of(const struct pare_shape_call *c, int64_t axis, int *out, struct pare_err *err)
-{
-	return pare_axis(axis, c->in[0]->shape.n, out, err);
-}
-
-bool op_word(const char *value, const char *preset, const char *word)
-{
-	return !strcmp(value && value[0] ? value : preset, word);
 }

@@ -2,8 +2,8 @@
 #include "../base/err.h"
 #include "../prune/prune.h"
 #include "../quantize/choose.h"
-#include "../quantize/fit.h"
 #include "../quantize/steps.h"
+#include "fit.h"
 #include "stored.h"
 #include <math.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #ifndef PARE_FIT_H
 #define PARE_FIT_H
 #include "../prune/pattern.h"
-#include "quantize.h"
+#include "../quantize/quantize.h"
 
 struct pare_fit_layer {
 	bool fits;      /* else its weights stay as they are given */

@@ -1,8 +1,8 @@
 #include "fit.h"
 #include "../base/err.h"
 #include "../prune/obs.h"
-#include "learn.h"
-#include "moments.h"
+#include "../quantize/learn.h"
+#include "../quantize/moments.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,8 +5,8 @@
  * squares.  Moves of several groups are taken to add up as squares. */
 #include "../base/err.h"
 #include "../base/pool.h"
-#include "answers.h"
-#include "reader.h"
+#include "../prune/answers.h"
+#include "../prune/reader.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,10 +6,10 @@
  * shares it follows the output's loss, and what several layers do is taken to add up.  By a score
  * the scores of all layers are compared as they are: one threshold for all. */
 #include "../base/err.h"
-#include "answers.h"
-#include "obs.h"
-#include "prune.h"
-#include "reader.h"
+#include "../prune/answers.h"
+#include "../prune/obs.h"
+#include "../prune/prune.h"
+#include "../prune/reader.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
