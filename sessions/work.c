@@ -259,8 +259,12 @@ static unsigned take_budget(struct pare_workspace *w, struct job *j)
 		if (tree_add(w, a->plan, a->line, &err))
 			workspace_log(w, "%s: %s", a->line, err.text);
 		else {
-			workspace_log(w, "%s: plan %d", a->line, w->here + 1);
-			news = PARE_NEWS_PLAN;
+			if (at == a->from)
+				workspace_log(w, "shares found: %s", a->line);
+			else
+				workspace_log(w, "shares found, 'go %d' takes them: %s",
+					w->here + 1, a->line);
+			news = PARE_NEWS_PLAN | PARE_NEWS_BUDGET;
 		}
 		a->plan = NULL;
 		if (at != a->from)

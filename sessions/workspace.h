@@ -68,7 +68,8 @@ enum {
 	PARE_NEWS_PLAN = 2,   /* a plan was measured */
 	PARE_NEWS_DEVICE = 4, /* a device was measured */
 	PARE_NEWS_PROGRESS = 8,
-	PARE_NEWS_ERROR = 16, /* see the log */
+	PARE_NEWS_ERROR = 16,  /* see the log */
+	PARE_NEWS_BUDGET = 32, /* a budget's plan is there, and the log says where */
 };
 unsigned pare_workspace_pump(struct pare_workspace *w);
 /* Layers in the order in which the person wants them (what is on screen first); copied. */

@@ -223,8 +223,8 @@ static void a_budget_is_spread_behind_the_screen(void)
 		"one at a time: %s", err.text);
 	ok(say(w, "set conv_3 weights int4"), "an edit meanwhile");
 	ok(pump_until(w, nothing_is_asked) && pare_workspace_n_plans(w) == 3 &&
-			log_has(w, "to bytes 80%"),
-		"the plan is there");
+			log_has(w, "'go 3' takes them: prune * channels to bytes 80%"),
+		"the plan is there, and the log says where");
 	got = pare_workspace_plan_node(w, 2);
 	ok(got->parent == 0 && pare_workspace_here(w) == 1 && strstr(got->command, "to bytes 80%"),
 		"below the one that it was asked for; one stays where one is");

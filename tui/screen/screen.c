@@ -78,10 +78,10 @@ static void refill(struct screen *x)
 	x->stale = true;
 }
 
-/* What went wrong in the background is in the log, and that it did must be seen. */
-static void show_trouble(struct screen *x)
+/* What ended in the background is in the log, and that it did must be seen. */
+static void show_ended(struct screen *x, bool failed)
 {
-	struct tui_event ev = { .kind = EV_REPLY, .key = 1 };
+	struct tui_event ev = { .kind = EV_REPLY, .key = failed };
 	struct tui_effects fx;
 	int n = x->scene->n_log;
 	const char *line = n ? x->scene->log[n - 1] : "", *text = strstr(line, "  ");
@@ -232,8 +232,8 @@ static void loop(struct screen *x)
 			terminal_asks(x);
 		if (fd[1].revents && (news = pare_workspace_pump(x->w))) {
 			refill(x);
-			if (news & PARE_NEWS_ERROR)
-				show_trouble(x);
+			if (news & (PARE_NEWS_ERROR | PARE_NEWS_BUDGET))
+				show_ended(x, news & PARE_NEWS_ERROR);
 		}
 		if (fd[0].revents & (POLLHUP | POLLERR))
 			x->quit = true; /* the line was dropped */
