@@ -5,6 +5,7 @@
 #include "tui/screen/figures.h"
 #include "tui/screen/grid.h"
 #include "tui/screen/keys.h"
+#include "tui/screen/shown.h"
 #include "tui/screen/state.h"
 
 static char *slurp(const char *path)

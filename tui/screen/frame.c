@@ -1,6 +1,7 @@
 /* What all views share: the top line, the bottom line, a cell of heat. */
+#include "frame.h"
 #include "figures.h"
-#include "state.h"
+#include "shown.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -168,35 +169,4 @@ void frame_bottom(const struct tui_state *s, struct grid *g)
 	else if (*s->filter)
 		grid_put(g, y, 1, right - 2, ST_DIM, "/%s: %d of %d layers", s->filter, s->n_shown,
 			sc->n_rows);
-}
-
-/* ---- the whole ------------------------------------------------------------------------------- */
-
-const struct tui_view tui_views[N_VIEWS] = {
-	[VIEW_MAP] = { "map", view_map_render },
-	[VIEW_LAYER] = { "layer", view_layer_render },
-	[VIEW_HISTORY] = { "history", view_history_render },
-	[VIEW_LOG] = { "log", view_log_render },
-	[VIEW_HELP] = { "help", view_help_render },
-};
-
-int tui_find_view(const char *name)
-{
-	for (int i = 0; i < N_VIEWS; i++)
-		if (!strcmp(tui_views[i].name, name))
-			return i;
-	return -1;
-}
-
-void tui_render(const struct tui_state *s, struct grid *g)
-{
-	grid_clear(g);
-	if (s->h < 16 || s->w < 60) {
-		grid_put(g, s->h / 2, 0, s->w, ST_TEXT, " pare needs 60×16; this is %d×%d", s->w,
-			s->h);
-		return;
-	}
-	frame_header(s, g);
-	tui_views[s->view].render(s, g);
-	frame_bottom(s, g);
 }

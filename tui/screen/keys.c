@@ -1,17 +1,8 @@
 #include "keys.h"
+#include "layout.h"
+#include "shown.h"
 #include <stdio.h>
 #include <string.h>
-
-static int list_lines(const struct tui_state *s)
-{
-	return s->view == VIEW_MAP || s->view == VIEW_LAYER ? view_map_lines(s)
-							    : view_text_lines(s);
-}
-
-int tui_clamp(int x, int lo, int hi)
-{
-	return x > hi ? (hi < lo ? lo : hi) : x < lo ? lo : x;
-}
 
 enum { ONE = 1, PAGE = 1000, HALF = 500, ALL = 1000000 };
 
@@ -23,20 +14,13 @@ void tui_move(struct tui_state *s, int arg)
 		 : arg == HALF  ? (page + 1) / 2
 		 : arg == -HALF ? -(page + 1) / 2
 				: arg;
-	int length = s->view == VIEW_LOG ? view_log_length(s) : view_help_length(s);
 
-	switch (s->view) {
-	case VIEW_MAP:
-	case VIEW_LAYER:
-		s->cur = tui_clamp(s->cur + by, 0, s->n_shown - 1);
-		tui_keep_in_sight(s);
-		break;
-	case VIEW_HISTORY:
-		s->pick = tui_clamp(s->pick + by, 0, s->scene->n_plans - 1);
-		break;
-	default:
-		s->scroll = tui_clamp(s->scroll + by, 0, length - lines);
-	}
+	if (s->view == VIEW_MAP || s->view == VIEW_LAYER)
+		s->cur += by;
+	else if (s->view == VIEW_HISTORY)
+		s->pick += by;
+	else
+		s->scroll += by;
 }
 
 static void act_move(struct tui_state *s, struct tui_effects *fx, int arg)
@@ -174,10 +158,8 @@ void tui_show(struct tui_state *s, enum tui_view_id v)
 	if (s->view != VIEW_HELP && s->view != VIEW_LOG && s->view != VIEW_HISTORY)
 		s->under = s->view;
 	s->view = v;
-	s->scroll = 0;
-	if (v == VIEW_LOG)
-		s->scroll = tui_clamp(view_log_length(s) - view_text_lines(s), 0, ALL);
-	s->pick = tui_clamp(s->scene->here, 0, s->scene->n_plans - 1);
+	s->scroll = v == VIEW_LOG ? ALL : 0; /* the newest is last */
+	s->pick = s->scene->here;
 }
 
 static void act_show(struct tui_state *s, struct tui_effects *fx, int arg)

@@ -16,14 +16,9 @@ extern const struct key_row key_rows[]; /* ended by a NULL act */
 /* The row for a key in a view; NULL = nothing happens. */
 const struct key_row *key_find(enum tui_view_id view, uint32_t key);
 
-/* ---- between keys.c and state.c ------------------------------------------------------------- */
-
-int tui_clamp(int x, int lo, int hi);
+/* What the mouse does too: up and down in the open view, to be clamped; and the command that turns
+ * the marked layers and the one under the cursor to a column. */
 void tui_move(struct tui_state *s, int by);
-/* The command that turns the marked layers and the one under the cursor to a column. */
 void tui_choose(struct tui_state *s, struct tui_effects *fx, int column);
-/* Filter and sort anew; the cursor stays on its layer when that is still shown. */
-void tui_arrange(struct tui_state *s);
-void tui_keep_in_sight(struct tui_state *s);
 
 #endif

@@ -1,7 +1,7 @@
 /* The figures under the map: what the float network is, what the plan is, and on which device. Each
  * says what kind of figure it is. */
 #include "figures.h"
-#include "view_map.h"
+#include "frame.h"
 #include <math.h>
 #include <stdio.h>
 

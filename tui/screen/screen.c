@@ -1,8 +1,10 @@
 /* Where the parts meet: events from the terminal and from the workspace go into the state, what it
  * asks for is done, and the screen is drawn once for all that came together. */
 #include "screen.h"
+#include "layout.h"
 #include "line.h"
 #include "scene_fill.h"
+#include "shown.h"
 #include "terminal.h"
 #include <poll.h>
 #include <stdio.h>
@@ -47,7 +49,7 @@ static const char *complete(void *user, const char *line, size_t len, int i, siz
 static void say_order(struct screen *x)
 {
 	const struct tui_state *s = &x->s;
-	int n = s->n_shown - s->top, lines = view_map_lines(s);
+	int n = s->n_shown - s->top, lines = list_lines(s);
 
 	if (n > lines)
 		n = lines;

@@ -97,43 +97,12 @@ void tui_show(struct tui_state *s, enum tui_view_id v);
 void tui_remember(const struct tui_state *s, char *out, size_t len);
 void tui_recall(struct tui_state *s, const char *text);
 
-/* ---- for the views ----------------------------------------------------------------------------
- */
-
-/* The row under the cursor; -1 when the filter leaves none. */
-int tui_row(const struct tui_state *s);
-const struct pare_value *tui_cell(const struct tui_state *s, int row, int column);
-/* First column of a dial and one past its last. */
-void tui_dial_span(const struct scene *sc, enum pare_dial dial, int *from, int *to);
-/* Does a row pass?  Words of the filter must all hold: text in name or operator, op=Conv,
- * drop>0.5, params>1000, macs>1e6, bits<8, pruned>0. */
-bool tui_filter_holds(const struct scene *sc, const struct scene_row *r, const char *filter);
-
 struct tui_view {
 	const char *name; /* as a command names it */
 	void (*render)(const struct tui_state *s, struct grid *g);
+	int (*length)(const struct tui_state *s); /* of a text, in lines; else NULL */
 };
 extern const struct tui_view tui_views[N_VIEWS];
 int tui_find_view(const char *name); /* -1 */
-
-void view_map_render(const struct tui_state *s, struct grid *g);
-void view_layer_render(const struct tui_state *s, struct grid *g);
-void view_history_render(const struct tui_state *s, struct grid *g);
-void view_log_render(const struct tui_state *s, struct grid *g);
-void view_help_render(const struct tui_state *s, struct grid *g);
-
-/* Lines of the screen for the list of a view, and how many it has. */
-int view_map_lines(const struct tui_state *s);
-int view_text_lines(const struct tui_state *s);
-int view_help_length(const struct tui_state *s);
-int view_log_length(const struct tui_state *s);
-/* The row of the scene and the column that lie at a place of the map; false: none. */
-bool view_map_hit(const struct tui_state *s, int y, int x, int *shown, int *column);
-
-/* Parts of several views (frame.c). */
-void frame_header(const struct tui_state *s, struct grid *g);
-void frame_bottom(const struct tui_state *s, struct grid *g);
-/* The glyph of a choice, at x. */
-void frame_cell(const struct tui_state *s, struct grid *g, int y, int x, int row, int col);
 
 #endif

@@ -1,6 +1,7 @@
 /* One layer: what it is, and every position of its three dials with what it costs. */
 #include "figures.h"
-#include "state.h"
+#include "frame.h"
+#include "shown.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,154 +1,13 @@
 /* The map: a row is a layer, a cell a choice, its shade what the choice costs.  And the editor: the
  * dials that stand on it are the plan. */
-#include "view_map.h"
 #include "figures.h"
-#include "state.h"
+#include "frame.h"
+#include "layout.h"
+#include "shown.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Columns are left out until the whole job fits; the order is what may be missed last. */
-enum map_field { F_NAME, F_MACS, F_PARAMS, F_OUTPUT, F_OP, N_FIELDS };
-
-struct layout {
-	int field_x[N_FIELDS], field_w[N_FIELDS]; /* w 0 = left out */
-	int column_x[64];                         /* where the glyph stands; 0 = left out */
-	int hidden;                               /* a dial without room; -1 = none */
-	int bar_x[PARE_N_DIALS + 1];              /* the lines between; the last before the drop */
-	int drop_x;                               /* 0 = left out */
-	bool tens;                                /* pruning in tens: one digit */
-	int list_y, lines, note_y, rule_y, panel_y, panel_h;
-};
-
-static int panel_height(const struct tui_state *s)
-{
-	return s->h >= 30 ? 6 : s->h >= 20 ? 5 : 4;
-}
-
-int view_map_lines(const struct tui_state *s)
-{
-	int n = s->h - 3 - (s->scene->n_unsupported > 0) - 1 - panel_height(s) - 1;
-
-	return n < 1 ? 1 : n;
-}
-
-static int label_width(const struct scene_column *c, bool tens)
-{
-	bool share = c->dial == PARE_DIAL_SPARSITY || c->dial == PARE_DIAL_CHANNELS;
-
-	return tens && share && !strchr(c->label, ':') ? 1 : text_width(c->label);
-}
-
-/* Columns that the dials take; `roomy` = spaces on both sides. */
-static int dials_width(const struct scene *sc, int wide, int hidden)
-{
-	int w = 0;
-
-	for (int i = 0; i < sc->n_columns; i++)
-		if ((int)sc->column[i].dial != hidden)
-			w += wide ? wide : 1 + label_width(&sc->column[i], true);
-	return w + 2 * (PARE_N_DIALS - (hidden >= 0)) + 1;
-}
-
-static int widest_name(const struct scene *sc)
-{
-	int w = 5;
-
-	for (int i = 0; i < sc->n_rows; i++)
-		if (text_width(sc->row[i].label) > w)
-			w = text_width(sc->row[i].label);
-	return w + 1;
-}
-
-static void place_dials(const struct scene *sc, struct layout *l, int x, int wide)
-{
-	int d = -1;
-
-	for (int i = 0; i < sc->n_columns && i < 64; i++) {
-		const struct scene_column *c = &sc->column[i];
-
-		if ((int)c->dial != d) {
-			d = (int)c->dial;
-			l->bar_x[d] = x + 1;
-			x += d == l->hidden ? 0 : 2;
-		}
-		if (d == l->hidden)
-			continue;
-		l->column_x[i] = wide ? x + 1 : x + label_width(c, true);
-		x += wide ? wide : 1 + label_width(c, true);
-	}
-	l->bar_x[PARE_N_DIALS] = x + 1;
-	l->drop_x = x + 3;
-}
-
-static struct layout lay_out(const struct tui_state *s)
-{
-	enum { GUTTER = 3, DROP = 7 };
-	static const int want[N_FIELDS] = {
-		[F_MACS] = 7, [F_PARAMS] = 7, [F_OUTPUT] = 11, [F_OP] = 9
-	};
-	static const enum map_field order[] = { F_NAME, F_OP, F_OUTPUT, F_PARAMS, F_MACS };
-	struct layout l = { .hidden = -1 };
-	int wide, left, name = widest_name(s->scene), x = GUTTER;
-
-	for (wide = 4; wide > 2; wide--)
-		if (s->w - dials_width(s->scene, wide, -1) - DROP - GUTTER >= 14 + 15 * (wide - 2))
-			break;
-	wide = wide == 2 ? 0 : wide;
-	l.tens = !wide;
-	left = s->w - dials_width(s->scene, wide, -1) - DROP - GUTTER;
-	if (left < 14) { /* weights that go have no room beside channels that go */
-		l.hidden = s->dial == PARE_DIAL_SPARSITY ? PARE_DIAL_CHANNELS : PARE_DIAL_SPARSITY;
-		left = s->w - dials_width(s->scene, wide, l.hidden) - DROP - GUTTER;
-	}
-	if (left < 8)
-		left = 8;
-	l.field_w[F_NAME] = name;
-	if (name > (s->w < 100 ? 11 : 20))
-		l.field_w[F_NAME] = s->w < 100 ? 11 : 20;
-	if (l.field_w[F_NAME] > left)
-		l.field_w[F_NAME] = left;
-	left -= l.field_w[F_NAME];
-	for (int f = F_MACS; f < N_FIELDS && want[f] <= left; f++) {
-		l.field_w[f] = want[f];
-		left -= want[f];
-	}
-	if (name > l.field_w[F_NAME]) {
-		int more = name - l.field_w[F_NAME];
-
-		more = more < left ? more : left;
-		l.field_w[F_NAME] += more > 0 ? more : 0;
-	}
-	for (int i = 0; i < N_FIELDS; i++)
-		if (l.field_w[order[i]]) {
-			l.field_x[order[i]] = x;
-			x += l.field_w[order[i]];
-		}
-	place_dials(s->scene, &l, x, wide);
-	l.list_y = 3;
-	l.lines = view_map_lines(s);
-	l.note_y = l.list_y + l.lines;
-	l.panel_h = panel_height(s);
-	l.panel_y = s->h - 1 - l.panel_h;
-	l.rule_y = l.panel_y - 1;
-	return l;
-}
-
-bool view_map_hit(const struct tui_state *s, int y, int x, int *shown, int *column)
-{
-	struct layout l = lay_out(s);
-
-	*shown = s->top + y - l.list_y;
-	*column = -1;
-	if (y < l.list_y || y >= l.list_y + l.lines || *shown >= s->n_shown)
-		return false;
-	for (int i = 0; i < s->scene->n_columns && i < 64; i++)
-		if (l.column_x[i] &&
-			(x == l.column_x[i] || (x == l.column_x[i] - 1 && *column < 0)))
-			*column = i;
-	return true;
-}
 
 /* ---- heads ----------------------------------------------------------------------------------- */
 
@@ -181,7 +40,7 @@ static void heads(const struct tui_state *s, struct grid *g, const struct layout
 	}
 	for (int i = 0; i < sc->n_columns && i < 64; i++) {
 		const struct scene_column *c = &sc->column[i];
-		int n = label_width(c, l->tens);
+		int n = map_label_width(c, l->tens);
 
 		if (!l->column_x[i])
 			continue;
@@ -270,7 +129,7 @@ static void row_drop(struct grid *g, int y, int x, const struct scene_row *r)
 
 static void draw_row(const struct tui_state *s, struct grid *g, const struct layout *l, int i)
 {
-	int y = l->list_y + i - s->top, row = s->shown[i];
+	int y = LIST_Y + i - s->top, row = s->shown[i];
 	const struct scene_row *r = &s->scene->row[row];
 	bool on = i == s->cur;
 
@@ -375,7 +234,7 @@ static void note(const struct tui_state *s, struct grid *g, int y)
 
 void view_map_render(const struct tui_state *s, struct grid *g)
 {
-	struct layout l = lay_out(s);
+	struct layout l = map_lay_out(s);
 	struct sentence text = { .room = s->w - 8 };
 
 	heads(s, g, &l);

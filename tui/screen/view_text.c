@@ -1,17 +1,10 @@
 /* Views that are lists: help, log, history. */
 #include "figures.h"
+#include "frame.h"
 #include "keys.h"
+#include "layout.h"
 #include <stdio.h>
 #include <string.h>
-
-enum { LIST_Y = 3 };
-
-int view_text_lines(const struct tui_state *s)
-{
-	int n = s->h - LIST_Y - 2;
-
-	return n < 1 ? 1 : n;
-}
 
 static void title(const struct tui_state *s, struct grid *g, const char *text, const char *hint)
 {
@@ -86,7 +79,7 @@ void view_help_render(const struct tui_state *s, struct grid *g)
 	struct help_line l;
 
 	title(s, g, "help", "↑↓ scroll   Esc back");
-	for (int i = 0; i < view_text_lines(s) && help_line(s, s->scroll + i, &l); i++) {
+	for (int i = 0; i < list_lines(s) && help_line(s, s->scroll + i, &l); i++) {
 		int y = LIST_Y + i;
 
 		grid_put(g, y, 1, 11, l.head ? ST_TITLE : ST_KEY, "%s", l.left);
@@ -109,7 +102,7 @@ void view_log_render(const struct tui_state *s, struct grid *g)
 	title(s, g, "log", "↑↓ scroll   Esc back");
 	if (!view_log_length(s))
 		grid_put(g, LIST_Y, 1, s->w - 2, ST_DIM, "nothing yet");
-	for (int i = 0; i < view_text_lines(s); i++) {
+	for (int i = 0; i < list_lines(s); i++) {
 		int k = s->scroll + i, y = LIST_Y + i;
 
 		if (k < sc->n_unsupported)
@@ -126,7 +119,7 @@ void view_log_render(const struct tui_state *s, struct grid *g)
 void view_history_render(const struct tui_state *s, struct grid *g)
 {
 	const struct scene *sc = s->scene;
-	int lines = view_text_lines(s), top = s->pick - lines / 2;
+	int lines = list_lines(s), top = s->pick - lines / 2;
 	char v[FIGURE_LEN];
 
 	title(s, g, "plans tried", "Enter goes there   Esc back");
