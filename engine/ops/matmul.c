@@ -96,6 +96,13 @@ static enum side weight_side(const struct pare_call *c, const struct sides *s)
 	return NEITHER;
 }
 
+/* Bias that can be packed with the weights; by a vector, the last axis is that of rows. */
+static const float *packed_bias(const struct pare_call *c, const struct sides *s)
+{
+	return c->bias && weight_side(c, s) == WEIGHT_B && c->in[1]->shape.n == 2 ? c->bias->f32
+										  : NULL;
+}
+
 /* One sample: packed for its sizes alone, if at all. */
 static enum pare_status alone_prepare(const struct pare_call *c, const struct sides *s,
 	struct pare_arena *a, const void **packed, struct pare_err *err)
@@ -142,7 +149,8 @@ static enum pare_status matmul_prepare(
 		for (int64_t o = 0; o < s.n; o++)
 			for (int64_t k = 0; k < s.k; k++)
 				w[o * s.k + k] = c->in[1]->f32[k * s.n + o];
-		st = pare_product_plan(c->k, v, (int)s.k, (int)s.n, 1, w, NULL, a, err);
+		st = pare_product_plan(
+			c->k, v, (int)s.k, (int)s.n, 1, w, packed_bias(c, &s), a, err);
 		v->rows = (int)rows;
 	}
 	if (!st)
@@ -158,21 +166,22 @@ static size_t matmul_scratch(const struct pare_call *c)
 			     : pare_conv_scratch(c->k, c->packed);
 }
 
+/* One side is constant and packed: that of B with the bias. */
 static void
 packed_forward(const struct pare_call *c, const struct sides *s, const struct pare_finish *f)
 {
-	enum side side = weight_side(c, s);
 	int64_t lead = pare_shape_span(&s->lead, 0, s->lead.n);
-	int64_t runs = side == WEIGHT_B ? 1 : lead; /* rows of A are taken together */
-	const float *x = side == WEIGHT_B ? c->in[0]->f32 : c->in[1]->f32;
-	int64_t in = (side == WEIGHT_B ? s->k : s->k * s->n) * c->lanes;
-	int64_t out = (side == WEIGHT_B ? s->n : s->m * s->n) * c->lanes;
+	int64_t in = s->k * s->n * c->lanes, out = s->m * s->n * c->lanes;
 
-	for (int64_t i = 0; i < runs; i++) {
+	if (weight_side(c, s) == WEIGHT_B) { /* rows of A are taken together */
+		pare_conv_run(c->k, c->packed, c->in[0]->f32, c->out[0]->f32, f, c->scratch);
+		return;
+	}
+	for (int64_t i = 0; i < lead; i++) {
 		struct pare_finish g = { f->add ? f->add + i * out : NULL, f->lo, f->hi };
 
-		pare_conv_run(
-			c->k, c->packed, x + i * in, c->out[0]->f32 + i * out, &g, c->scratch);
+		pare_conv_run(c->k, c->packed, c->in[1]->f32 + i * in, c->out[0]->f32 + i * out, &g,
+			c->scratch);
 	}
 }
 
@@ -210,6 +219,40 @@ static void lanes_forward(const struct pare_call *c, const struct sides *s, cons
 			}
 }
 
+static void
+plain_forward(const struct pare_call *c, const struct sides *s, const struct pare_finish *f)
+{
+	int64_t lead = pare_shape_span(&s->lead, 0, s->lead.n), size = s->m * s->n * c->lanes;
+	const struct pare_tensor *a = c->in[0], *b = c->in[1];
+	bool each = c->lanes > 1 && a->lanes > 1 && b->lanes > 1;
+
+	for (int64_t i = 0; i < lead; i++) {
+		const float *x = a->f32 + matrix_at(&s->a, &s->lead, i) * s->m * s->k * a->lanes;
+		const float *y = b->f32 + matrix_at(&s->b, &s->lead, i) * s->k * s->n * b->lanes;
+		struct pare_finish g = { f->add ? f->add + i * size : NULL, f->lo, f->hi };
+		float *out = c->out[0]->f32 + i * size;
+
+		if (each)
+			c->k->each(x, y, (int)s->m, (int)s->n, (int)s->k, out, &g);
+		else if (c->lanes > 1 || !s->k)
+			lanes_forward(c, s, x, y, out);
+		else if (s->m && s->n)
+			cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)s->m, (int)s->n,
+				(int)s->k, 1, x, (int)s->k, y, (int)s->n, 0, out, (int)s->n);
+	}
+	if (!each)
+		c->k->finish(c->out[0]->f32, c->out[0]->f32, (size_t)(lead * size), f);
+}
+
+/* out [rows][n][lanes] += bias [n] */
+static void add_bias(float *out, int64_t rows, int64_t n, int lanes, const float *bias)
+{
+	for (int64_t i = 0; i < rows; i++)
+		for (int64_t j = 0; j < n; j++, out += lanes)
+			for (int l = 0; l < lanes; l++)
+				out[l] += bias[j];
+}
+
 static void matmul_forward(const struct pare_call *c)
 {
 	struct pare_finish f = { c->after->add ? c->after->add->f32 : NULL, c->after->lo,
@@ -217,31 +260,21 @@ static void matmul_forward(const struct pare_call *c)
 	struct pare_finish none = { NULL, -INFINITY, INFINITY };
 	float *out = c->out[0]->f32;
 	struct sides s;
-	int64_t lead;
+	bool late; /* the bias is added to the product as it lies */
+	int64_t rows, n;
 
 	if (sides_of(&c->in[0]->shape, &c->in[1]->shape, &s, NULL))
 		return; /* shapes were checked: does not happen */
-	if (c->packed) {
-		(c->lanes == 1 ? alone_forward : packed_forward)(c, &s, &f);
+	late = c->bias && !(c->packed && packed_bias(c, &s));
+	(!c->packed             ? plain_forward
+		: c->lanes == 1 ? alone_forward
+				: packed_forward)(c, &s, late ? &none : &f);
+	if (!late)
 		return;
-	}
-	lead = pare_shape_span(&s.lead, 0, s.lead.n);
-	for (int64_t i = 0; i < lead; i++) {
-		const float *a =
-			c->in[0]->f32 + matrix_at(&s.a, &s.lead, i) * s.m * s.k * c->in[0]->lanes;
-		const float *b =
-			c->in[1]->f32 + matrix_at(&s.b, &s.lead, i) * s.k * s.n * c->in[1]->lanes;
-		float *to = out + i * s.m * s.n * c->lanes;
-
-		if (c->lanes > 1 && c->in[0]->lanes > 1 && c->in[1]->lanes > 1)
-			c->k->each(a, b, (int)s.m, (int)s.n, (int)s.k, to, &none);
-		else if (c->lanes > 1 || !s.k)
-			lanes_forward(c, &s, a, b, to);
-		else if (s.m && s.n)
-			cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)s.m, (int)s.n,
-				(int)s.k, 1, a, (int)s.k, b, (int)s.n, 0, to, (int)s.n);
-	}
-	c->k->finish(out, out, (size_t)(lead * s.m * s.n * c->lanes), &f);
+	n = pare_shape_elems(&c->bias->shape);
+	rows = pare_shape_elems(&c->out[0]->shape) / n;
+	add_bias(out, rows, n, c->lanes, c->bias->f32);
+	c->k->finish(out, out, (size_t)(rows * n * c->lanes), &f);
 }
 
 static int64_t matmul_macs(const struct pare_shape_call *c)
@@ -296,6 +329,7 @@ const struct pare_op pare_ops_matmul[] = {
 		.scratch = matmul_scratch,
 		.prepare = matmul_prepare,
 		.fuses = true,
+		.biases = true,
 		.mixed = true,
 		.macs = matmul_macs,
 		.weight = matmul_weight,

@@ -181,6 +181,74 @@ static enum pare_status shape_layer(const struct pare_shape_call *c, struct pare
 	return st;
 }
 
+enum { SIDE = 16 }; /* columns, or parts of one, side by side */
+
+/* A row of `width` columns side by side, `step` apart; mean and inv: of each. */
+OP_INLINE void layer_columns(const float *x, size_t n, size_t step, float epsilon,
+	const float *gamma, const float *beta, float *out, float *mean, float *inv, const int width)
+{
+	double sum[SIDE] = { 0 }, square[SIDE] = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		for (int l = 0; l < width; l++)
+			sum[l] += x[i * step + l];
+	for (int l = 0; l < width; l++)
+		sum[l] /= (double)n;
+	for (size_t i = 0; i < n; i++)
+		for (int l = 0; l < width; l++) {
+			double d = x[i * step + l] - sum[l];
+
+			square[l] += d * d;
+		}
+	for (int l = 0; l < width; l++) {
+		mean[l] = (float)sum[l];
+		inv[l] = (float)(1 / sqrt(square[l] / (double)n + epsilon));
+	}
+	for (size_t i = 0; i < n; i++)
+		for (int l = 0; l < width; l++)
+			out[i * step + l] = (x[i * step + l] - mean[l]) * inv[l] * gamma[i] +
+					    (beta ? beta[i] : 0);
+}
+
+/* One column that lies in a row. */
+OP_HOT static void layer_row(const float *x, size_t n, float epsilon, const float *gamma,
+	const float *beta, float *out, float *mean, float *inv)
+{
+	double sum[SIDE] = { 0 }, square[SIDE] = { 0 }, all = 0, spread = 0;
+	size_t whole = n / SIDE * SIDE;
+
+	for (size_t i = 0; i < whole; i += SIDE)
+		for (int l = 0; l < SIDE; l++)
+			sum[l] += x[i + l];
+	for (size_t i = whole; i < n; i++)
+		all += x[i];
+	for (int l = 0; l < SIDE; l++)
+		all += sum[l];
+	all /= (double)n;
+	for (size_t i = 0; i < whole; i += SIDE)
+		for (int l = 0; l < SIDE; l++)
+			square[l] += (x[i + l] - all) * (x[i + l] - all);
+	for (size_t i = whole; i < n; i++)
+		spread += (x[i] - all) * (x[i] - all);
+	for (int l = 0; l < SIDE; l++)
+		spread += square[l];
+	*mean = (float)all;
+	*inv = (float)(1 / sqrt(spread / (double)n + epsilon));
+	for (size_t i = 0; i < n; i++)
+		out[i] = (x[i] - *mean) * *inv * gamma[i] + (beta ? beta[i] : 0);
+}
+
+OP_HOT static void layer_lanes(const float *x, size_t n, size_t lanes, float epsilon,
+	const float *gamma, const float *beta, float *out, float *mean, float *inv)
+{
+	if (lanes == SIDE)
+		layer_columns(x, n, SIDE, epsilon, gamma, beta, out, mean, inv, SIDE);
+	else
+		for (size_t l = 0; l < lanes; l += 4) /* 4 or 8 */
+			layer_columns(x + l, n, lanes, epsilon, gamma, beta, out + l, mean + l,
+				inv + l, 4);
+}
+
 static void layer_forward(const struct pare_call *c)
 {
 	const struct norm *a = c->attr;
@@ -189,21 +257,19 @@ static void layer_forward(const struct pare_call *c)
 	size_t outer = op_span(s, 0, axis), n = op_span(s, axis, s->n), lanes = (size_t)c->lanes;
 	const float *gamma = c->in[1]->f32, *beta = op_given(c, 2) ? c->in[2]->f32 : NULL;
 
-	for (size_t p = 0; p < outer; p++)
-		for (size_t l = 0; l < lanes; l++) {
-			const float *x = c->in[0]->f32 + p * n * lanes + l;
-			float *out = c->out[0]->f32 + p * n * lanes + l;
-			float mean, inv;
+	for (size_t p = 0; p < outer; p++) {
+		const float *x = c->in[0]->f32 + p * n * lanes;
+		float *out = c->out[0]->f32 + p * n * lanes, mean[SIDE], inv[SIDE];
 
-			moments(x, n, lanes, a->epsilon, &mean, &inv);
-			for (size_t i = 0; i < n; i++)
-				out[i * lanes] = (x[i * lanes] - mean) * inv * gamma[i] +
-						 (beta ? beta[i] : 0);
-			if (c->n_out > 1 && c->out[1])
-				c->out[1]->f32[p * lanes + l] = mean;
-			if (c->n_out > 2 && c->out[2])
-				c->out[2]->f32[p * lanes + l] = inv;
-		}
+		if (lanes == 1)
+			layer_row(x, n, a->epsilon, gamma, beta, out, mean, inv);
+		else
+			layer_lanes(x, n, lanes, a->epsilon, gamma, beta, out, mean, inv);
+		if (c->n_out > 1 && c->out[1])
+			memcpy(c->out[1]->f32 + p * lanes, mean, lanes * sizeof *mean);
+		if (c->n_out > 2 && c->out[2])
+			memcpy(c->out[2]->f32 + p * lanes, inv, lanes * sizeof *inv);
+	}
 }
 
 /* ---- across channels ------------------------------------------------------------------------ */
@@ -307,14 +373,12 @@ static struct cut cut_at(const struct pare_call *c)
 		op_span(s, end, s->n) * (size_t)c->lanes };
 }
 
-enum { SOFT = 16 }; /* columns, or parts of one, side by side */
-
 /* e^(x - max) / sum, or its logarithm, of `width` columns that lie side by side: rows `step`
  * apart. */
 OP_INLINE void soft_columns(pare_curve_fn *exponentials, const float *x, size_t n, size_t step,
 	bool log, float *out, const int width)
 {
-	float max[SOFT], sum[SOFT] = { 0 };
+	float max[SIDE], sum[SIDE] = { 0 };
 
 	for (int l = 0; l < width; l++)
 		max[l] = x[l];
@@ -346,25 +410,25 @@ OP_INLINE void soft_columns(pare_curve_fn *exponentials, const float *x, size_t 
 /* One column that lies in a row. */
 OP_INLINE void soft_row(pare_curve_fn *exponentials, const float *x, size_t n, bool log, float *out)
 {
-	size_t whole = n / SOFT * SOFT;
-	float max[SOFT], sum[SOFT] = { 0 }, most = x[0], all = 0;
+	size_t whole = n / SIDE * SIDE;
+	float max[SIDE], sum[SIDE] = { 0 }, most = x[0], all = 0;
 
-	for (int l = 0; l < SOFT; l++)
+	for (int l = 0; l < SIDE; l++)
 		max[l] = x[0];
-	for (size_t i = 0; i < whole; i += SOFT)
-		for (int l = 0; l < SOFT; l++)
+	for (size_t i = 0; i < whole; i += SIDE)
+		for (int l = 0; l < SIDE; l++)
 			max[l] = x[i + l] > max[l] ? x[i + l] : max[l];
-	for (int l = 0; l < SOFT; l++)
+	for (int l = 0; l < SIDE; l++)
 		most = max[l] > most ? max[l] : most;
 	for (size_t i = whole; i < n; i++)
 		most = x[i] > most ? x[i] : most;
 	for (size_t i = 0; i < n; i++)
 		out[i] = x[i] - most;
 	exponentials(out, out, n);
-	for (size_t i = 0; i < whole; i += SOFT)
-		for (int l = 0; l < SOFT; l++)
+	for (size_t i = 0; i < whole; i += SIDE)
+		for (int l = 0; l < SIDE; l++)
 			sum[l] += out[i + l];
-	for (int l = 0; l < SOFT; l++)
+	for (int l = 0; l < SIDE; l++)
 		all += sum[l];
 	for (size_t i = whole; i < n; i++)
 		all += out[i];
@@ -387,8 +451,8 @@ OP_HOT static void soft(const struct pare_call *c, bool log)
 			soft_row(e, x, k.n, log, out);
 			continue;
 		}
-		for (; i + SOFT <= k.inner; i += SOFT)
-			soft_columns(e, x + i, k.n, k.inner, log, out + i, SOFT);
+		for (; i + SIDE <= k.inner; i += SIDE)
+			soft_columns(e, x + i, k.n, k.inner, log, out + i, SIDE);
 		for (; i + 4 <= k.inner; i += 4)
 			soft_columns(e, x + i, k.n, k.inner, log, out + i, 4);
 		for (; i < k.inner; i++)

@@ -126,9 +126,12 @@ struct pare_call {
 	 * with `mixed`, for any constant.  Dense.  Never aliases out[]. */
 	const struct pare_tensor *const *in;
 	struct pare_tensor *const *out;
-	const struct pare_kernels *k;   /* of this CPU, for `lanes` */
-	void *scratch;                  /* `scratch` bytes as the row asked, aligned to 64 */
-	const void *packed;             /* what `prepare` laid out; NULL without one */
+	const struct pare_kernels *k; /* of this CPU, for `lanes` */
+	void *scratch;                /* `scratch` bytes as the row asked, aligned to 64 */
+	const void *packed;           /* what `prepare` laid out; NULL without one */
+	/* Rows with `biases`: added along the last axis before anything of `after`, without lanes
+	 * and constant, so that `prepare` sees it too.  NULL = none. */
+	const struct pare_tensor *bias;
 	const struct pare_after *after; /* rows with `fuses` carry it out; never NULL for them */
 	/* What only the data tells to be wrong (an index out of range): pare_fail it and go on with
 	 * anything.  NULL: nobody asks. */
@@ -252,8 +255,9 @@ struct pare_op {
 	 * weights and bias as they are, of struct pare_conv; false = not this one.  NULL = never.
 	 */
 	bool (*conv)(const struct pare_call *c, struct pare_conv *v);
-	bool fuses; /* carries out call->after, so that what follows may join its step */
-	bool adds;  /* out = in[0] + in[1]: may join the step of a row that fuses */
+	bool fuses;  /* carries out call->after, so that what follows may join its step */
+	bool biases; /* and call->bias before it: a constant that is added may join too */
+	bool adds;   /* out = in[0] + in[1]: may join the step of a row that fuses */
 	/* The node is clamp(in[0], lo, hi), so may join the step of a row that fuses; false = not
 	 * with these constants (which have data; other inputs are NULL or without).  NULL = never.
 	 */

@@ -1,32 +1,15 @@
-#include "program.h"
+#include "build.h"
 #include <math.h>
 #include <string.h>
 
 enum { ALIGN = 64 };
-
-/* What is needed while a program is built. */
-struct builder {
-	struct pare_program *p;
-	const struct pare_graph *g;
-	struct pare_known *known; /* [n_vars] */
-	int *uses;                /* [n_vars]: readers, graph outputs counted */
-	int *reader;              /* [n_vars]: the last node that reads it */
-	int *layer_of;            /* [n_nodes] */
-	bool *joined;             /* [n_nodes]: carried out by an earlier node's step */
-	struct pare_err *err;
-};
 
 static size_t aligned(size_t n)
 {
 	return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-static bool is_constant(const struct builder *b, int var)
-{
-	return b->known[var].value;
-}
-
-static const char *var_name(const struct builder *b, int var)
+static const char *var_name(const struct pare_builder *b, int var)
 {
 	return b->g->vars[var].name ? b->g->vars[var].name : "?";
 }
@@ -34,7 +17,7 @@ static const char *var_name(const struct builder *b, int var)
 /* ---- values ------------------------------------------------------------------------------------
  */
 
-static enum pare_status take_shapes(struct builder *b, const struct pare_shape *inputs)
+static enum pare_status take_shapes(struct pare_builder *b, const struct pare_shape *inputs)
 {
 	struct pare_program *p = b->p;
 	struct pare_shape *own = NULL;
@@ -70,7 +53,7 @@ static enum pare_status take_shapes(struct builder *b, const struct pare_shape *
 }
 
 /* Constants, lane by lane: the same value `lanes` times. */
-static const struct pare_tensor *spread(struct builder *b, int var)
+static const struct pare_tensor *spread(struct pare_builder *b, int var)
 {
 	struct pare_place *v = &b->p->places[var];
 	size_t bits = pare_dtype_bits(v->t.dtype), size = bits / 8, n, at = 0;
@@ -100,22 +83,22 @@ static const struct pare_tensor *spread(struct builder *b, int var)
 /* ---- steps -------------------------------------------------------------------------------------
  */
 
-static bool all_known(const struct builder *b, const struct pare_node *n)
+static bool all_known(const struct pare_builder *b, const struct pare_node *n)
 {
 	for (int i = 0; i < n->n_out; i++)
-		if (n->out[i] >= 0 && !is_constant(b, n->out[i]))
+		if (n->out[i] >= 0 && !pare_builder_constant(b, n->out[i]))
 			return false;
 	return true;
 }
 
-static enum pare_status check_node(const struct builder *b, const struct pare_node *n)
+static enum pare_status check_node(const struct pare_builder *b, const struct pare_node *n)
 {
 	if (!n->op || !n->op->forward)
 		return pare_fail(b->err, PARE_E_UNSUPPORTED, "node '%s' (%s): %s", n->name,
 			n->op_type, n->why ? n->why : "this operator cannot run");
 	for (int i = 0; i < n->n_in && i < 32; i++)
 		if (b->p->lanes > 1 && (n->op->plain >> i & 1) && n->in[i] >= 0 &&
-			!is_constant(b, n->in[i]))
+			!pare_builder_constant(b, n->in[i]))
 			return pare_fail(b->err, PARE_E_UNSUPPORTED,
 				"node '%s' (%s): input '%s' is not constant, so samples cannot run "
 				"side by side",
@@ -123,18 +106,18 @@ static enum pare_status check_node(const struct builder *b, const struct pare_no
 	return PARE_OK;
 }
 
-static enum pare_status
-take_constants(struct builder *b, const struct pare_node *n, const struct pare_tensor **constant)
+static enum pare_status take_constants(
+	struct pare_builder *b, const struct pare_node *n, const struct pare_tensor **constant)
 {
 	bool none = true; /* no input has lanes yet */
 
 	for (int i = 0; i < n->n_in; i++)
-		if (n->in[i] >= 0 && !is_constant(b, n->in[i]))
+		if (n->in[i] >= 0 && !pare_builder_constant(b, n->in[i]))
 			none = false;
 	for (int i = 0; i < n->n_in; i++) {
 		bool plain = i < 32 && (n->op->plain >> i & 1);
 
-		if (n->in[i] < 0 || !is_constant(b, n->in[i]))
+		if (n->in[i] < 0 || !pare_builder_constant(b, n->in[i]))
 			continue;
 		if (plain || (n->op->mixed && !none)) {
 			constant[i] = b->p->places[n->in[i]].constant;
@@ -147,83 +130,19 @@ take_constants(struct builder *b, const struct pare_node *n, const struct pare_t
 	return PARE_OK;
 }
 
-/* The one node that reads `var`; -1 when there are more, or it leaves the graph. */
-static int only_reader(const struct builder *b, int var)
-{
-	return b->uses[var] == 1 ? b->reader[var] : -1;
-}
-
-static bool same_tensor(const struct builder *b, int x, int y)
-{
-	return b->known[x].dtype == PARE_F32 && b->known[y].dtype == PARE_F32 &&
-	       pare_shape_equal(&b->known[x].shape, &b->known[y].shape);
-}
-
-/* A sum of the step's result and something that is there before the step runs. */
-static bool join_add(struct builder *b, struct pare_step *s, const struct pare_node *n)
-{
-	int other;
-
-	if (!n->op || !n->op->adds || n->n_in != 2)
-		return false;
-	other = n->in[n->in[0] == s->out];
-	if (other < 0 || is_constant(b, other) || !same_tensor(b, other, s->out) ||
-		!same_tensor(b, n->out[0], s->out) || b->g->vars[other].producer >= s->node)
-		return false;
-	s->add = other;
-	return true;
-}
-
-static bool join_clamp(struct builder *b, struct pare_step *s, const struct pare_node *n)
-{
-	const struct pare_tensor *in[8] = { 0 };
-	struct pare_call c = {
-		.node = n, .attr = n->attr, .lanes = b->p->lanes, .n_in = n->n_in, .in = in
-	};
-	float lo = -INFINITY, hi = INFINITY;
-
-	if (!n->op || !n->op->clamp || n->n_in > 8 || n->in[0] != s->out ||
-		!same_tensor(b, n->out[0], s->out))
-		return false;
-	for (int i = 0; i < n->n_in; i++)
-		if (n->in[i] >= 0)
-			in[i] = &b->p->places[n->in[i]].t;
-	if (!n->op->clamp(&c, &lo, &hi))
-		return false;
-	s->lo = lo;
-	s->hi = hi;
-	return true;
-}
-
-/* What follows a node and can be done to its result before it is stored: an addition, a clamp. */
-static void join(struct builder *b, struct pare_step *s)
-{
-	int next = only_reader(b, s->out);
-
-	if (!s->n->op->fuses || b->known[s->out].dtype != PARE_F32)
-		return;
-	if (next >= 0 && join_add(b, s, &b->g->nodes[next])) {
-		b->joined[next] = true;
-		s->out = b->g->nodes[next].out[0];
-		next = only_reader(b, s->out);
-	}
-	if (next >= 0 && join_clamp(b, s, &b->g->nodes[next])) {
-		b->joined[next] = true;
-		s->out = b->g->nodes[next].out[0];
-	}
-}
-
 /* The input through which the activation enters a layer. */
-static int entry_of(const struct builder *b, const struct pare_step *s)
+static int entry_of(const struct pare_builder *b, const struct pare_step *s)
 {
 	for (int i = 0; s->layer >= 0 && i < s->n->n_in; i++)
 		if (i != b->p->m->weight_at[s->layer].input && s->n->in[i] >= 0 &&
-			!is_constant(b, s->n->in[i]) && b->known[s->n->in[i]].dtype == PARE_F32)
+			!pare_builder_constant(b, s->n->in[i]) &&
+			b->known[s->n->in[i]].dtype == PARE_F32)
 			return i;
 	return -1;
 }
 
-static enum pare_status add_step(struct builder *b, int node, const struct pare_act_quant *acts)
+static enum pare_status
+add_step(struct pare_builder *b, int node, const struct pare_act_quant *acts)
 {
 	struct pare_program *p = b->p;
 	const struct pare_node *n = &b->g->nodes[node];
@@ -244,7 +163,7 @@ static enum pare_status add_step(struct builder *b, int node, const struct pare_
 	if ((st = take_constants(b, n, s->constant)))
 		return st;
 	if (s->out >= 0)
-		join(b, s);
+		pare_step_join(b, s);
 	s->entry = entry_of(b, s);
 	if (s->layer >= 0) {
 		p->step_of_layer[s->layer] = p->n_steps;
@@ -255,7 +174,7 @@ static enum pare_status add_step(struct builder *b, int node, const struct pare_
 	return PARE_OK;
 }
 
-static void count_uses(struct builder *b)
+static void count_uses(struct pare_builder *b)
 {
 	for (int i = 0; i < b->g->n_nodes; i++)
 		for (int j = 0; j < b->g->nodes[i].n_in; j++)
@@ -267,7 +186,7 @@ static void count_uses(struct builder *b)
 		b->uses[b->g->out[i]] += 2; /* never joined into something else */
 }
 
-static enum pare_status make_steps(struct builder *b, const struct pare_act_quant *acts)
+static enum pare_status make_steps(struct pare_builder *b, const struct pare_act_quant *acts)
 {
 	const struct pare_model *m = b->p->m;
 
@@ -292,19 +211,19 @@ static enum pare_status make_steps(struct builder *b, const struct pare_act_quan
 /* ---- where everything lies ---------------------------------------------------------------------
  */
 
-static void written(struct builder *b, int var, int step)
+static void written(struct pare_builder *b, int var, int step)
 {
-	if (var >= 0 && !is_constant(b, var))
+	if (var >= 0 && !pare_builder_constant(b, var))
 		b->p->places[var].first = b->p->places[var].last = step;
 }
 
-static void read(struct builder *b, int var, int step)
+static void read(struct pare_builder *b, int var, int step)
 {
-	if (var >= 0 && !is_constant(b, var) && b->p->places[var].last < step)
+	if (var >= 0 && !pare_builder_constant(b, var) && b->p->places[var].last < step)
 		b->p->places[var].last = step;
 }
 
-static enum pare_status find_lifetimes(struct builder *b)
+static enum pare_status find_lifetimes(struct pare_builder *b)
 {
 	struct pare_program *p = b->p;
 
@@ -322,7 +241,7 @@ static enum pare_status find_lifetimes(struct builder *b)
 	}
 	for (int i = 0; i < b->g->n_out; i++) {
 		read(b, b->g->out[i], p->n_steps);
-		if (is_constant(b, b->g->out[i]) && !spread(b, b->g->out[i]))
+		if (pare_builder_constant(b, b->g->out[i]) && !spread(b, b->g->out[i]))
 			return pare_nomem(b->err, "a constant output");
 	}
 	for (int i = 0; i < b->g->n_vars; i++) {
@@ -357,7 +276,13 @@ void pare_step_bind(const struct pare_program *p, const struct pare_step *s,
 		.in = in,
 		.out = out,
 		.k = p->k,
-		.packed = s->packed };
+		.packed = s->packed,
+		.bias = s->bias };
+}
+
+static bool same_constant(const struct pare_tensor *x, const struct pare_tensor *y)
+{
+	return !x == !y && (!x || x->data == y->data);
 }
 
 /* Is step i of `like` the same, down to the constants it reads? */
@@ -366,12 +291,11 @@ static bool same_step(const struct pare_program *p, const struct pare_program *l
 	const struct pare_step *s = &p->steps[i], *t = i < like->n_steps ? &like->steps[i] : s;
 
 	if (s == t || p->lanes != like->lanes || s->n->op != t->n->op || s->node != t->node ||
-		s->n->attr != t->n->attr || s->n->n_in != t->n->n_in)
+		s->n->attr != t->n->attr || s->n->n_in != t->n->n_in ||
+		!same_constant(s->bias, t->bias))
 		return false;
 	for (int j = 0; j < s->n->n_in; j++) {
-		const struct pare_tensor *x = s->constant[j], *y = t->constant[j];
-
-		if (!x != !y || (x && x->data != y->data))
+		if (!same_constant(s->constant[j], t->constant[j]))
 			return false;
 		if (s->n->in[j] >= 0 && !pare_shape_equal(&p->places[s->n->in[j]].t.shape,
 						&like->places[t->n->in[j]].t.shape))
@@ -381,7 +305,7 @@ static bool same_step(const struct pare_program *p, const struct pare_program *l
 }
 
 /* Rows lay out their constants and say what scratch they need. */
-static enum pare_status prepare_steps(struct builder *b, const struct pare_program *like)
+static enum pare_status prepare_steps(struct pare_builder *b, const struct pare_program *like)
 {
 	struct pare_program *p = b->p;
 	struct pare_tensor *vars = pare_alloc_n(p->arena, (size_t)b->g->n_vars, sizeof *vars);
@@ -418,7 +342,7 @@ static enum pare_status prepare_steps(struct builder *b, const struct pare_progr
 	return PARE_OK;
 }
 
-static enum pare_status build(struct builder *b, const struct pare_program_spec *spec)
+static enum pare_status build(struct pare_builder *b, const struct pare_program_spec *spec)
 {
 	struct pare_program *p = b->p;
 	struct pare_arena *a = p->arena;
@@ -453,7 +377,7 @@ enum pare_status pare_program_new(const struct pare_model *m, const struct pare_
 {
 	const struct pare_kernels *k = pare_kernels_best();
 	struct pare_arena *a;
-	struct builder b = { .g = &m->graph, .err = err };
+	struct pare_builder b = { .g = &m->graph, .err = err };
 	enum pare_status st;
 
 	if (spec->lanes != 0 && spec->lanes != 1 && spec->lanes != k->lanes)

@@ -19,6 +19,7 @@ struct pare_step {
 	const struct pare_node *n;
 	int layer;                           /* -1 = none */
 	int out;                             /* var of output 0: of the last node joined */
+	const struct pare_tensor *bias;      /* constant added along the last axis; NULL = none */
 	int add;                             /* var added to the result; -1 = none */
 	float lo, hi;                        /* clamp */
 	const struct pare_tensor **constant; /* [n->n_in]; NULL = absent or in the frame */
