@@ -224,7 +224,7 @@ static float *room_for(size_t floats)
 	return aligned_alloc(64, (floats * sizeof(float) / 64 + 1) * 64);
 }
 
-static enum pare_status worker_start(const struct pare_walk *w, struct worker *k)
+static enum pare_status worker_begin(const struct pare_walk *w, struct worker *k)
 {
 	size_t columns = (size_t)w->tile * (size_t)w->lanes + (size_t)w->plain->k->lanes;
 	size_t elems = (size_t)pare_shape_elems(&pare_dataset_info(w->dataset)->sample);
@@ -264,7 +264,7 @@ static enum pare_status take_slot(void *ctx, int i, int worker, struct pare_err 
 	int to = (int)((int64_t)w->n_blocks * (i + 1) / w->n_slots);
 	enum pare_status st = PARE_OK;
 
-	if (!k->quantized && worker_start(w, k))
+	if (!k->quantized && worker_begin(w, k))
 		return pare_nomem(err, "the windows of a layer");
 	for (int b = from; b < to && !st; b++) {
 		if (w->ctl && atomic_load(&w->ctl->cancel))

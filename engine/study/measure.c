@@ -205,7 +205,7 @@ struct trial { /* some variants of one model, over the same samples */
 };
 
 static enum pare_status
-worker_start(const struct trial *t, struct trial_worker *w, struct pare_err *err)
+worker_begin(const struct trial *t, struct trial_worker *w, struct pare_err *err)
 {
 	enum pare_status st =
 		t->step ? pare_cut_new(t->base->program, t->step, &w->cut, err) : PARE_OK;
@@ -245,7 +245,7 @@ static enum pare_status trial_block(void *user, const struct pare_block *b, stru
 	struct trial *t = user;
 	struct trial_worker *w = &t->worker[b->worker];
 	const struct pare_program *p0 = t->base->program;
-	enum pare_status st = w->answers ? PARE_OK : worker_start(t, w, err);
+	enum pare_status st = w->answers ? PARE_OK : worker_begin(t, w, err);
 
 	if (st)
 		return st;

@@ -1,8 +1,8 @@
 /* What enters each layer, over the calibration samples: bounds first, then histograms between them.
  */
 #include "../base/err.h"
-#include "../quantize/quantize.h"
 #include "../run/feed.h"
+#include "quantize.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
