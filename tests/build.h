@@ -157,6 +157,17 @@ static inline void build_float(struct build *b, const char *name, float v)
 	p->f = v;
 }
 
+static inline void build_word(struct build *b, const char *name, const char *word)
+{
+	Onnx__AttributeProto *p = build_int(b, name, 0);
+
+	p->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING;
+	p->has_i = false;
+	p->has_s = true;
+	p->s.data = (uint8_t *)pare_strdup(b->a, word);
+	p->s.len = strlen(word);
+}
+
 static inline void build_ints(struct build *b, const char *name, int n, ...)
 {
 	Onnx__AttributeProto *p = build_int(b, name, 0);

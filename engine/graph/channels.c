@@ -127,12 +127,12 @@ cut_axis(struct cutting *c, struct pare_node *n, int i, int axis, const struct p
 
 	if (!t)
 		return no_memory(c);
-	if (from->shape.d[axis] % len || pare_dtype_bits(from->dtype) < 8)
-		return pare_fail(c->err, PARE_E_UNSUPPORTED,
-			"node '%s': input %d does not lie along the channels", n->name, i);
 	stay = left(c, v, len);
 	if (stay == len)
 		return PARE_OK;
+	if (from->shape.d[axis] % len || pare_dtype_bits(from->dtype) < 8)
+		return pare_fail(c->err, PARE_E_UNSUPPORTED,
+			"node '%s': input %d does not lie along the channels", n->name, i);
 	if (share_cut(c, n, i, &way))
 		return PARE_OK;
 	t->shape.d[axis] = from->shape.d[axis] / len * stay;
@@ -189,15 +189,16 @@ static int entry(const struct cutting *c, const struct pare_node *n)
 	return -1;
 }
 
-static enum pare_status set_groups(struct cutting *c, struct pare_node *n, int64_t groups)
+static enum pare_status
+set_attribute(struct cutting *c, struct pare_node *n, const char *name, int64_t value)
 {
-	const int64_t *was = pare_node_attr(n, "group", PARE_ATTR_INT);
+	const int64_t *was = pare_node_attr(n, name, PARE_ATTR_INT);
 	size_t at = was ? (size_t)((const char *)was - (const char *)n->attr) : 0;
 	void *own = was ? pare_memdup(c->e->arena, n->attr, n->op->attr_size) : NULL;
 
 	if (!own)
 		return no_memory(c);
-	memcpy((char *)own + at, &groups, sizeof groups);
+	memcpy((char *)own + at, &value, sizeof value);
 	n->attr = own;
 	return PARE_OK;
 }
@@ -216,7 +217,7 @@ static enum pare_status cut_layer(struct cutting *c, struct pare_node *n, int la
 		int64_t groups = left(c, in, in->n);
 
 		if (groups != in->n)
-			st = set_groups(c, n, groups);
+			st = set_attribute(c, n, "group", groups);
 		if (!st && at->out_axis > 0) /* transposed: [in, out per group, ...] */
 			st = cut_axis(c, n, at->input, at->in_axis, in);
 		else if (!st && out)
@@ -236,6 +237,39 @@ static enum pare_status cut_layer(struct cutting *c, struct pare_node *n, int la
 	return st;
 }
 
+/* Units of a recurrent layer; states of zeros that were computed are left out. */
+static enum pare_status cut_states(struct cutting *c, struct pare_node *n, int layer)
+{
+	const struct pare_weight_at *at = &c->m->weight_at[layer];
+	const struct pare_var_channels *in = channels_of(c, n->in[0]), *out = NULL;
+	enum pare_status st = PARE_OK;
+
+	for (int i = 0; i < n->n_out && !out; i++)
+		out = channels_of(c, n->out[i]);
+	if (in)
+		st = cut_axis(c, n, at->input, at->in_axis, in);
+	if (!st && out)
+		st = cut_axis(c, n, at->input, at->out_axis, out);
+	if (st || !out || left(c, out, out->n) == out->n)
+		return st;
+	for (const struct pare_beside *b = n->op->beside; b->input && !st; b++)
+		if (b->input >= n->n_in || n->in[b->input] < 0)
+			continue;
+		else if (is_constant(c, n->in[b->input]))
+			st = cut_axis(c, n, b->input, b->axis, out);
+		else if (c->m->known[n->in[b->input]].value)
+			n->in[b->input] = -1;
+	return st ? st : set_attribute(c, n, n->op->counts, left(c, out, out->n));
+}
+
+/* Does a constant lie along them on its axis `at`?  What is concatenated along another axis does.
+ */
+static bool along_channels(enum pare_flow flow, const struct pare_shape *s, int at, int64_t n)
+{
+	return at >= 0 && s->d[at] > 1 &&
+	       (flow == PARE_FLOW_TIE || (flow == PARE_FLOW_CAT && s->d[at] == n));
+}
+
 /* Constants that lie along the channels of the output. */
 static enum pare_status cut_constants(struct cutting *c, struct pare_node *n)
 {
@@ -251,7 +285,7 @@ static enum pare_status cut_constants(struct cutting *c, struct pare_node *n)
 			continue;
 		s = &c->e->graph.vars[n->in[i]].declared.shape;
 		at = out->axis - (rank - s->n);
-		if (n->op->flow == PARE_FLOW_TIE && at >= 0 && s->d[at] > 1)
+		if (along_channels(n->op->flow, s, at, out->n))
 			st = cut_axis(c, n, i, at, out);
 		else if (n->op->per_channel >> i & 1 && s->n == 1 && s->d[0] == out->n)
 			st = cut_axis(c, n, i, 0, out);
@@ -308,7 +342,11 @@ static enum pare_status cut_node(struct cutting *c, int node)
 	struct pare_node *n = &c->e->graph.nodes[node];
 	int layer = c->m->node_info[node].layer;
 
-	if (!n->op || n->n_out < 1 || n->out[0] < 0)
+	if (!n->op || n->n_out < 1)
+		return PARE_OK;
+	if (layer >= 0 && n->op->beside)
+		return cut_states(c, n, layer);
+	if (n->out[0] < 0)
 		return PARE_OK;
 	if (layer >= 0)
 		return cut_layer(c, n, layer);

@@ -3,12 +3,12 @@
 #include "groups.h"
 #include <string.h>
 
-static bool is_activation(const struct grouping *g, int var)
+bool grouping_is_activation(const struct grouping *g, int var)
 {
 	return var >= 0 && !g->m->graph.vars[var].blob && !g->m->known[var].value;
 }
 
-static const char *goes_into(struct grouping *g, const struct pare_node *n, const char *what)
+const char *grouping_goes_into(struct grouping *g, const struct pare_node *n, const char *what)
 {
 	const char *s = pare_sprintf(g->m->arena, "%s %s '%s'", what, n->op_type, n->name);
 
@@ -16,21 +16,21 @@ static const char *goes_into(struct grouping *g, const struct pare_node *n, cons
 	return s;
 }
 
-static void block(struct grouping *g, const struct pare_node *n, const char *what)
+void grouping_block(struct grouping *g, const struct pare_node *n, const char *what)
 {
-	const char *why = goes_into(g, n, what);
+	const char *why = grouping_goes_into(g, n, what);
 
 	for (int i = 0; i < n->n_in; i++)
-		if (is_activation(g, n->in[i]))
+		if (grouping_is_activation(g, n->in[i]))
 			grouping_stick(g, n->in[i], why);
 }
 
-static int only_activation(const struct grouping *g, const struct pare_node *n)
+int grouping_only_activation(const struct grouping *g, const struct pare_node *n)
 {
 	int var = -1;
 
 	for (int i = 0; i < n->n_in; i++) {
-		if (!is_activation(g, n->in[i]))
+		if (!grouping_is_activation(g, n->in[i]))
 			continue;
 		if (var >= 0)
 			return -1;
@@ -41,7 +41,7 @@ static int only_activation(const struct grouping *g, const struct pare_node *n)
 
 /* Sizes of the output's axes that the node reads: one for the channels can be changed with them
  * when it is a constant of the file; 0 and -1 follow by themselves. */
-static bool cut_sizes(struct grouping *g, const struct pare_node *n, int axis)
+bool grouping_cut_sizes(struct grouping *g, const struct pare_node *n, int axis)
 {
 	for (int i = 0; i < n->n_in; i++) {
 		const struct pare_tensor *t;
@@ -56,277 +56,7 @@ static bool cut_sizes(struct grouping *g, const struct pare_node *n, int axis)
 	return true;
 }
 
-static void pass(struct grouping *g, const struct pare_node *n)
-{
-	int var = only_activation(g, n);
-	const struct pare_shape *in = var < 0 ? NULL : grouping_shape(g, var);
-	const struct channels *c = var < 0 ? NULL : &g->of[var];
-
-	for (int i = 0; i < n->n_out; i++) {
-		const struct pare_shape *out = n->out[i] < 0 ? NULL : grouping_shape(g, n->out[i]);
-
-		if (n->out[i] < 0)
-			continue;
-		if (!in || !out || !c->n || c->axis >= out->n ||
-			in->d[c->axis] != out->d[c->axis] || !cut_sizes(g, n, c->axis))
-			block(g, n, "goes into");
-		else
-			grouping_set(g, n->out[i], c->axis, c->id, c->n, 1);
-	}
-}
-
-/* Can constants beside channels be cut along?  Those that shapes were computed into cannot. */
-static bool
-cut_constants(struct grouping *g, const struct pare_node *n, const struct pare_shape *out, int axis)
-{
-	for (int i = 0; i < n->n_in; i++) {
-		const struct pare_shape *s = n->in[i] < 0 ? NULL : grouping_shape(g, n->in[i]);
-		int at = s ? axis - (out->n - s->n) : -1;
-
-		if (!s || is_activation(g, n->in[i]) || at < 0 || s->d[at] == 1)
-			continue;
-		if (!g->m->graph.vars[n->in[i]].blob)
-			return false;
-	}
-	return true;
-}
-
-/* Elementwise of several.  Constants beside them are cut along; an activation with one channel
- * that is broadcast over the others' keeps its one. */
-static void tie(struct grouping *g, const struct pare_node *n)
-{
-	const struct pare_shape *out = grouping_shape(g, n->out[0]);
-	const struct channels *first = NULL;
-	int axis = -1;
-
-	for (int i = 0; i < n->n_in; i++) {
-		const struct channels *c;
-		const struct pare_shape *s;
-
-		if (!is_activation(g, n->in[i]))
-			continue;
-		c = &g->of[n->in[i]];
-		s = grouping_shape(g, n->in[i]);
-		if (!out || !s || !c->n) {
-			block(g, n, "meets what cannot be cut in");
-			return;
-		}
-		if (s->d[c->axis] == 1 && out->d[c->axis + out->n - s->n] != 1) {
-			grouping_stick(
-				g, n->in[i], goes_into(g, n, "is broadcast over channels by"));
-			continue;
-		}
-		if (first && (axis != c->axis + out->n - s->n || first->n != c->n)) {
-			block(g, n, "meets other channels in");
-			return;
-		}
-		axis = c->axis + out->n - s->n;
-		for (int64_t k = 0; first && k < c->n; k++)
-			grouping_unite(g, first->id[k], c->id[k]);
-		first = first ? first : c;
-	}
-	if (first && !cut_constants(g, n, out, axis))
-		block(g, n, "meets a computed constant in");
-	else if (first)
-		grouping_set(g, n->out[0], axis, first->id, first->n, 1);
-}
-
-static int concat_axis(const struct pare_node *n, int rank)
-{
-	const int64_t *axis = pare_node_attr(n, "axis", PARE_ATTR_INT);
-
-	return !axis ? -1 : (int)(*axis < 0 ? *axis + rank : *axis);
-}
-
-static void concat(struct grouping *g, const struct pare_node *n)
-{
-	const struct pare_shape *out = grouping_shape(g, n->out[0]);
-	int axis = out ? concat_axis(n, out->n) : -1;
-	int64_t used = 0;
-	int *id;
-
-	for (int i = 0; i < n->n_in; i++) {
-		const struct channels *c = n->in[i] < 0 ? NULL : &g->of[n->in[i]];
-
-		if (axis < 0 || !c || !grouping_shape(g, n->in[i]) ||
-			(is_activation(g, n->in[i]) && !c->n)) {
-			block(g, n, "meets what cannot be cut in");
-			return;
-		}
-		if (c->n && c->axis != axis) { /* along another axis channels stay what they are */
-			tie(g, n);
-			return;
-		}
-	}
-	if (out->d[axis] > MOST_FEATURES || !(id = grouping_new_row(g, out->d[axis]))) {
-		block(g, n, "has too many channels in");
-		return;
-	}
-	for (int i = 0; i < n->n_in; i++) {
-		const struct channels *c = &g->of[n->in[i]];
-		int64_t len = grouping_shape(g, n->in[i])->d[axis];
-
-		if (c->n)
-			memcpy(id + used, c->id, (size_t)len * sizeof *id);
-		else
-			grouping_new_elements(g, len, "stands beside a constant", id + used);
-		if (g->nomem)
-			return;
-		used += len;
-	}
-	grouping_set(g, n->out[0], axis, id, used, 1);
-}
-
-/* Each output has its part of the channels, or, along another axis, all of them.  Without sizes the
- * parts are equal and must stay so. */
-static void split(struct grouping *g, const struct pare_node *n)
-{
-	const int64_t *at = pare_node_attr(n, "axis", PARE_ATTR_INT);
-	const struct channels *c = is_activation(g, n->in[0]) ? &g->of[n->in[0]] : NULL;
-	const struct pare_shape *in = grouping_shape(g, n->in[0]);
-	bool sizes = n->n_in > 1 && n->in[1] >= 0;
-	int64_t from = 0;
-	int axis;
-
-	if (!c || !c->n || !in || !at) {
-		block(g, n, "goes into");
-		return;
-	}
-	axis = (int)(*at < 0 ? *at + in->n : *at);
-	if (axis == c->axis && (sizes ? !g->m->graph.vars[n->in[1]].blob : c->n % n->n_out != 0)) {
-		block(g, n, "goes into");
-		return;
-	}
-	if (axis == c->axis && !sizes)
-		grouping_tie_parts(g, c->id, c->n, n->n_out);
-	for (int i = 0; i < n->n_out; i++) {
-		const struct pare_shape *out = n->out[i] < 0 ? NULL : grouping_shape(g, n->out[i]);
-
-		if (!out) {
-			block(g, n, "goes into");
-			return;
-		}
-		if (axis == c->axis)
-			grouping_set(g, n->out[i], axis, c->id + from, out->d[axis], 1);
-		else
-			grouping_set(g, n->out[i], c->axis, c->id, c->n, 1);
-		from += axis == c->axis ? out->d[axis] : 0;
-	}
-}
-
-static void move(struct grouping *g, const struct pare_node *n)
-{
-	const struct pare_ints *perm = pare_node_attr(n, "perm", PARE_ATTR_INTS);
-	int var = only_activation(g, n);
-	const struct pare_shape *in = var < 0 ? NULL : grouping_shape(g, var);
-	const struct channels *c = var < 0 ? NULL : &g->of[var];
-
-	if (!in || !c->n || !perm) {
-		block(g, n, "goes into");
-		return;
-	}
-	for (int k = 0; k < in->n; k++)
-		if ((perm->n ? perm->v[k] : in->n - 1 - k) == c->axis)
-			grouping_set(g, n->out[0], k, c->id, c->n, 1);
-}
-
-/* Flatten, Reshape, Squeeze: channel c becomes a run of features, if the shapes say so: what is
- * before the channel axis stays, what it grows by is what stood directly behind it.  Or the channel
- * axis falls into two, as in a shuffle: then equal parts of it must lose the same. */
-static void spread(struct grouping *g, const struct pare_node *n)
-{
-	int var = only_activation(g, n);
-	const struct pare_shape *in = var < 0 ? NULL : grouping_shape(g, var),
-				*out = grouping_shape(g, n->out[0]);
-	const struct channels *c = var < 0 ? NULL : &g->of[var];
-	int64_t before;
-
-	if (!in || !out || !c->n) {
-		block(g, n, "goes into");
-		return;
-	}
-	before = pare_shape_span(in, 0, c->axis);
-	for (int j = 1; j < out->n; j++) {
-		int64_t times = 1;
-
-		if (pare_shape_span(out, 0, j) != before)
-			continue;
-		for (int k = c->axis; k < in->n; k++) {
-			times *= k > c->axis ? in->d[k] : 1;
-			if (out->d[j] == c->n * times && c->n * times <= MOST_FEATURES &&
-				cut_sizes(g, n, j)) {
-				grouping_set(g, n->out[0], j, c->id, c->n, times);
-				return;
-			}
-		}
-		if (j + 1 < out->n && out->d[j] > 1 && out->d[j] * out->d[j + 1] == c->n &&
-			cut_sizes(g, n, j + 1)) {
-			grouping_tie_parts(g, c->id, c->n, out->d[j]);
-			grouping_set(g, n->out[0], j + 1, c->id, out->d[j + 1], 1);
-			return;
-		}
-	}
-	block(g, n, "is rearranged by");
-}
-
-/* The block of all these channels; -1 when they are of several. */
-static int block_of_all(struct grouping *g, const struct channels *c)
-{
-	int block = grouping_root_block(g, g->element[c->id[0]].block);
-
-	for (int64_t i = 1; i < c->n; i++)
-		if (grouping_root_block(g, g->element[c->id[i]].block) != block)
-			return -1;
-	return block;
-}
-
-/* A layer: channels that come in are consumed, new ones go out.  Depthwise hands its own through.
- */
-static void produce(struct grouping *g, const struct pare_node *n, int layer)
-{
-	const struct pare_layer *l = &g->m->layers[layer];
-	const struct pare_weight_at *at = &g->m->weight_at[layer];
-	const struct pare_shape *in, *out = grouping_shape(g, n->out[0]);
-	int var = only_activation(g, n), axis = 1;
-	const struct channels *c = var < 0 ? NULL : &g->of[var];
-	int64_t n_in = l->weight.d[at->in_axis] * at->groups, n_out = l->weight.d[at->out_axis];
-	const char *stuck = NULL;
-
-	if (at->groups > 1 && at->out_axis > 0)
-		n_out *= at->groups;
-	if (l->weight.n == 2 && out) /* a product: channels are the last axis */
-		axis = out->n - 1;
-	if (at->groups > 1 && at->out_axis > 0) /* transposed: the weight counts all that come in */
-		n_in = l->weight.d[at->in_axis];
-	in = var < 0 ? NULL : grouping_shape(g, var);
-	if (!in || !out || axis < 1 || axis >= out->n || out->d[axis] != n_out) {
-		block(g, n, "goes into");
-		stuck = "its shape is not known";
-	} else if (at->groups > 1 && at->groups == c->n && n_in == at->groups &&
-		   n_out % n_in == 0 && n_out <= MOST_FEATURES) {
-		grouping_set(g, n->out[0], axis, c->id, c->n, n_out / n_in);
-		g->layer_block[layer] = block_of_all(g, c);
-		return;
-	} else if (at->groups > 1 && at->out_axis > 0) {
-		block(g, n, "is grouped in");
-		stuck = "is a grouped convolution";
-	} else if (c->n && (c->axis != axis + in->n - out->n || c->n != n_in)) {
-		block(g, n, "goes into");
-	} else if (at->groups > 1 && c->n) {
-		grouping_tie_parts(
-			g, c->id, c->n, at->groups); /* all groups stay as wide as the others */
-	}
-	g->layer_block[layer] = g->n_blocks;
-	if (out && axis > 0 && axis < out->n && n_out <= MOST_FEATURES)
-		grouping_fresh(g, n->out[0], axis, n_out, stuck);
-	else
-		grouping_new_block(g, stuck);
-	if (at->groups > 1 && !g->nomem && g->of[n->out[0]].n == n_out && n_out % at->groups == 0)
-		grouping_tie_parts(g, g->of[n->out[0]].id, n_out, at->groups);
-}
-
-/* What a row is asked with; false where something is not known. */
-static bool call_of(struct grouping *g, const struct pare_node *n, struct pare_shape_call *c)
+bool grouping_call(struct grouping *g, const struct pare_node *n, struct pare_shape_call *c)
 {
 	const struct pare_known **in = pare_alloc_n(g->a, (size_t)n->n_in, sizeof *in);
 
@@ -350,27 +80,241 @@ static bool call_of(struct grouping *g, const struct pare_node *n, struct pare_s
 	return !g->nomem;
 }
 
-static enum pare_flow flow_of(struct grouping *g, const struct pare_node *n)
+enum pare_flow grouping_flow(struct grouping *g, const struct pare_node *n)
 {
 	struct pare_shape_call c;
 
 	if (!n->op->flow_at)
 		return n->op->flow;
-	return call_of(g, n, &c) ? n->op->flow_at(&c) : PARE_FLOW_BLOCK;
+	return grouping_call(g, n, &c) ? n->op->flow_at(&c) : PARE_FLOW_BLOCK;
+}
+
+static void pass(struct grouping *g, const struct pare_node *n)
+{
+	int var = grouping_only_activation(g, n);
+	const struct pare_shape *in = var < 0 ? NULL : grouping_shape(g, var);
+	const struct channels *c = var < 0 ? NULL : &g->of[var];
+	struct pare_shape_call call;
+	int axis = -1;
+
+	if (in && c->n && var == n->in[0] && grouping_call(g, n, &call))
+		axis = n->op->carry ? n->op->carry(&call, c->axis) : c->axis;
+	for (int i = 0; i < n->n_out; i++) {
+		const struct pare_shape *out = n->out[i] < 0 ? NULL : grouping_shape(g, n->out[i]);
+
+		if (n->out[i] < 0)
+			continue;
+		if (!out || axis < 0 || axis >= out->n || in->d[c->axis] != out->d[axis] ||
+			!grouping_cut_sizes(g, n, axis))
+			grouping_block(g, n, "goes into");
+		else
+			grouping_set(g, n->out[i], axis, c->id, c->n, 1);
+	}
+}
+
+/* Can constants beside channels be cut along?  Those that shapes were computed into cannot. */
+static bool
+cut_constants(struct grouping *g, const struct pare_node *n, const struct pare_shape *out, int axis)
+{
+	for (int i = 0; i < n->n_in; i++) {
+		const struct pare_shape *s = n->in[i] < 0 ? NULL : grouping_shape(g, n->in[i]);
+		int at = s ? axis - (out->n - s->n) : -1;
+
+		if (!s || grouping_is_activation(g, n->in[i]) || at < 0 || s->d[at] == 1)
+			continue;
+		if (!g->m->graph.vars[n->in[i]].blob)
+			return false;
+	}
+	return true;
+}
+
+/* The axis of the output along which the channels of input i lie; -1: nothing is known of them, or
+ * they are one that is broadcast over others. */
+static int tied_axis(const struct grouping *g, int var, const struct pare_shape *out)
+{
+	const struct pare_shape *s = grouping_shape(g, var);
+	int axis;
+
+	if (!s || !g->of[var].n)
+		return -1;
+	axis = g->of[var].axis + out->n - s->n;
+	return axis >= 0 && s->d[g->of[var].axis] == out->d[axis] ? axis : -1;
+}
+
+/* An activation beside channels along `axis`: theirs go with it, or it has but one there. */
+static bool tie_one(struct grouping *g, const struct pare_node *n, int var,
+	const struct pare_shape *out, int axis, const struct channels *first)
+{
+	const struct pare_shape *s = grouping_shape(g, var);
+	const struct channels *c = &g->of[var];
+	int at = s ? axis - (out->n - s->n) : -1;
+
+	if (!s || tied_axis(g, var, out) == axis) {
+		for (int64_t k = 0; s && k < c->n; k++)
+			grouping_unite(g, first->id[k], c->id[k]);
+		return s != NULL;
+	}
+	if (at >= 0 && s->d[at] != 1)
+		return false;
+	grouping_stick(g, var, grouping_goes_into(g, n, "is broadcast over channels by"));
+	return true;
+}
+
+/* Elementwise of several.  Constants beside them are cut along; an activation with one channel
+ * that is broadcast over the others' keeps its one. */
+static void tie(struct grouping *g, const struct pare_node *n)
+{
+	const struct pare_shape *out = grouping_shape(g, n->out[0]);
+	const struct channels *first = NULL;
+	int axis = -1;
+
+	for (int i = 0; i < n->n_in && out && axis < 0; i++)
+		if (grouping_is_activation(g, n->in[i])) {
+			first = &g->of[n->in[i]];
+			axis = tied_axis(g, n->in[i], out);
+		}
+	if (axis < 0) {
+		grouping_block(g, n, "meets what cannot be cut in");
+		return;
+	}
+	for (int i = 0; i < n->n_in; i++)
+		if (grouping_is_activation(g, n->in[i]) &&
+			!tie_one(g, n, n->in[i], out, axis, first)) {
+			grouping_block(g, n, "meets other channels in");
+			return;
+		}
+	if (!cut_constants(g, n, out, axis))
+		grouping_block(g, n, "meets a computed constant in");
+	else
+		grouping_set(g, n->out[0], axis, first->id, first->n, 1);
+}
+
+/* Products matrix by matrix. */
+static void stack(struct grouping *g, const struct pare_node *n)
+{
+	const struct pare_shape *out = grouping_shape(g, n->out[0]);
+
+	for (int i = 0; i < n->n_in; i++)
+		if (grouping_is_activation(g, n->in[i]) && out && out->n > 2 &&
+			tied_axis(g, n->in[i], out) >= 0 &&
+			tied_axis(g, n->in[i], out) < out->n - 2) {
+			tie(g, n);
+			return;
+		}
+	grouping_block(g, n, "goes into");
+}
+
+static int concat_axis(const struct pare_node *n, int rank)
+{
+	const int64_t *axis = pare_node_attr(n, "axis", PARE_ATTR_INT);
+
+	return !axis ? -1 : (int)(*axis < 0 ? *axis + rank : *axis);
+}
+
+static void concat(struct grouping *g, const struct pare_node *n)
+{
+	const struct pare_shape *out = grouping_shape(g, n->out[0]);
+	int axis = out ? concat_axis(n, out->n) : -1;
+	int64_t used = 0;
+	int *id;
+
+	for (int i = 0; i < n->n_in; i++) {
+		const struct channels *c = n->in[i] < 0 ? NULL : &g->of[n->in[i]];
+
+		if (axis < 0 || !c || !grouping_shape(g, n->in[i]) ||
+			(grouping_is_activation(g, n->in[i]) && !c->n)) {
+			grouping_block(g, n, "meets what cannot be cut in");
+			return;
+		}
+		if (c->n && c->axis != axis) { /* along another axis channels stay what they are */
+			tie(g, n);
+			return;
+		}
+	}
+	if (out->d[axis] > MOST_FEATURES || !(id = grouping_new_row(g, out->d[axis]))) {
+		grouping_block(g, n, "has too many channels in");
+		return;
+	}
+	for (int i = 0; i < n->n_in; i++) {
+		const struct channels *c = &g->of[n->in[i]];
+		int64_t len = grouping_shape(g, n->in[i])->d[axis];
+
+		if (c->n)
+			memcpy(id + used, c->id, (size_t)len * sizeof *id);
+		else
+			grouping_new_elements(g, len, "stands beside a constant", id + used);
+		if (g->nomem)
+			return;
+		used += len;
+	}
+	grouping_set(g, n->out[0], axis, id, used, 1);
+}
+
+/* Each output has its part of the channels, or, along another axis, all of them.  Without sizes the
+ * parts are equal and must stay so. */
+static void split(struct grouping *g, const struct pare_node *n)
+{
+	const int64_t *at = pare_node_attr(n, "axis", PARE_ATTR_INT);
+	const struct channels *c = grouping_is_activation(g, n->in[0]) ? &g->of[n->in[0]] : NULL;
+	const struct pare_shape *in = grouping_shape(g, n->in[0]);
+	bool sizes = n->n_in > 1 && n->in[1] >= 0;
+	int64_t from = 0;
+	int axis;
+
+	if (!c || !c->n || !in || !at) {
+		grouping_block(g, n, "goes into");
+		return;
+	}
+	axis = (int)(*at < 0 ? *at + in->n : *at);
+	if (axis == c->axis && (sizes ? !g->m->graph.vars[n->in[1]].blob : c->n % n->n_out != 0)) {
+		grouping_block(g, n, "goes into");
+		return;
+	}
+	if (axis == c->axis && !sizes)
+		grouping_tie_parts(g, c->id, c->n, n->n_out);
+	for (int i = 0; i < n->n_out; i++) {
+		const struct pare_shape *out = n->out[i] < 0 ? NULL : grouping_shape(g, n->out[i]);
+
+		if (!out) {
+			grouping_block(g, n, "goes into");
+			return;
+		}
+		if (axis == c->axis)
+			grouping_set(g, n->out[i], axis, c->id + from, out->d[axis], 1);
+		else
+			grouping_set(g, n->out[i], c->axis, c->id, c->n, 1);
+		from += axis == c->axis ? out->d[axis] : 0;
+	}
+}
+
+static void move(struct grouping *g, const struct pare_node *n)
+{
+	const struct pare_ints *perm = pare_node_attr(n, "perm", PARE_ATTR_INTS);
+	int var = grouping_only_activation(g, n);
+	const struct pare_shape *in = var < 0 ? NULL : grouping_shape(g, var);
+	const struct channels *c = var < 0 ? NULL : &g->of[var];
+
+	if (!in || !c->n || !perm) {
+		grouping_block(g, n, "goes into");
+		return;
+	}
+	for (int k = 0; k < in->n; k++)
+		if ((perm->n ? perm->v[k] : in->n - 1 - k) == c->axis)
+			grouping_set(g, n->out[0], k, c->id, c->n, 1);
 }
 
 /* Constants before and behind are elements of their own, which belong to no layer: they go with the
  * channels that they are added to. */
 static void pad(struct grouping *g, const struct pare_node *n)
 {
-	const struct channels *c = is_activation(g, n->in[0]) ? &g->of[n->in[0]] : NULL;
+	const struct channels *c = grouping_is_activation(g, n->in[0]) ? &g->of[n->in[0]] : NULL;
 	const struct pare_tensor *list = n->in[1] < 0 ? NULL : g->m->known[n->in[1]].value;
 	struct pare_shape_call call;
 	int64_t len[2] = { 0, 0 };
 	int at[2], *id;
 
-	if (!c || !c->n || !list || list->dtype != PARE_I64 || !call_of(g, n, &call)) {
-		block(g, n, "goes into");
+	if (!c || !c->n || !list || list->dtype != PARE_I64 || !grouping_call(g, n, &call)) {
+		grouping_block(g, n, "goes into");
 		return;
 	}
 	n->op->pads(&call, c->axis, at);
@@ -383,7 +327,7 @@ static void pad(struct grouping *g, const struct pare_node *n)
 	if (len[0] < 0 || len[1] < 0 || !g->m->graph.vars[n->in[1]].blob ||
 		len[0] + c->n + len[1] > MOST_FEATURES ||
 		!(id = grouping_new_row(g, len[0] + c->n + len[1]))) {
-		block(g, n, "goes into");
+		grouping_block(g, n, "goes into");
 		return;
 	}
 	grouping_new_elements(g, len[0], NULL, id);
@@ -401,10 +345,10 @@ void grouping_visit(struct grouping *g, int node)
 	if (n->n_out > 0 && n->out[0] >= 0 && g->m->known[n->out[0]].value)
 		return; /* shape arithmetic: it reads no channel */
 	if (!n->op || n->n_out < 1) {
-		block(g, n, "goes into");
+		grouping_block(g, n, "goes into");
 		return;
 	}
-	switch (flow_of(g, n)) {
+	switch (grouping_flow(g, n)) {
 	case PARE_FLOW_PASS:
 		pass(g, n);
 		return;
@@ -414,8 +358,11 @@ void grouping_visit(struct grouping *g, int node)
 	case PARE_FLOW_CAT:
 		concat(g, n);
 		return;
+	case PARE_FLOW_STACK:
+		stack(g, n);
+		return;
 	case PARE_FLOW_SPREAD:
-		spread(g, n);
+		grouping_spread(g, n);
 		return;
 	case PARE_FLOW_SPLIT:
 		split(g, n);
@@ -427,16 +374,19 @@ void grouping_visit(struct grouping *g, int node)
 		pad(g, n);
 		return;
 	case PARE_FLOW_PRODUCE:
-		if (layer >= 0) {
-			produce(g, n, layer);
-			return;
-		}
-		break;
+	case PARE_FLOW_STATES:
+		if (layer < 0)
+			break;
+		if (n->op->flow == PARE_FLOW_STATES)
+			grouping_states(g, n, layer);
+		else
+			grouping_produce(g, n, layer);
+		return;
 	case PARE_FLOW_BLOCK:
 		break;
 	}
-	block(g, n, "goes into");
+	grouping_block(g, n, "goes into");
 	if (layer >= 0)
-		g->layer_block[layer] =
-			grouping_new_block(g, goes_into(g, n, "channels are not followed in"));
+		g->layer_block[layer] = grouping_new_block(
+			g, grouping_goes_into(g, n, "channels are not followed in"));
 }

@@ -6,8 +6,8 @@
  * block, blocks whose elements were united are one group, and what cannot be cut makes its group
  * stuck.  Only the rows' `flow` says which is which.
  *
- * elements.c keeps elements and blocks, flows.c follows channels through nodes, groups.c begins at
- * the inputs and publishes what was found. */
+ * elements.c keeps elements and blocks, flows.c follows channels through nodes, rearrange.c through
+ * new axes, makers.c through layers; groups.c begins at the inputs and publishes what was found. */
 #ifndef PARE_GROUPS_H
 #define PARE_GROUPS_H
 #include "model.h"
@@ -61,6 +61,28 @@ void grouping_stick(struct grouping *g, int var, const char *why);
 /* Feature i of each of `parts` equal parts goes with feature i of the others. */
 void grouping_tie_parts(struct grouping *g, const int *id, int64_t n, int64_t parts);
 
+/* ---- nodes ----------------------------------------------------------------------------------- */
+
+/* Not a constant, nor known like one. */
+bool grouping_is_activation(const struct grouping *g, int var);
+/* The only input that is one; -1: there are none, or several. */
+int grouping_only_activation(const struct grouping *g, const struct pare_node *n);
+/* "WHAT Conv 'name'" */
+const char *grouping_goes_into(struct grouping *g, const struct pare_node *n, const char *what);
+/* Channels of all inputs stay. */
+void grouping_block(struct grouping *g, const struct pare_node *n, const char *what);
+/* Sizes of the output's axes that the node reads: can that of `axis` be changed? */
+bool grouping_cut_sizes(struct grouping *g, const struct pare_node *n, int axis);
+
+/* PARE_FLOW_SPREAD, PRODUCE and STATES. */
+void grouping_spread(struct grouping *g, const struct pare_node *n);
+void grouping_produce(struct grouping *g, const struct pare_node *n, int layer);
+void grouping_states(struct grouping *g, const struct pare_node *n, int layer);
+
+/* What a row is asked with; false where something is not known. */
+bool grouping_call(struct grouping *g, const struct pare_node *n, struct pare_shape_call *c);
+/* What the node's row says its flow is here. */
+enum pare_flow grouping_flow(struct grouping *g, const struct pare_node *n);
 /* What a node makes of the channels that enter it. */
 void grouping_visit(struct grouping *g, int node);
 

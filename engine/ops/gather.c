@@ -96,6 +96,15 @@ static void gather_forward(const struct pare_call *c)
 			}
 }
 
+/* Axes that are not looked up along move up or down. */
+static int gather_carry(const struct pare_shape_call *c, int axis)
+{
+	const struct gather *a = c->attr;
+	int along = op_axis(a->axis, c->in[0]->shape.n);
+
+	return axis == along ? -1 : axis < along ? axis : axis - 1 + c->in[1]->shape.n;
+}
+
 static enum pare_status shape_elements(const struct pare_shape_call *c, struct pare_err *err)
 {
 	const struct gather *a = c->attr;
@@ -141,7 +150,7 @@ static void elements_forward(const struct pare_call *c)
 const struct pare_op pare_ops_gather[] = {
 	{ .name = "Gather", .since = 1, .min_in = 2, .max_in = 2, .attrs = gather_attrs,
 	  .attr_size = sizeof(struct gather), .shape = shape_gather, .forward = gather_forward,
-	  .mixed = true,
+	  .mixed = true, .flow = PARE_FLOW_PASS, .carry = gather_carry,
 	  .takes = OP_MOVED, .sample = "f32[2,3]! i64+[1,5]|f32[1,5,3] i64{-1,0,2} axis=1|"
 		    "f32[1,2,3] i64+[1,2] axis=1" },
 	{ .name = "GatherElements", .since = 11, .min_in = 2, .max_in = 2, .attrs = gather_attrs,

@@ -87,6 +87,8 @@ op_axes(const int64_t *axes, int n, int rank, unsigned *set, struct pare_err *er
 
 /* flow_at of rows that work on the axes behind the channel's, when they left that one alone. */
 enum pare_flow op_flow_spatial(const struct pare_shape_call *c);
+/* carry of rows that see axis 1 as channels, and what is behind it as places that they mix. */
+int op_carry_channels(const struct pare_shape_call *c, int axis);
 
 /* unfold of rows whose layer is one on every row of in[0], [rows][k]. */
 void op_unfold_rows(const struct pare_call *c, int group, int64_t from, int64_t n, float *to);

@@ -319,6 +319,11 @@ void op_unfold_rows(const struct pare_call *c, int group, int64_t from, int64_t 
 				lanes * sizeof(float));
 }
 
+static enum pare_flow matmul_flow(const struct pare_shape_call *c)
+{
+	return c->in[0]->value || c->in[1]->value ? PARE_FLOW_PRODUCE : PARE_FLOW_STACK;
+}
+
 const struct pare_op pare_ops_matmul[] = {
 	{ .name = "MatMul",
 		.since = 1,
@@ -336,6 +341,7 @@ const struct pare_op pare_ops_matmul[] = {
 		.windows = matmul_windows,
 		.unfold = op_unfold_rows,
 		.flow = PARE_FLOW_PRODUCE,
+		.flow_at = matmul_flow,
 		.sample = "f32[1,3,5] f32[5,7]!|f32[4,5]! f32[1,2,5,9]|f32[1,2,3,5] f32[2,5,4]"
 			  "|f32[2,3,4] f32[2,4,5]!|f32[6] f32[6,3]!|f32[1,4,6] f32[6]!|f32[5] "
 			  "f32[5]" },

@@ -130,14 +130,6 @@ static void concat_forward(const struct pare_call *c)
 	}
 }
 
-static enum pare_flow concat_flow(const struct pare_shape_call *c)
-{
-	const struct move *a = c->attr;
-	int axis = op_axis(a->axis, c->in[0]->shape.n);
-
-	return axis == 1 ? PARE_FLOW_CAT : axis > 1 ? PARE_FLOW_TIE : PARE_FLOW_BLOCK;
-}
-
 static const struct pare_attr split_attrs[] = { { "axis", PARE_ATTR_INT, AT(axis), 0, 0 },
 	{ "split", PARE_ATTR_INTS, 0, 0, 1 }, { "num_outputs", PARE_ATTR_INT, AT(parts), 0, 0 },
 	{ 0 } };
@@ -293,20 +285,25 @@ static void slice_forward(const struct pare_call *c)
 	op_move_run(&m, in, c->out[0]->data);
 }
 
-static enum pare_flow slice_flow(const struct pare_shape_call *c)
+/* An axis that stays whole, and is not turned round. */
+static int slice_carry(const struct pare_shape_call *c, int axis)
 {
-	int64_t v[PARE_MAX_DIMS];
-	int n = 0;
+	int64_t v[4][PARE_MAX_DIMS];
+	int n[4];
+	struct slice s;
 
-	if (op_has(c, 4)) { /* a negative step turns channels round */
-		if (!c->in[4]->value)
-			return PARE_FLOW_BLOCK;
-		n = op_ints(c->in[4]->value, v, PARE_MAX_DIMS);
+	for (int i = 0; i < 4; i++) {
+		n[i] = -1;
+		if (!op_has(c, i + 1))
+			continue;
+		if (!c->in[i + 1]->value)
+			return -1;
+		n[i] = op_ints(c->in[i + 1]->value, v[i], PARE_MAX_DIMS);
 	}
-	for (int i = 0; i < n; i++)
-		if (v[i] < 0)
-			return PARE_FLOW_BLOCK;
-	return op_flow_spatial(c);
+	if (!slice_find(&s, &c->in[0]->shape, v, n) || s.step[axis] < 0 ||
+		s.n[axis] != c->in[0]->shape.d[axis])
+		return -1;
+	return axis;
 }
 
 /* ---- Expand, Tile --------------------------------------------------------------------------- */
@@ -474,13 +471,13 @@ const struct pare_op pare_ops_move[] = {
 	MOVED("Transpose", 1, 1, 1, transpose_attrs, shape_transpose, transpose_forward,
 	      PARE_FLOW_MOVE, .codes = op_codes_transpose, .sample = "f32[1,3,2,5] perm=0,2,3,1"),
 	MOVED("Concat", 4, 1, -1, concat_attrs, shape_concat, concat_forward, PARE_FLOW_CAT,
-	      .upgrade = concat_upgrade, .flow_at = concat_flow,
+	      .upgrade = concat_upgrade,
 	      .sample = "f32[1,2,5] f32[1,3,5] f32[1,1,5]! axis=1"),
 	MOVED("Split", 13, 1, 2, split_attrs, shape_split, split_forward, PARE_FLOW_SPLIT,
 	      .plain = 2, .max_out = MAX_PARTS,
 	      .sample = "f32[1,6,2] i64{1,3,2} axis=1 outputs=3|f32[1,5] axis=-1 outputs=2"),
-	MOVED("Slice", 10, 3, 5, slice_attrs, shape_slice, slice_forward, PARE_FLOW_BLOCK,
-	      .plain = 0x1e, .flow_at = slice_flow,
+	MOVED("Slice", 10, 3, 5, slice_attrs, shape_slice, slice_forward, PARE_FLOW_PASS,
+	      .plain = 0x1e, .carry = slice_carry,
 	      .sample = "f32[1,6,5] i64{4,1} i64{0,4} i64{1,2} i64{-2,1}|"
 			"f32[1,6,5] i64{-99} i64{3} i64{1}|bool[1,6] i64{0,0} i64{9,9} i64{0,1} i64{1,4}"),
 	MOVED("Expand", 8, 2, 2, NULL, shape_expand, expand_forward, PARE_FLOW_BLOCK, .plain = 2,

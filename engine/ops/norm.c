@@ -460,6 +460,14 @@ OP_HOT static void soft(const struct pare_call *c, bool log)
 	}
 }
 
+/* Nothing stays apart along the axis that adds up to one. */
+static int carry_soft(const struct pare_shape_call *c, int axis)
+{
+	const struct norm *a = c->attr;
+
+	return axis == op_axis(a->axis, c->in[0]->shape.n) ? -1 : axis;
+}
+
 static void softmax_forward(const struct pare_call *c)
 {
 	soft(c, false);
@@ -491,17 +499,17 @@ static void hardmax_forward(const struct pare_call *c)
 #define SOFT(n, fw)                                                                                \
 	{ .name = n, .since = 13, .min_in = 1, .max_in = 1, .attrs = soft_attrs,                   \
 	  .attr_size = sizeof(struct norm), .upgrade = upgrade_soft, .writable = writable_soft, .shape = shape_soft,          \
-	  .forward = fw, .sample = "f32[1,4,3] axis=1|f32[1,9]" }
+	  .forward = fw, .flow = PARE_FLOW_PASS, .carry = carry_soft, .sample = "f32[1,4,3] axis=1|f32[1,9]" }
 const struct pare_op pare_ops_norm[] = {
 	{ .name = "BatchNormalization", .since = 9, .min_in = 5, .max_in = 5, .attrs = batch_attrs,
 	  .attr_size = sizeof(struct norm), .refuse = refuse_batch, .shape = shape_batch,
 	  .forward = batch_forward, .plain = 0x1e, .per_channel = 0x1e, .affine = batch_affine, .normal = true,
-	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE,
+	  .flow = PARE_FLOW_PASS, .carry = op_carry_channels, .quant = PARE_Q_FUSE,
 	  .sample = "f32[1,3,2,5] f32[3]! f32[3]! f32[3]! f32+[3]!" },
 	{ .name = "InstanceNormalization", .since = 6, .min_in = 3, .max_in = 3,
 	  .attrs = instance_attrs, .attr_size = sizeof(struct norm), .shape = shape_instance,
 	  .forward = instance_forward, .plain = 6, .per_channel = 6, .flow = PARE_FLOW_PASS,
-	  .sample = "f32[1,3,2,5] f32[3]! f32[3]!" },
+	  .carry = op_carry_channels, .sample = "f32[1,3,2,5] f32[3]! f32[3]!" },
 	{ .name = "LayerNormalization", .since = 17, .min_in = 2, .max_in = 3, .max_out = 3,
 	  .attrs = layer_attrs, .attr_size = sizeof(struct norm), .shape = shape_layer,
 	  .forward = layer_forward, .plain = 6, .stays = 6, .rows = true,

@@ -183,15 +183,25 @@ struct pare_windows {
 /* How channel c of an input maps to channels of the output; groups.c knows only these. */
 enum pare_flow {
 	PARE_FLOW_BLOCK = 0, /* not known: channels reaching it cannot be removed */
-	PARE_FLOW_PASS,      /* axis 1 of the only activation to axis 1 */
+	PARE_FLOW_PASS,      /* those of input 0, where `carry` says */
 	PARE_FLOW_TIE,       /* elementwise of several: channel c of each belongs together */
+	PARE_FLOW_STACK,     /* a product of two stacks of matrices: channels that number the
+				matrices belong together */
 	PARE_FLOW_CAT,       /* concatenation along the channel axis */
 	PARE_FLOW_SPREAD,    /* channel c becomes a run of consecutive features (Flatten), or the
-				channel axis falls into two */
+				channel axis falls into several */
 	PARE_FLOW_SPLIT,     /* each output has its part of the channels; input 1: how many */
 	PARE_FLOW_MOVE,      /* the channel axis goes where `perm` says */
 	PARE_FLOW_PAD,       /* those of input 0 with constants before and behind; see `pads` */
 	PARE_FLOW_PRODUCE,   /* a layer: new channels out, those that come in are consumed */
+	PARE_FLOW_STATES,    /* a layer that reads its own channels a step later; see `beside` */
+};
+
+/* A constant of a layer, beside its weight, that lies along the channels that the layer makes:
+ * once, or over and over (gates). */
+struct pare_beside {
+	int input, axis;
+	bool reads; /* it is what the layer multiplies them by a step later */
 };
 
 /* ---- the row -------------------------------------------------------------------------------- */
@@ -274,6 +284,15 @@ struct pare_op {
 	/* Rows whose flow hangs on axes and shapes (Concat, Pad, ReduceMean): what it is here; out
 	 * is filled.  NULL = always `flow`. */
 	enum pare_flow (*flow_at)(const struct pare_shape_call *c);
+	/* Rows of PARE_FLOW_PASS: the axis of the output along which lies, place by place, what
+	 * lies along `axis` of input 0; -1 = none, places see each other.  NULL = the same axis. */
+	int (*carry)(const struct pare_shape_call *c, int axis);
+	/* Rows of PARE_FLOW_STATES, whose channels are the last axis of every output and of both
+	 * states: inputs beside the weight, ended by input 0; which are the states (bits); the
+	 * attribute that counts channels. */
+	const struct pare_beside *beside;
+	unsigned states;
+	const char *counts;
 	/* Rows of PARE_FLOW_PAD: where in input 1, a list, it says how many places stand before
 	 * (at[0]) and behind (at[1]) those of `axis`; -1 = nowhere, so none do. */
 	void (*pads)(const struct pare_shape_call *c, int axis, int at[2]);

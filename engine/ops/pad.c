@@ -194,7 +194,7 @@ const struct pare_op pare_ops_pad[] = {
 	{ .name = "Pad", .since = 11, .min_in = 2, .max_in = 4, .attrs = pad_attrs,
 	  .attr_size = sizeof(struct pad), .refuse = refuse_pad, .shape = shape_pad,
 	  .forward = pad_forward, .plain = 0xe, .flow = PARE_FLOW_BLOCK,
-	  .flow_at = flow_pad, .pads = pads_pad, .quant = PARE_Q_SAME_SCALE,
+	  .flow_at = flow_pad, .carry = op_carry_channels, .pads = pads_pad, .quant = PARE_Q_SAME_SCALE,
 	  .takes = OP_MOVED, .sample = "f32[1,2,4,5] i64{0,0,1,2,0,0,2,-1} f32=0.5|"
 		    "f32[1,2,4,5] i64{0,0,1,2,0,0,2,3} mode=reflect|"
 		    "f32[1,2,4,5] i64{2,0,0,3} _ i64{1,-1} mode=edge" },

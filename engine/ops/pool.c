@@ -335,15 +335,15 @@ static const char *refuse_pool(const struct pare_node *n, const void *attr)
 #define WINDOWED(n, v, fw, ex)                                                                     \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .attrs = pool_attrs,                    \
 	  .attr_size = sizeof(struct pool), .refuse = refuse_pool, .shape = shape_pool,            \
-	  .forward = fw, .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE | PARE_Q_STRETCHES, .sample = ex }
+	  .forward = fw, .flow = PARE_FLOW_PASS, .carry = op_carry_channels, .quant = PARE_Q_SAME_SCALE | PARE_Q_STRETCHES, .sample = ex }
 #define WHOLE(n, v, fw)                                                                            \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .shape = shape_global, .forward = fw,   \
-	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE | PARE_Q_STRETCHES, .sample = "f32[1,3,9,11]" }
+	  .flow = PARE_FLOW_PASS, .carry = op_carry_channels, .quant = PARE_Q_SAME_SCALE | PARE_Q_STRETCHES, .sample = "f32[1,3,9,11]" }
 const struct pare_op pare_ops_pool[] = {
 	{ .name = "MaxPool", .since = 11, .min_in = 1, .max_in = 1, .max_out = 2,
 	  .attrs = pool_attrs, .attr_size = sizeof(struct pool), .refuse = refuse_pool,
 	  .shape = shape_max, .forward = max_forward, .scratch = scratch_max,
-	  .flow = PARE_FLOW_PASS, .flow_at = flow_max, .quant = PARE_Q_SAME_SCALE | PARE_Q_STRETCHES,
+	  .flow = PARE_FLOW_PASS, .carry = op_carry_channels, .flow_at = flow_max, .quant = PARE_Q_SAME_SCALE | PARE_Q_STRETCHES,
 	  .sample = "f32[1,3,7,6] kernel_shape=3,2 strides=2,2 pads=1,0,1,1 dilations=2,1|"
 		    "f32[1,2,9] kernel_shape=3 strides=2 auto_pad=SAME_LOWER|"
 		    "u8[1,2,5,5] kernel_shape=3,3 pads=1,0,0,1|"
@@ -356,6 +356,6 @@ const struct pare_op pare_ops_pool[] = {
 	WHOLE("GlobalMaxPool", 1, global_max_forward),
 	{ .name = "GlobalLpPool", .since = 2, .min_in = 1, .max_in = 1, .attrs = pool_attrs,
 	  .attr_size = sizeof(struct pool), .shape = shape_global, .forward = global_norm_forward,
-	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_SAME_SCALE, .sample = "f32[1,3,5]" },
+	  .flow = PARE_FLOW_PASS, .carry = op_carry_channels, .quant = PARE_Q_SAME_SCALE, .sample = "f32[1,3,5]" },
 	{ 0 } };
 /* clang-format on */

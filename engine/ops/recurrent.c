@@ -592,7 +592,7 @@ static int64_t recurrent_macs(const struct pare_shape_call *c)
 	       (pare_shape_elems(&c->in[W]->shape) + pare_shape_elems(&c->in[R]->shape));
 }
 
-/* The weights that read the input; those that read the state stay as they are. */
+/* The weights that read the input. */
 static struct pare_weight_at recurrent_weight(const struct pare_node *n, const void *attr)
 {
 	(void)n;
@@ -602,13 +602,19 @@ static struct pare_weight_at recurrent_weight(const struct pare_node *n, const v
 	};
 }
 
+/* B holds both of its parts, one behind the other; gates are runs of all units. */
+static const struct pare_beside beside_weight[] = { { R, 1, false }, { R, 2, true },
+	{ B, 1, false }, { H0, 2, false }, { C0, 2, false }, { PEEP, 1, false }, { 0 } };
+
 /* clang-format off */
 #define RECURRENT(n, in, out, pl, s)                                                               \
 	{ .name = n, .since = 14, .min_in = 3, .max_in = in, .max_out = out,                       \
 	  .attrs = recurrent_attrs, .attr_size = sizeof(struct recurrent),                         \
 	  .refuse = refuse_recurrent, .shape = shape_recurrent, .forward = recurrent_forward,      \
 	  .scratch = recurrent_scratch, .prepare = recurrent_prepare, .plain = pl,                 \
-	  .macs = recurrent_macs, .weight = recurrent_weight, .sample = s }
+	  .macs = recurrent_macs, .weight = recurrent_weight, .flow = PARE_FLOW_STATES,            \
+	  .beside = beside_weight, .states = 1u << H0 | 1u << C0, .counts = "hidden_size",        \
+	  .sample = s }
 const struct pare_op pare_ops_recurrent[] = {
 	[RNN] = RECURRENT("RNN", 6, 2, 0x1e,
 		"f32[3,1,4] f32[1,5,4]! f32[1,5,5]! f32[1,10]! outputs=2|"

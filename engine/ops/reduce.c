@@ -259,21 +259,26 @@ static size_t scratch_reduce(const struct pare_call *c)
 	return 2 * op_count(c->out[0]) * sizeof(double);
 }
 
-/* Channels stay what they are when only axes behind them go. */
-static enum pare_flow flow_reduce(const struct pare_shape_call *c)
+/* Axes that stay, moved up by those that went. */
+static int carry_reduce(const struct pare_shape_call *c, int axis)
 {
+	const struct reduce *a = c->attr;
 	int64_t axes[PARE_MAX_DIMS];
-	int n = 0, rank = c->in[0]->shape.n;
+	int n = 0, to = axis;
 	unsigned set = 0;
 
 	if (op_has(c, 1)) {
 		if (!c->in[1]->value)
-			return PARE_FLOW_BLOCK;
+			return -1;
 		n = op_ints(c->in[1]->value, axes, PARE_MAX_DIMS);
 	}
-	if (rank < 2 || op_axes(axes, n, rank, &set, NULL) || set & 3)
-		return PARE_FLOW_BLOCK;
-	return PARE_FLOW_PASS;
+	if (n == 0 && a->noop)
+		return axis;
+	if (op_axes(axes, n, c->in[0]->shape.n, &set, NULL) || set & 1u << axis)
+		return -1;
+	for (int k = 0; k < axis && !a->keepdims; k++)
+		to -= set >> k & 1;
+	return to;
 }
 
 /* ---- ArgMax, ArgMin ------------------------------------------------------------------------- */
@@ -334,7 +339,7 @@ static void arg_min_forward(const struct pare_call *c)
 #define REDUCED_BY(n, v, fw)                                                                       \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 2, .attrs = reduce_attrs,                  \
 	  .attr_size = sizeof(struct reduce), .shape = shape_reduce, .forward = fw,                \
-	  .scratch = scratch_reduce, .takes = OP_T(PARE_F64), .plain = 2, .flow_at = flow_reduce,                           \
+	  .scratch = scratch_reduce, .takes = OP_T(PARE_F64), .plain = 2, .flow = PARE_FLOW_PASS, .carry = carry_reduce,  \
 	  .sample = "f32+[1,3,2,5] i64{1,3} keepdims=0|f32+[1,3,2,5]|f32+[1,3,2,5] i64{2,3}|"      \
 		    "f32+[1,3] noop_with_empty_axes=1" }
 #define ARG(n, fw)                                                                                 \

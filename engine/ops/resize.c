@@ -407,13 +407,13 @@ const struct pare_op pare_ops_resize[] = {
 	{ .name = "Upsample", .since = 9, .min_in = 2, .max_in = 2, .attrs = upsample_attrs,
 	  .attr_size = sizeof(struct resize), .refuse = refuse_resize, .upgrade = upgrade_resize,
 	  .writable = writable_resize, .shape = shape_resize, .forward = resize_forward,
-	  .scratch = scratch_resize, .plain = 2, .flow_at = op_flow_spatial,
+	  .scratch = scratch_resize, .plain = 2, .flow_at = op_flow_spatial, .carry = op_carry_channels,
 	  .sample = "f32[1,2,3,4] f32{1,1,2,3} mode=linear" },
 	{ .name = "Resize", .since = 13, .min_in = 1, .max_in = 4, .attrs = resize_attrs,
 	  .attr_size = sizeof(struct resize), .refuse = refuse_resize, .upgrade = upgrade_resize,
 	  .writable = writable_resize, .shape = shape_resize,
 	  .forward = resize_forward, .scratch = scratch_resize, .plain = 0xe, .sizes = 8,
-	  .flow = PARE_FLOW_BLOCK, .flow_at = op_flow_spatial,
+	  .flow = PARE_FLOW_BLOCK, .flow_at = op_flow_spatial, .carry = op_carry_channels,
 	  .sample = "f32[1,2,3,4] _ f32{1,1,2,1.5} mode=linear|"
 		    "f32[1,2,3,4] _ _ i64{1,2,5,3} mode=cubic|"
 		    "f32[1,2,3,4] _ f32{1,1,2,2} coordinate_transformation_mode=asymmetric|"

@@ -37,11 +37,14 @@ enum { MOST = 512 };
 static const char *const flows[] = { [PARE_FLOW_BLOCK] = "",
 	[PARE_FLOW_PASS] = "pass",
 	[PARE_FLOW_TIE] = "tie",
+	[PARE_FLOW_STACK] = "stack",
 	[PARE_FLOW_CAT] = "concatenate",
 	[PARE_FLOW_SPREAD] = "spread",
 	[PARE_FLOW_SPLIT] = "split",
 	[PARE_FLOW_MOVE] = "move",
-	[PARE_FLOW_PRODUCE] = "layer" };
+	[PARE_FLOW_PAD] = "pad",
+	[PARE_FLOW_PRODUCE] = "layer",
+	[PARE_FLOW_STATES] = "layer" };
 
 static int by_name(const void *a, const void *b)
 {
