@@ -7,6 +7,8 @@ enum {
 	ROWS_BYTES = 512 * 1024, /* of input, taken at a time: a part of a second-level cache */
 };
 
+_Static_assert(LANES % PRODUCT_ROWS == 0, "rows beyond the last lane");
+
 /* sum[lane][N vectors] += x[k][lane] * w[k][N vectors], for PRODUCT_ROWS lanes */
 INLINE void product_tile(const int N, int terms, const float *w, const float *x, float *sum)
 {

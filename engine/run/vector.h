@@ -25,10 +25,15 @@
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define TILE_O 8
 #define TILE_P 3
-#define PRODUCT_ROWS 8
 #else
 #define TILE_O 6
 #define TILE_P 2
+#endif
+/* Lanes that a product takes at a time as rows of its tile, of which a vector has a whole number.
+ */
+#if defined(__AVX512F__)
+#define PRODUCT_ROWS 8
+#else
 #define PRODUCT_ROWS 4
 #endif
 /* wide.c: vectors of pixels where one channel is by itself, and terms taken at a time */
