@@ -156,7 +156,7 @@ arm64: ## build for arm64 and run its tests under qemu (gcc-aarch64-linux-gnu, q
 		PKG_CONFIG_LIBDIR=$(SYSROOT:/=)/usr/lib/$(ARM64)/pkgconfig:$(SYSROOT:/=)/usr/lib/$(ARM64)/openblas-pthread/pkgconfig \
 		$(MAKE) --no-print-directory BUILD=arm64 CC='$(ARM64)-gcc --sysroot=$(SYSROOT)' arm64-tests
 arm64-tests: $(O)/pare $(TESTS)
-	$(Q)BUILD=$(BUILD) PARE=$(CURDIR)/$(O)/pare prove -j2 --exec 'qemu-aarch64-static -L $(SYSROOT) -E LD_LIBRARY_PATH=/usr/lib/$(ARM64)/openblas-pthread' $(TESTS)
+	$(Q)CC='$(CC)' BUILD=$(BUILD) PARE=$(CURDIR)/$(O)/pare prove -j2 --exec 'qemu-aarch64-static -L $(SYSROOT) -E LD_LIBRARY_PATH=/usr/lib/$(ARM64)/openblas-pthread' $(TESTS)
 
 layers: ## includes point one way: tui → sessions → engine ← plugins
 	$(Q)sh tests/layers.sh

@@ -66,15 +66,23 @@ static inline struct pare_shape build_shape(int n, va_list ap)
 	return s;
 }
 
+static inline void
+build_input_of(struct build *b, const char *name, enum pare_dtype dtype, struct pare_shape shape)
+{
+	struct pare_io io = { .name = name, .dtype = dtype, .shape = shape };
+
+	b->inputs[b->graph.n_input++] = pare_proto_value(b->a, &io);
+}
+
 static inline void build_input(struct build *b, const char *name, int n, ...)
 {
-	struct pare_io io = { .name = name, .dtype = PARE_F32 };
+	struct pare_shape shape;
 	va_list ap;
 
 	va_start(ap, n);
-	io.shape = build_shape(n, ap);
+	shape = build_shape(n, ap);
 	va_end(ap);
-	b->inputs[b->graph.n_input++] = pare_proto_value(b->a, &io);
+	build_input_of(b, name, PARE_F32, shape);
 }
 
 static inline void build_output(struct build *b, const char *name)

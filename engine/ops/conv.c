@@ -14,8 +14,7 @@ static const struct pare_attr conv_attrs[] = {
 	{ 0 },
 };
 
-/* The geometry, its spatial axes the last of three. */
-static enum pare_status fit(const struct op_conv *a, const struct pare_shape *x,
+enum pare_status op_conv_fit(const struct op_conv *a, const struct pare_shape *x,
 	const struct pare_shape *w, struct pare_conv *v, struct pare_err *err)
 {
 	struct pare_shape edges = *w; /* the kernel's are those of the weight, named or not */
@@ -66,7 +65,7 @@ static enum pare_status conv_shape(const struct pare_shape_call *c, struct pare_
 
 	if (c->in[0]->dtype != PARE_F32 || c->in[1]->dtype != PARE_F32)
 		return pare_fail(err, PARE_E_UNSUPPORTED, "only float32 can run");
-	if ((st = fit(c->attr, x, w, &v, err)))
+	if ((st = op_conv_fit(c->attr, x, w, &v, err)))
 		return st;
 	if (c->n_in > 2 && c->in[2] &&
 		(c->in[2]->dtype != PARE_F32 || pare_shape_elems(&c->in[2]->shape) != w->d[0]))
@@ -86,10 +85,6 @@ static enum pare_status conv_shape(const struct pare_shape_call *c, struct pare_
 
 enum { COLUMN_BYTES = 1 << 20 };
 
-struct columns {
-	int k, p; /* terms, output pixels at a time */
-};
-
 static bool is_plain_product(const struct pare_conv *v)
 {
 	for (int i = 0; i < 3; i++)
@@ -98,14 +93,14 @@ static bool is_plain_product(const struct pare_conv *v)
 	return true;
 }
 
-static struct columns columns_of(const struct pare_conv *v)
+struct op_columns op_conv_columns(const struct pare_conv *v)
 {
 	int64_t k = (int64_t)v->c * v->kernel[0] * v->kernel[1] * v->kernel[2];
 	int64_t pixels = (int64_t)v->out[0] * v->out[1] * v->out[2];
 	int64_t most = COLUMN_BYTES / (int64_t)sizeof(float) / k;
 
 	most = most < 16 ? 16 : most;
-	return (struct columns){ (int)k, (int)(pixels < most ? pixels : most) };
+	return (struct op_columns){ (int)k, (int)(pixels < most ? pixels : most) };
 }
 
 /* Row (c, d, h, w) of the columns for output pixels from <= p < from + n. */
@@ -133,7 +128,7 @@ fill_row(const struct pare_conv *v, const float *x, const int at[3], int from, i
 	}
 }
 
-static void fill_columns(const struct pare_conv *v, const float *x, int from, int n, float *to)
+void op_conv_fill(const struct pare_conv *v, const float *x, int from, int n, float *to)
 {
 	size_t area = (size_t)v->in[0] * v->in[1] * v->in[2];
 	int at[3];
@@ -149,7 +144,7 @@ static void fill_columns(const struct pare_conv *v, const float *x, int from, in
 static void group_forward(const struct pare_conv *v, const float *x, const float *w,
 	const float *bias, float *out, float *scratch)
 {
-	struct columns m = columns_of(v);
+	struct op_columns m = op_conv_columns(v);
 	int pixels = v->out[0] * v->out[1] * v->out[2];
 
 	for (int o = 0; o < v->o; o++)
@@ -163,7 +158,7 @@ static void group_forward(const struct pare_conv *v, const float *x, const float
 	for (int p = 0; p < pixels; p += m.p) {
 		int n = pixels - p < m.p ? pixels - p : m.p;
 
-		fill_columns(v, x, p, n, scratch);
+		op_conv_fill(v, x, p, n, scratch);
 		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, v->o, n, m.k, 1, w, m.k,
 			scratch, n, 1, out + p, pixels);
 	}
@@ -186,7 +181,7 @@ void op_conv_plain(const struct pare_conv *v, int64_t n, const float *x, const f
 
 size_t op_conv_plain_scratch(const struct pare_conv *v)
 {
-	struct columns m = columns_of(v);
+	struct op_columns m = op_conv_columns(v);
 
 	return is_plain_product(v) ? 0 : (size_t)m.k * m.p * sizeof(float);
 }
@@ -199,10 +194,11 @@ static bool conv_windows(const struct pare_call *c, struct pare_windows *w)
 	struct pare_conv v;
 	int64_t pixels;
 
-	if (fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL) || c->in[0]->shape.d[0] != 1)
+	if (op_conv_fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL) ||
+		c->in[0]->shape.d[0] != 1)
 		return false;
 	pixels = (int64_t)v.out[0] * v.out[1] * v.out[2];
-	*w = (struct pare_windows){ v.groups, v.o, columns_of(&v).k, pixels, pixels, 1 };
+	*w = (struct pare_windows){ v.groups, v.o, op_conv_columns(&v).k, pixels, pixels, 1 };
 	return true;
 }
 
@@ -237,7 +233,7 @@ static void conv_unfold(const struct pare_call *c, int group, int64_t from, int6
 	size_t area;
 	const float *x;
 
-	if (fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
+	if (op_conv_fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
 		return; /* shapes were checked: does not happen */
 	area = (size_t)v.in[0] * v.in[1] * v.in[2] * c->lanes;
 	x = c->in[0]->f32 + (size_t)group * v.c * area;
@@ -254,7 +250,7 @@ static void conv_unfold(const struct pare_call *c, int group, int64_t from, int6
 static bool conv_conv(const struct pare_call *c, struct pare_conv *v)
 {
 	if (!c->in[1]->data || (op_given(c, 2) && !c->in[2]->data) || c->in[0]->shape.d[0] != 1 ||
-		fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, v, NULL))
+		op_conv_fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, v, NULL))
 		return false;
 	v->w = c->in[1]->f32;
 	v->bias = op_conv_bias(c);
@@ -271,7 +267,7 @@ static enum pare_status conv_prepare(
 		return PARE_OK; /* weights that are not constant */
 	if (!(v = pare_alloc(a, sizeof *v)))
 		return pare_nomem(err, "a convolution");
-	st = fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, v, err);
+	st = op_conv_fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, v, err);
 	if (!st && c->lanes == 1) {
 		st = pare_wide_plan(c->k, v, c->in[1]->f32, op_conv_bias(c), a, err);
 		if (st == PARE_E_UNSUPPORTED)
@@ -289,7 +285,7 @@ static size_t conv_scratch(const struct pare_call *c)
 
 	if (c->packed)
 		return pare_conv_scratch(c->k, c->packed);
-	if (fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
+	if (op_conv_fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
 		return 0; /* shapes were checked: does not happen */
 	return op_conv_plain_scratch(&v);
 }
@@ -302,7 +298,7 @@ static void conv_forward(const struct pare_call *c)
 	struct pare_conv v;
 
 	if (!c->packed) {
-		if (fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
+		if (op_conv_fit(c->attr, &c->in[0]->shape, &c->in[1]->shape, &v, NULL))
 			return;
 		op_conv_plain(&v, c->in[0]->shape.d[0], c->in[0]->f32, c->in[1]->f32,
 			op_conv_bias(c), c->out[0]->f32, c->scratch);

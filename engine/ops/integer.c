@@ -2,6 +2,7 @@
  * when zero points are taken away. */
 #include "../graph/model.h"
 #include "conv.h"
+#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
@@ -90,6 +91,27 @@ put_sum(const struct pare_call *c, const struct places *p, size_t to, size_t cha
 	op_put_int(y, to, v != v ? 0 : (int64_t)(v < lo ? lo : v > hi ? hi : v));
 }
 
+/* An element without its zero point, which is none of 8 bits any more. */
+static float byte_at(const struct pare_tensor *t, size_t i, int32_t zero)
+{
+	return (float)((t->dtype == PARE_I8 ? t->i8[i] : t->u8[i]) - zero);
+}
+
+/* sums [m][n] = a [m][k] b [k][n] of numbers of 9 bits.  256 products of two of them are an exact
+ * float; room: [m][n]. */
+static void sum_exactly(
+	size_t m, size_t n, size_t k, const float *a, const float *b, float *room, uint32_t *sums)
+{
+	memset(sums, 0, m * n * sizeof *sums);
+	for (size_t from = 0, some; from < k && n; from += some) {
+		some = k - from < 256 ? k - from : 256;
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)m, (int)n, (int)some, 1,
+			a + from, (int)k, b + from * n, (int)n, 0, room, (int)n);
+		for (size_t i = 0; i < m * n; i++)
+			sums[i] += (uint32_t)(int32_t)room[i];
+	}
+}
+
 /* ---- matrices ------------------------------------------------------------------------------- */
 
 static enum pare_status shape_product(const struct pare_shape_call *c, struct pare_err *err)
@@ -142,6 +164,17 @@ static size_t matrix_at(const struct pare_shape *side, const struct pare_shape *
 	return at;
 }
 
+enum { ROWS = 64 }; /* of a matrix, taken at a time */
+
+/* b [k][n] of one matrix, a [ROWS][k], sums twice [ROWS][n]. */
+static size_t product_scratch(const struct pare_call *c)
+{
+	const struct pare_shape *b = &c->in[places_of(c->n_in)->w]->shape;
+	size_t k = (size_t)b->d[b->n - 2], n = (size_t)b->d[b->n - 1];
+
+	return op_lanes_scratch(c) + (k * n + ROWS * k + 2 * ROWS * n) * sizeof(float);
+}
+
 static void product_one(const struct pare_call *c)
 {
 	const struct places *p = places_of(c->n_in);
@@ -149,40 +182,29 @@ static void product_one(const struct pare_call *c)
 	const struct pare_shape *y = &c->out[0]->shape;
 	size_t m = (size_t)y->d[y->n - 2], n = (size_t)y->d[y->n - 1];
 	size_t k = (size_t)a->shape.d[a->shape.n - 1], matrices = op_span(y, 0, y->n - 2);
+	float *right = c->scratch, *left = right + k * n, *room = left + ROWS * k;
+	uint32_t *sums = (uint32_t *)(room + ROWS * n);
 	int32_t az = zero_at(c, p->xz, 0);
 
-	for (size_t i = 0; i < matrices * m * n; i++) {
-		size_t at = i / (m * n), row = i / n % m, column = i % n;
-		size_t from_a = (matrix_at(&a->shape, y, at) * m + row) * k;
-		size_t from_b = matrix_at(&b->shape, y, at) * k * n + column;
-		int32_t bz = zero_at(c, p->wz, column);
-		uint32_t sum = 0;
+	for (size_t i = 0; i < matrices; i++) {
+		size_t from_a = matrix_at(&a->shape, y, i) * m * k;
+		size_t from_b = matrix_at(&b->shape, y, i) * k * n;
 
-		for (size_t j = 0; j < k; j++) {
-			int32_t x = a->dtype == PARE_I8 ? a->i8[from_a + j] : a->u8[from_a + j];
-			int32_t w =
-				b->dtype == PARE_I8 ? b->i8[from_b + j * n] : b->u8[from_b + j * n];
-
-			sum += (uint32_t)((x - az) * (w - bz));
+		for (size_t j = 0; j < k * n; j++)
+			right[j] = byte_at(b, from_b + j, zero_at(c, p->wz, j % n));
+		for (size_t row = 0, some; row < m; row += some) {
+			some = m - row < ROWS ? m - row : ROWS;
+			for (size_t j = 0; j < some * k; j++)
+				left[j] = byte_at(a, from_a + row * k + j, az);
+			sum_exactly(some, n, k, left, right, room, sums);
+			for (size_t j = 0; j < some * n; j++)
+				put_sum(c, p, (i * m + row) * n + j, j % n, (int32_t)sums[j]);
 		}
-		put_sum(c, p, i, column, (int32_t)sum);
 	}
 }
 OP_BY_LANE(product)
 
 /* ---- convolutions --------------------------------------------------------------------------- */
-
-static enum pare_status window_of(const struct op_conv *a, const struct pare_shape *x,
-	const struct pare_shape *w, struct op_window *o, struct pare_err *err)
-{
-	struct pare_shape edges = *w;
-	struct pare_ints kernel = { w->n - 2, edges.d + 2 };
-
-	if (w->n != x->n || x->n < 3)
-		return pare_fail(err, PARE_E_FORMAT, "input and weight differ in rank");
-	return op_window_find(
-		o, x, &kernel, &a->strides, &a->dilations, &a->pads, a->auto_pad, false, err);
-}
 
 static enum pare_status shape_conv(const struct pare_shape_call *c, struct pare_err *err)
 {
@@ -190,16 +212,14 @@ static enum pare_status shape_conv(const struct pare_shape_call *c, struct pare_
 	const struct op_conv *a = c->attr;
 	enum pare_status st = operands_fit(c, err);
 	const struct pare_shape *x, *w;
-	struct op_window o;
+	struct pare_conv v;
 
 	if (st)
 		return st;
 	x = &c->in[p->x]->shape;
 	w = &c->in[p->w]->shape;
-	if ((st = window_of(a, x, w, &o, err)))
+	if ((st = op_conv_fit(a, x, w, &v, err)))
 		return st;
-	if (a->group < 1 || x->d[1] != w->d[1] * a->group || w->d[0] % a->group)
-		return pare_fail(err, PARE_E_FORMAT, "channels and groups do not fit");
 	if (p->bias >= 0 && op_has(c, p->bias) &&
 		(c->in[p->bias]->dtype != PARE_I32 ||
 			pare_shape_elems(&c->in[p->bias]->shape) != w->d[0]))
@@ -207,66 +227,71 @@ static enum pare_status shape_conv(const struct pare_shape_call *c, struct pare_
 	c->out[0].shape = *x;
 	c->out[0].shape.d[1] = w->d[0];
 	for (int k = 2; k < x->n; k++)
-		c->out[0].shape.d[k] = o.out[3 - x->n + k];
+		c->out[0].shape.d[k] = v.out[3 - x->n + k];
 	return PARE_OK;
 }
 
-/* The sum for output pixel `at` (z, y, x): over channels and kernel; padding is the zero point. */
-static int32_t
-window_sum(const struct pare_tensor *x, size_t from, const struct pare_tensor *w, size_t from_w,
-	int64_t channels, const struct op_window *o, const int64_t at[3], int32_t xz, int32_t wz)
+/* What one group is taken through, in floats. */
+struct group {
+	struct pare_conv v;
+	struct op_columns m;
+	size_t area, pixels, w, columns, sums; /* elements */
+};
+
+static bool group_of(const struct pare_call *c, struct group *g)
 {
-	uint32_t sum = 0;
+	const struct places *p = places_of(c->n_in);
 
-	for (int64_t c = 0; c < channels; c++)
-		for (int64_t i = 0; i < o->kernel[0] * o->kernel[1] * o->kernel[2]; i++, from_w++) {
-			int64_t k[] = { i / (o->kernel[1] * o->kernel[2]),
-				i / o->kernel[2] % o->kernel[1], i % o->kernel[2] };
-			size_t p = (size_t)c;
-			bool inside = true;
-			int32_t v, u;
+	if (op_conv_fit(c->attr, &c->in[p->x]->shape, &c->in[p->w]->shape, &g->v, NULL))
+		return false; /* shapes were checked: does not happen */
+	g->m = op_conv_columns(&g->v);
+	g->area = (size_t)g->v.c * g->v.in[0] * g->v.in[1] * g->v.in[2];
+	g->pixels = (size_t)g->v.out[0] * g->v.out[1] * g->v.out[2];
+	g->w = (size_t)g->v.o * g->m.k;
+	g->columns = (size_t)g->m.k * g->m.p;
+	g->sums = (size_t)g->v.o * g->m.p;
+	return true;
+}
 
-			for (int d = 0; d < 3; d++) {
-				int64_t q =
-					at[d] * o->stride[d] + k[d] * o->dilation[d] - o->pad[d];
+static size_t conv_scratch(const struct pare_call *c)
+{
+	struct group g;
 
-				inside = inside && q >= 0 && q < o->in[d];
-				p = p * (size_t)o->in[d] + (size_t)q;
-			}
-			if (!inside)
-				continue;
-			v = x->dtype == PARE_I8 ? x->i8[from + p] : x->u8[from + p];
-			u = w->dtype == PARE_I8 ? w->i8[from_w] : w->u8[from_w];
-			sum += (uint32_t)((v - xz) * (u - wz));
-		}
-	return (int32_t)sum;
+	if (!group_of(c, &g))
+		return 0;
+	return op_lanes_scratch(c) + (g.area + g.w + g.columns + 2 * g.sums) * sizeof(float);
 }
 
 static void conv_one(const struct pare_call *c)
 {
 	const struct places *p = places_of(c->n_in);
-	const struct op_conv *a = c->attr;
 	const struct pare_tensor *x = c->in[p->x], *w = c->in[p->w];
-	int64_t outs = w->shape.d[0], each = w->shape.d[1], pixels;
 	int32_t xz = zero_at(c, p->xz, 0);
-	size_t kernel = op_span(&w->shape, 1, w->shape.n),
-	       plane = op_span(&x->shape, 2, x->shape.n);
-	struct op_window o;
+	float *in = c->scratch, *weights, *columns, *room;
+	uint32_t *sums;
+	struct group g;
 
-	if (window_of(a, &x->shape, &w->shape, &o, NULL))
-		return; /* shapes were checked: does not happen */
-	pixels = o.out[0] * o.out[1] * o.out[2];
-	for (int64_t i = 0; i < x->shape.d[0] * outs; i++) {
-		int64_t n = i / outs, ch = i % outs, group = ch / (outs / a->group);
-		size_t from = (size_t)(n * x->shape.d[1] + group * each) * plane;
-		int32_t wz = zero_at(c, p->wz, (size_t)ch);
+	if (!group_of(c, &g))
+		return;
+	weights = in + g.area;
+	columns = weights + g.w;
+	room = columns + g.columns;
+	sums = (uint32_t *)(room + g.sums);
+	for (size_t i = 0; i < (size_t)x->shape.d[0] * g.v.groups; i++) {
+		size_t first = i % g.v.groups * g.v.o, from = i / g.v.groups * g.v.groups * g.v.o;
 
-		for (int64_t j = 0; j < pixels; j++) {
-			int64_t at[] = { j / (o.out[1] * o.out[2]), j / o.out[2] % o.out[1],
-				j % o.out[2] };
-
-			put_sum(c, p, (size_t)(i * pixels + j), (size_t)ch,
-				window_sum(x, from, w, (size_t)ch * kernel, each, &o, at, xz, wz));
+		for (size_t j = 0; j < g.area; j++)
+			in[j] = byte_at(x, i * g.area + j, xz);
+		for (size_t j = 0; j < g.w; j++)
+			weights[j] =
+				byte_at(w, first * g.m.k + j, zero_at(c, p->wz, first + j / g.m.k));
+		for (size_t at = 0, n; at < g.pixels; at += n) {
+			n = g.pixels - at < (size_t)g.m.p ? g.pixels - at : (size_t)g.m.p;
+			op_conv_fill(&g.v, in, (int)at, (int)n, columns);
+			sum_exactly(g.v.o, n, g.m.k, weights, columns, room, sums);
+			for (size_t j = 0; j < g.v.o * n; j++)
+				put_sum(c, p, (from + first + j / n) * g.pixels + at + j % n,
+					first + j / n, (int32_t)sums[j]);
 		}
 	}
 }
@@ -335,12 +360,12 @@ static int64_t product_macs(const struct pare_shape_call *c)
 /* clang-format off */
 #define PRODUCT(n, least, most, s)                                                                 \
 	{ .name = n, .since = 10, .min_in = least, .max_in = most, .shape = shape_product,         \
-	  .forward = product_forward, .scratch = op_lanes_scratch, .macs = product_macs,           \
+	  .forward = product_forward, .scratch = product_scratch, .macs = product_macs,            \
 	  .sample = s }
 #define CONV(n, least, most, s)                                                                    \
 	{ .name = n, .since = 10, .min_in = least, .max_in = most, .attrs = conv_attrs,            \
 	  .attr_size = sizeof(struct op_conv), .shape = shape_conv, .forward = conv_forward,       \
-	  .scratch = op_lanes_scratch, .macs = integer_macs, .sample = s }
+	  .scratch = conv_scratch, .macs = integer_macs, .sample = s }
 const struct pare_op pare_ops_integer[] = {
 	PRODUCT("MatMulInteger", 2, 4, "u8[1,3,4] i8[4,5]! u8=1 i8=2|i8[1,3,4] i8[1,4,2]"),
 	PRODUCT("QLinearMatMul", 8, 8,

@@ -400,7 +400,7 @@ static int shell(const char *fmt, ...)
 static int stub(const char *folder, const char *name, const char *flags)
 {
 	return !shell(
-		"cc -shared -fPIC %s -o %s/%s.so tests/unit/plugin_stub.c", flags, folder, name);
+		"${CC:-cc} -shared -fPIC %s -o %s/%s.so tests/unit/plugin_stub.c", flags, folder, name);
 }
 
 /* Is there a problem that names `who` and says `what`? */
