@@ -355,6 +355,7 @@ enum pare_method {
 	PARE_SCHEME,
 	PARE_RANGING,
 	PARE_STEP,
+	PARE_FILE, /* what a variant is written as; no dial */
 	PARE_N_METHODS
 };
 const char *pare_method_title(enum pare_method family); /* "Rounding", over a list of them */
@@ -448,12 +449,12 @@ int pare_option_of(const struct pare_dials *d, enum pare_dial dial);
 int pare_option_turn(struct pare_dials *d, enum pare_dial dial, int step);
 
 /* What a plan costs to store, exactly; needs no data.
- *   bytes       weights at their bits (sub-byte packed; pruned ones as bitmap and rest where
- * smaller), scales, zero points and biases, and all other constants of the model as float32
- *   file_bytes  of the ONNX file that pare_variant_export would write (int4 packed; other widths
- *               below 8 as int8), with the recipe's hash in its metadata
- *   macs        of one sample
- * Channels that go are counted as gone everywhere; heads of exits count, and no sample leaves. */
+ *   bytes       of the file of packed weights that pare_variant_export_as would write: weights at
+ * their bits (pruned ones as bitmap and rest where smaller), scales, zero points, biases,
+ * quantizers of activations and all other constants of the model file_bytes  of the ONNX file that
+ * pare_variant_export would write (int4 packed; other widths below 8 as int8), with the recipe's
+ * hash in its metadata macs        of one sample Channels that go are counted as gone everywhere;
+ * heads of exits count, and no sample leaves. */
 struct pare_cost {
 	int64_t bytes, file_bytes, macs;
 };
@@ -541,6 +542,64 @@ PARE_MUST_CHECK enum pare_status pare_variant_export(const struct pare_variant *
 /* The same without writing: what the file's hash would be. */
 PARE_MUST_CHECK enum pare_status pare_variant_hash(const struct pare_variant *v,
 	const char *recipe_sha, char sha256[PARE_SHA_HEX], int64_t *bytes, struct pare_err *err);
+
+/* What a variant can be written as. */
+enum { PARE_AS_ONNX, PARE_AS_PACKED };
+/* Row `as` of PARE_FILE: what pare_variant_export does for an ONNX file, for any kind. */
+PARE_MUST_CHECK enum pare_status
+pare_variant_export_as(const struct pare_variant *v, int as, const char *path,
+	const char *recipe_sha, char sha256[PARE_SHA_HEX], int64_t *bytes, struct pare_err *err);
+
+/* ---- packed weights ---------------------------------------------------------------------------
+ */
+
+/* A file of weights at their true bits (PARE_AS_PACKED); engine/packed/packed.h says how it lies.
+ */
+struct pare_packed; /* immutable */
+enum pare_packed_role {
+	PARE_PACKED_CONSTANT,
+	PARE_PACKED_WEIGHT,
+	PARE_PACKED_BIAS,
+	PARE_PACKED_QUANTIZER, /* of the activation that enters the layer: lo to zero alone */
+};
+struct pare_packed_record {
+	const char *name; /* of the layer; of a constant: its own */
+	enum pare_packed_role role;
+	enum pare_dtype type; /* of the elements; UNDEFINED = codes */
+	struct pare_shape shape;
+	int bits;                        /* of an element */
+	bool is_unsigned, zeros, powers; /* codes: without a sign; zero points are there; scales
+					    are powers of two */
+	int axis;                        /* along which scales lie; -1 = one for all */
+	int64_t group;                   /* elements of a channel that share one; 0 = all */
+	int64_t gone, inner, tall, wide; /* sites that are left out, and what a site is */
+	int rows;                        /* the axis whose places are rows */
+	int lo, hi, zero;
+	bool dynamic;
+	float scale;
+	int64_t bytes; /* of its data, without what aligns it */
+};
+struct pare_packed_info {
+	char sha256[PARE_SHA_HEX];     /* of the file */
+	char recipe_sha[PARE_SHA_HEX]; /* "" = none */
+	int64_t bytes;
+	int n_records;
+};
+/* Everything that the file says of itself is checked.  PARE_E_FORMAT: it is not whole. */
+PARE_MUST_CHECK enum pare_status
+pare_packed_open(const char *path, struct pare_packed **out, struct pare_err *err);
+/* The same from memory, which is copied; `path` is for messages. */
+PARE_MUST_CHECK enum pare_status pare_packed_read(const void *data, size_t len, const char *path,
+	struct pare_packed **out, struct pare_err *err);
+/* Does the file begin as one? */
+bool pare_packed_is(const char *path);
+void pare_packed_free(struct pare_packed *p); /* NULL allowed */
+const struct pare_packed_info *pare_packed_info(const struct pare_packed *p);
+const struct pare_packed_record *pare_packed_record(const struct pare_packed *p, int i);
+/* Record i as an array; what is codes, or left out in part, and halves become float32.  PARE_E_ARG:
+ * it has no data. */
+PARE_MUST_CHECK enum pare_status pare_packed_values(
+	const struct pare_packed *p, int i, struct pare_array *out, struct pare_err *err);
 
 /* ---- metrics ----------------------------------------------------------------------------------
  */

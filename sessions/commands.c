@@ -368,7 +368,7 @@ static enum pare_status say_export(const struct saying *y)
 	if (!st)
 		st = pare_recipe_sha(&parts, sha, y->err);
 	if (!st)
-		st = pare_variant_export(v, y->s->text, sha, file_sha, &bytes, y->err);
+		st = pare_variant_export_as(v, y->s->as, y->s->text, sha, file_sha, &bytes, y->err);
 	if (st)
 		return st;
 	return answer(

@@ -5,8 +5,8 @@
 
 typedef enum pare_status parse_fn(struct pare_parser *p, struct pare_statement *s);
 static parse_fn parse_pare, parse_model, parse_data, parse_number, parse_set, parse_prune,
-	parse_exit, parse_step, parse_devices, parse_expect, parse_nothing, parse_file, parse_map,
-	parse_word, parse_rest;
+	parse_exit, parse_step, parse_devices, parse_expect, parse_nothing, parse_file,
+	parse_export, parse_map, parse_word, parse_rest;
 
 /* clang-format off */
 static parse_fn *const parsers[PARE_N_SAY] = {
@@ -15,7 +15,7 @@ static parse_fn *const parsers[PARE_N_SAY] = {
 	[PARE_SAY_EXIT] = parse_exit, [PARE_SAY_STEP] = parse_step,
 	[PARE_SAY_DEVICE] = parse_devices, [PARE_SAY_EXPECT] = parse_expect,
 	[PARE_SAY_UNDO] = parse_nothing, [PARE_SAY_REDO] = parse_nothing, [PARE_SAY_GO] = parse_number, [PARE_SAY_WRITE] = parse_file,
-	[PARE_SAY_EXPORT] = parse_file, [PARE_SAY_MEASURE] = parse_nothing, [PARE_SAY_STOP] = parse_nothing, [PARE_SAY_MAP] = parse_map,
+	[PARE_SAY_EXPORT] = parse_export, [PARE_SAY_MEASURE] = parse_nothing, [PARE_SAY_STOP] = parse_nothing, [PARE_SAY_MAP] = parse_map,
 	[PARE_SAY_VIEW] = parse_word, [PARE_SAY_NOTE] = parse_rest, [PARE_SAY_HELP] = parse_nothing,
 	[PARE_SAY_QUIT] = parse_nothing,
 };
@@ -417,6 +417,21 @@ static enum pare_status parse_nothing(struct pare_parser *p, struct pare_stateme
 static enum pare_status parse_file(struct pare_parser *p, struct pare_statement *s)
 {
 	return pare_parse_path(p, s);
+}
+
+static enum pare_status parse_export(struct pare_parser *p, struct pare_statement *s)
+{
+	enum pare_status st = pare_parse_path(p, s);
+	const char *name;
+
+	if (st || !pare_parse_accept(p, "format"))
+		return st;
+	for (int i = 0; (name = pare_method_name(PARE_FILE, i)); i++)
+		if (pare_parse_accept(p, name)) {
+			s->as = i;
+			return PARE_OK;
+		}
+	return pare_parse_unexpected(p);
 }
 
 static enum pare_status parse_map(struct pare_parser *p, struct pare_statement *s)

@@ -116,6 +116,7 @@ struct pare_statement {
 	const struct pare_word *rest; /* DEVICE: names; NOTE: what is said; MODEL: shapes */
 	int n_rest;
 	unsigned steps; /* STEP: those named, bit i = row i; 0 = none shall be */
+	int as;         /* EXPORT: row of PARE_FILE */
 	bool on;        /* MAP: resume */
 	struct pare_promised promised[PARE_N_PROMISES];
 };

@@ -204,9 +204,12 @@ static enum pare_status measure(struct pare_replay *r, const struct pare_replay_
 
 static enum pare_status export(struct pare_replay *r, const struct pare_replay_spec *spec,
 	const struct pare_variant *v, struct pare_err *err) {
-	return spec->output ? pare_variant_export(v, spec->output, r->recipe_sha, r->sha256,
-				      &r->file_bytes, err)
-			    : pare_variant_hash(v, r->recipe_sha, r->sha256, &r->file_bytes, err);
+	int64_t bytes;
+	enum pare_status st = pare_variant_hash(v, r->recipe_sha, r->sha256, &bytes, err);
+
+	if (!st && spec->output) st = pare_variant_export_as(
+		v, spec->as, spec->output, r->recipe_sha, r->written, &r->written_bytes, err);
+	return st;
 }
 
 static enum pare_status ask_device(struct pare_replay *r, const struct pare_replay_spec *spec,

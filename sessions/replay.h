@@ -5,9 +5,9 @@
 #include "recipe.h"
 
 struct pare_replay_spec {
-	const char *recipe; /* path */
-	const char
-		*output; /* where the ONNX file goes; NULL = written nowhere, hashed all the same */
+	const char *recipe;  /* path */
+	const char *output;  /* where the file goes; NULL = written nowhere, hashed all the same */
+	int as;              /* row of PARE_FILE: what the file is */
 	const char *session; /* whose map to estimate with; NULL = the one of this model and data */
 	bool check;          /* hold what comes out against what is promised */
 	bool estimate_only;  /* measure nothing, write nothing */
@@ -40,8 +40,9 @@ struct pare_replay {
 	int n_exits;
 	enum pare_measure measure;
 	char recipe_sha[PARE_SHA_HEX];
-	char sha256[PARE_SHA_HEX]; /* of the exported file; "" when not made */
-	int64_t file_bytes;
+	char sha256[PARE_SHA_HEX];  /* of the ONNX file; "" when not made */
+	char written[PARE_SHA_HEX]; /* of the file at `output`; "" = none was written */
+	int64_t written_bytes;
 	struct pare_devices *devices;
 	struct pare_replay_device *device; /* those that the recipe names */
 	int n_devices;

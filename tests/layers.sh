@@ -14,10 +14,10 @@ complain 'only tui/screen/terminal.c talks to curses' \
 	"$(inc '(ncurses|curses)' "$(ls sessions/*.[ch] plugins/*.[ch] tui/*.[ch] tui/*/*.[ch] 2>/dev/null)" | grep -v '^tui/screen/terminal\.c')"
 complain 'SQLite outside sessions' "$(inc 'sqlite3' "$(ls plugins/*.[ch] tui/*.[ch] tui/*/*.[ch] 2>/dev/null)")"
 complain 'operator names outside ops/ and onnx/' \
-	"$(grep -nE 'strcmp\([^)]*op(_type|->name)?[^)]*"[A-Z]' engine/base/*.c engine/graph/*.c engine/run/*.c engine/data/*.c engine/quantize/*.c engine/prune/*.c engine/plan/*.c engine/study/*.c 2>/dev/null)"
+	"$(grep -nE 'strcmp\([^)]*op(_type|->name)?[^)]*"[A-Z]' engine/base/*.c engine/graph/*.c engine/run/*.c engine/data/*.c engine/quantize/*.c engine/prune/*.c engine/packed/*.c engine/plan/*.c engine/study/*.c 2>/dev/null)"
 # Inside the engine: a folder takes from its own row and from those above it.
 above=
-for row in base data 'graph ops run' quantize 'prune onnx' plan study; do
+for row in base data 'graph ops run' quantize 'prune onnx' packed plan study; do
 	above="$above $row"
 	for folder in $row; do
 		complain "engine/$folder takes from what stands on it" \

@@ -1,24 +1,41 @@
 /* Variants as files, and what they weigh. */
 #include "../base/err.h"
 #include "../base/hash.h"
-#include "../prune/prune.h"
 #include "../quantize/quantize.h"
 #include "stored.h"
 #include "variant.h"
 #include <math.h>
 #include <stdlib.h>
 
-static enum pare_status lay_out(const struct pare_variant *v, const char *recipe_sha, void **data,
-	size_t *len, struct pare_err *err)
+/* ---- what a variant is written as --------------------------------------------------------------
+ */
+
+static enum pare_status write_onnx(const struct pare_model *m, const struct pare_pack_spec *spec,
+	void **data, size_t *len, struct pare_err *err)
+{
+	return pare_onnx_write(m, spec->write, data, len, err);
+}
+
+/* clang-format off */
+const struct pare_file_kind pare_file_kinds[] = {
+	[PARE_AS_ONNX] = { "onnx", "the network for ONNX Runtime and its like: QuantizeLinear and DequantizeLinear, int4 packed, other widths below 8 as int8", write_onnx },
+	[PARE_AS_PACKED] = { "packed", "its constants alone at their true bits, zeros left out: for a device of your own", pare_packed_write },
+	{ 0 },
+};
+/* clang-format on */
+
+static enum pare_status lay_out(const struct pare_variant *v, int as, const char *recipe_sha,
+	void **data, size_t *len, struct pare_err *err)
 {
 	int choice[PARE_MAX_EXITS];
-	struct pare_write_spec spec = { v->store, v->acts, recipe_sha, choice, v->exits.n };
+	struct pare_write_spec write = { v->store, v->acts, recipe_sha, choice, v->exits.n };
+	struct pare_pack_spec spec = { &write, v->pack };
 	struct pare_model *m = NULL;
 	enum pare_status st =
 		v->exits.n ? pare_exits_join(v->model, &v->exits, false, choice, &m, err) : PARE_OK;
 
 	if (!st)
-		st = pare_onnx_write(m ? m : v->model, &spec, data, len, err);
+		st = pare_file_kinds[as].write(m ? m : v->model, &spec, data, len, err);
 	pare_model_free(m);
 	return st;
 }
@@ -28,7 +45,7 @@ enum pare_status pare_variant_hash(const struct pare_variant *v, const char *rec
 {
 	size_t len;
 	void *data;
-	enum pare_status st = lay_out(v, recipe_sha, &data, &len, err);
+	enum pare_status st = lay_out(v, PARE_AS_ONNX, recipe_sha, &data, &len, err);
 
 	if (st)
 		return st;
@@ -38,12 +55,12 @@ enum pare_status pare_variant_hash(const struct pare_variant *v, const char *rec
 	return PARE_OK;
 }
 
-enum pare_status pare_variant_export(const struct pare_variant *v, const char *path,
+enum pare_status pare_variant_export_as(const struct pare_variant *v, int as, const char *path,
 	const char *recipe_sha, char sha256[PARE_SHA_HEX], int64_t *bytes, struct pare_err *err)
 {
 	size_t len;
 	void *data;
-	enum pare_status st = lay_out(v, recipe_sha, &data, &len, err);
+	enum pare_status st = lay_out(v, as, recipe_sha, &data, &len, err);
 
 	if (st)
 		return st;
@@ -56,6 +73,15 @@ enum pare_status pare_variant_export(const struct pare_variant *v, const char *p
 	return st;
 }
 
+enum pare_status pare_variant_export(const struct pare_variant *v, const char *path,
+	const char *recipe_sha, char sha256[PARE_SHA_HEX], int64_t *bytes, struct pare_err *err)
+{
+	return pare_variant_export_as(v, PARE_AS_ONNX, path, recipe_sha, sha256, bytes, err);
+}
+
+/* ---- what a plan costs -------------------------------------------------------------------------
+ */
+
 static bool has_zeros(const struct pare_codes *c)
 {
 	for (int64_t i = 0; i < c->n; i++)
@@ -64,31 +90,23 @@ static bool has_zeros(const struct pare_codes *c)
 	return false;
 }
 
-/* Packed: dense, or a bitmap with a bit for each site that goes or stays and the weights that are
- * left, whichever is smaller. */
-static int64_t weight_bytes(const struct pare_model *m, int layer, const struct pare_dials *d)
+struct pare_pack_layer
+pare_plan_pack(const struct pare_model *m, int layer, const struct pare_dials *d)
 {
-	const struct pare_layer *l = pare_model_layer(m, layer);
 	const struct pare_codes *stored = pare_stored_codes(m, layer, d);
 	const struct pare_format *f = &pare_formats[d->weights];
-	struct pare_lay lay = pare_lay_over(m, layer, d->pattern);
-	int64_t left = l->weights - pare_lay_weights_gone(&lay, d->sparsity);
-	int64_t dense = l->weights * f->bits, sparse = lay.strips * lay.sites + left * f->bits;
-	int64_t bytes = ((dense < sparse ? dense : sparse) + 7) / 8;
+	const struct pare_scheme *scheme = &pare_schemes[d->scheme];
+	struct pare_pack_layer p = { .lay = pare_lay_over(m, layer, d->pattern) };
 
-	if (stored)
-		bytes += stored->n * pare_schemes[d->scheme].scale_bytes +
-			 (has_zeros(stored) ? (stored->n * f->bits + 7) / 8 : 0);
-	else if (f->kind == PARE_KIND_INT) {
-		struct pare_grid g = pare_plan_grid(l, d);
-		int64_t n = pare_grid_scales(&g);
-
-		bytes += n * g.scheme->scale_bytes;
-		bytes += g.scheme->zeros ? (n * f->bits + 7) / 8 : 0;
-	}
-	if (d->activations)
-		bytes += pare_rangings[d->ranging].bytes;
-	return bytes;
+	p.gone = pare_lay_gone(&p.lay, d->sparsity);
+	if (f->kind != PARE_KIND_INT)
+		return p;
+	p.bits = f->bits;
+	p.powers = scheme->powers;
+	p.zeros = stored ? has_zeros(stored) : scheme->zeros;
+	if (stored && p.zeros) /* the codes of the file may lie anywhere in their type */
+		p.bits = (int)pare_dtype_bits(stored->store);
+	return p;
 }
 
 /* The network with the biases that the plan brings in, as zeros; NULL in *out when there are none.
@@ -126,12 +144,16 @@ static enum pare_status with_biases(const struct pare_model *m, const struct par
 enum pare_status pare_plan_layer_bytes(const struct pare_model *whole, const struct pare_plan *p,
 	int layer, int64_t *out, struct pare_err *err)
 {
+	struct pare_weight_store store;
+	struct pare_pack_layer pack;
 	struct pare_model *m = NULL;
 	enum pare_status st = pare_plan_shapes(whole, p, &m, err);
 
 	if (st)
 		return st;
-	*out = weight_bytes(m, layer, &p->dials[layer]);
+	store = pare_plan_store(m, layer, &p->dials[layer]);
+	pack = pare_plan_pack(m, layer, &p->dials[layer]);
+	*out = pare_packed_layer(pare_model_layer(m, layer), &store, &pack);
 	pare_model_free(m);
 	return PARE_OK;
 }
@@ -183,8 +205,14 @@ double pare_exits_macs(const struct pare_exit *exits, int n)
 
 /* The cost of a network with its heads: what is written, and what they add. */
 static enum pare_status joined_cost(const struct pare_model *m, const struct pare_plan *p,
-	struct pare_write_spec *spec, struct pare_cost *c, struct pare_err *err)
+	const struct pare_weight_store *store, const struct pare_act_quant *acts,
+	const struct pare_pack_layer *pack, struct pare_cost *c, struct pare_err *err)
 {
+	/* any recipe's hash is as long as another's */
+	static const char some_sha[] =
+		"0000000000000000000000000000000000000000000000000000000000000000";
+	struct pare_write_spec write = { .weights = store, .acts = acts, .recipe_sha = some_sha };
+	struct pare_pack_spec spec = { &write, pack };
 	struct pare_arena *a = pare_arena_new();
 	int choice[PARE_MAX_EXITS];
 	struct pare_model *joined = NULL;
@@ -194,16 +222,14 @@ static enum pare_status joined_cost(const struct pare_model *m, const struct par
 
 	if (!st && x.n)
 		st = pare_exits_join(m, &x, false, choice, &joined, err);
-	for (int i = 0; i < x.n && !st; i++) {
-		const struct pare_head *h = &x.head[i];
-
-		c->macs += h->features * h->answers;
-		c->bytes += (h->features * h->answers + h->answers + 1) * (int64_t)sizeof(float);
-	}
-	spec->choice = choice;
-	spec->n_choices = x.n;
+	for (int i = 0; i < x.n && !st; i++)
+		c->macs += x.head[i].features * x.head[i].answers;
+	write.choice = choice;
+	write.n_choices = x.n;
 	if (!st)
-		st = pare_onnx_size(joined ? joined : m, spec, &c->file_bytes, err);
+		st = pare_onnx_size(joined ? joined : m, &write, &c->file_bytes, err);
+	if (!st)
+		st = pare_packed_size(joined ? joined : m, &spec, &c->bytes, err);
 	pare_model_free(joined);
 	pare_arena_free(a);
 	return st;
@@ -218,8 +244,11 @@ static struct pare_act_quant stand_in(const struct pare_dials *d)
 	if (!a.on)
 		return a;
 	a.dynamic = pare_rangings[d->ranging].dynamic;
+	a.hi = UINT8_MAX;
+	if (a.dynamic)
+		return a;
 	pare_act_codes(&pare_formats[d->activations], &a.lo, &a.hi);
-	a.zero = a.dynamic ? 0 : d->calibrator + (d->ranging << 8);
+	a.zero = d->calibrator + (d->ranging << 8);
 	return a;
 }
 
@@ -231,37 +260,30 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 	struct pare_cost c;
 	struct pare_weight_store *store;
 	struct pare_act_quant *acts;
+	struct pare_pack_layer *pack;
 	struct pare_model *biased = NULL;
 	enum pare_status st = pare_plan_shapes(whole, p, &m, err);
 
 	if (st)
 		return st;
-	c = (struct pare_cost){ .bytes = m->info.weight_bytes, .macs = m->info.macs };
+	c = (struct pare_cost){ .macs = m->info.macs };
 	store = calloc(n, sizeof *store);
 	acts = calloc(n, sizeof *acts);
-	for (int i = 0; i < p->n && store && acts; i++) {
-		const struct pare_layer *l = pare_model_layer(m, i);
+	pack = calloc(n, sizeof *pack);
+	for (int i = 0; i < p->n && store && acts && pack; i++) {
 		const struct pare_dials *d = &p->dials[i];
 
-		c.bytes += weight_bytes(m, i, d) - l->weights * (int64_t)sizeof(float);
-		if (pare_plan_adds_bias(m, p, i))
-			c.bytes += l->weight.d[l->out_axis] * (int64_t)sizeof(float);
 		store[i] = pare_plan_store(m, i, d);
+		pack[i] = pare_plan_pack(m, i, d);
 		acts[i] = pare_stored_act(m, i, d) ? *pare_stored_act(m, i, d) : stand_in(d);
 	}
-	if (store && acts) {
-		/* any recipe's hash is as long as another's */
-		static const char some_sha[] =
-			"0000000000000000000000000000000000000000000000000000000000000000";
-		struct pare_write_spec spec = {
-			.weights = store, .acts = acts, .recipe_sha = some_sha
-		};
-
+	if (store && acts && pack) {
 		st = with_biases(m, p, &biased, err);
 		if (!st)
-			st = joined_cost(biased ? biased : m, p, &spec, &c, err);
+			st = joined_cost(biased ? biased : m, p, store, acts, pack, &c, err);
 	} else
 		st = pare_nomem(err, "the cost of a plan");
+	free(pack);
 	free(store);
 	free(acts);
 	pare_model_free(biased);

@@ -2,6 +2,7 @@
 #include "../prune/prune.h"
 #include "../quantize/quantize.h"
 #include "../quantize/steps.h"
+#include "variant.h"
 #include <string.h>
 
 struct label {
@@ -34,6 +35,8 @@ static struct label label_of(enum pare_method family, int i)
 		return (struct label){ pare_repairs[i].name, pare_repairs[i].help };
 	case PARE_GOAL:
 		return (struct label){ pare_goals[i].name, pare_goals[i].help };
+	case PARE_FILE:
+		return (struct label){ pare_file_kinds[i].name, pare_file_kinds[i].help };
 	case PARE_N_METHODS:
 		break;
 	}
@@ -65,6 +68,8 @@ const char *pare_method_title(enum pare_method family)
 		return "Steps around rounding";
 	case PARE_GOAL:
 		return "What a budget of channels counts";
+	case PARE_FILE:
+		return "What is written";
 	case PARE_N_METHODS:
 		break;
 	}

@@ -234,6 +234,7 @@ static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
 	struct pare_blob *b;
 	enum pare_status st = PARE_OK;
 
+	k->v->pack[i] = pare_plan_pack(k->m, i, d);
 	if (!d->weights && !goes)
 		return PARE_OK;
 	b = k->weights[i] = pare_blob_new((size_t)l->weights * sizeof *was);
@@ -398,6 +399,7 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 		!(k.pruned = pare_alloc_n(a, n, sizeof *k.pruned)) ||
 		!(k.fit = pare_alloc_n(a, n, sizeof *k.fit)) ||
 		!(k.v->store = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->store)) ||
+		!(k.v->pack = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->pack)) ||
 		!(k.v->acts = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->acts)) ||
 		!(k.v->snr = pare_alloc_n(a, n, sizeof *k.v->snr))) {
 		pare_arena_free(a);

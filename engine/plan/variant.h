@@ -2,7 +2,7 @@
 #ifndef PARE_VARIANT_H
 #define PARE_VARIANT_H
 #include "../base/arena.h"
-#include "../onnx/onnx.h"
+#include "../packed/packed.h"
 #include "../prune/exits.h"
 #include "../quantize/quantize.h"
 
@@ -10,12 +10,13 @@ struct pare_variant {
 	struct pare_arena *arena;
 	struct pare_model *model;        /* the plan's weights, as float32 */
 	struct pare_weight_store *store; /* [n_layers] how they are written */
+	struct pare_pack_layer *pack;    /* [n_layers] and when it is packed */
 	struct pare_act_quant *acts;     /* [n_layers] */
 	double *snr;                     /* [n_layers] dB */
 	struct pare_exits exits;
 	/* the model with the heads of its exits, which are its last layers, and as output 1 which
-	 * of them a sample took; the model itself without exits.  acts and store have room for the
-	 * heads. */
+	 * of them a sample took; the model itself without exits.  acts, store and pack have room
+	 * for the heads. */
 	struct pare_model *joined;
 };
 
@@ -23,6 +24,17 @@ struct pare_variant {
 struct pare_grid pare_plan_grid(const struct pare_layer *l, const struct pare_dials *d);
 struct pare_weight_store
 pare_plan_store(const struct pare_model *m, int layer, const struct pare_dials *d);
+
+struct pare_pack_layer
+pare_plan_pack(const struct pare_model *m, int layer, const struct pare_dials *d);
+
+/* What a variant can be written as (PARE_FILE). */
+struct pare_file_kind {
+	const char *name, *help;
+	enum pare_status (*write)(const struct pare_model *m, const struct pare_pack_spec *spec,
+		void **data, size_t *len, struct pare_err *err);
+};
+extern const struct pare_file_kind pare_file_kinds[];
 
 /* Does any channel go? */
 bool pare_plan_cuts(const struct pare_model *m, const struct pare_plan *p);

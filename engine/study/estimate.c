@@ -221,10 +221,9 @@ static double surprise_quantile(const struct pare_study *s)
 static enum pare_status fill_cost(const struct pare_study *s, const struct pare_plan *p,
 	struct pare_metrics *m, struct pare_err *err)
 {
-	int64_t was = pare_model_info(s->model)->weight_bytes;
 	enum pare_status st = pare_plan_cost(s->model, p, &m->cost, err);
 
-	m->ratio = was ? (double)m->cost.bytes / (double)was : 1;
+	m->ratio = s->float_bytes ? (double)m->cost.bytes / (double)s->float_bytes : 1;
 	return st;
 }
 

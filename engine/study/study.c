@@ -17,6 +17,16 @@ void pare_dial_options(enum pare_dial dial, int *first, int *n)
 		}
 }
 
+static int64_t bytes_of_float(const struct pare_model *m)
+{
+	struct pare_plan *p = pare_plan_new(pare_model_info(m)->n_layers);
+	struct pare_cost c = { 0 };
+	bool known = p && !pare_plan_cost(m, p, &c, NULL);
+
+	pare_plan_free(p);
+	return known ? c.bytes : 0;
+}
+
 enum pare_status pare_study_new(const struct pare_model *model, const struct pare_dataset *dataset,
 	int64_t limit, struct pare_study **out, struct pare_err *err)
 {
@@ -45,6 +55,7 @@ enum pare_status pare_study_new(const struct pare_model *model, const struct par
 			if (pare_model_layer(model, k)->group == pare_model_layer(model, i)->group)
 				s->leader[i] = k;
 	}
+	s->float_bytes = bytes_of_float(model);
 	*out = s;
 	return PARE_OK;
 }

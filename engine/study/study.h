@@ -45,7 +45,7 @@ struct study_plan {
 struct pare_study {
 	const struct pare_model *model;
 	const struct pare_dataset *dataset; /* may be NULL */
-	int64_t n;
+	int64_t n, float_bytes;             /* samples; bytes of the float plan, 0 = not known */
 	int n_layers, n_options;
 	int *leader;                 /* [n_layers] first layer of the group; -1: none */
 	struct study_baseline *base; /* NULL until added */

@@ -228,6 +228,8 @@ static void words_are_completed(void)
 		{ "device host c", "12:cortex-m7" },
 		{ "map ", "4:resume pause" },
 		{ "undo ", "5:" },
+		{ "export x f", "9:format" },
+		{ "export x format ", "16:onnx packed" },
 		{ "", "0:seed set prune exit step device undo redo go write export measure stop "
 		      "map "
 		      "view "

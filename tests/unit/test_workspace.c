@@ -542,6 +542,11 @@ static void a_recipe_replays_to_the_same_bytes(void)
 	ok(say(w, line) && strstr(reply.text, "promises"), "%s", reply.text);
 	snprintf(line, sizeof line, "export %s", tiny_path("a.onnx"));
 	ok(say(w, line) && strstr(reply.text, "sha256"), "%s", reply.text);
+	snprintf(line, sizeof line, "export %s format packed", tiny_path("a.pack"));
+	snprintf(value, sizeof value, ": %lld bytes",
+		(long long)pare_workspace_metrics(w)->cost.bytes);
+	ok(say(w, line) && strstr(reply.text, value) && pare_packed_is(tiny_path("a.pack")), "%s",
+		reply.text);
 	pare_workspace_close(w);
 
 	ok(replay(tiny_path("out.pare"), tiny_path("b.onnx"), &r) && r.ok, "its recipe checks");

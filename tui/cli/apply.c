@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
-static const char *output, *check_switch, *session;
+static const char *output, *file_format, *check_switch, *session;
 
 static json_t *devices_json(const struct pare_replay *r)
 {
@@ -137,6 +137,15 @@ static void print_replay(const struct pare_replay *r)
 		printf("note       %s\n", r->note[i]);
 }
 
+static void print_file(const struct pare_replay *r)
+{
+	if (!output)
+		printf("sha256     %s\n", r->sha256);
+	else
+		printf("sha256     %s  %s, %" PRId64 " bytes\n", r->written, output,
+			r->written_bytes);
+}
+
 static int report(const struct pare_replay *r, bool applied)
 {
 	int code = r->ok ? CLI_OK : CLI_FAILED;
@@ -149,7 +158,8 @@ static int report(const struct pare_replay *r, bool applied)
 				r->data ? json_string(cli_measure_name(r->measure)) : json_null());
 			json_object_set_new(o, "estimated", metrics_json(&r->estimated));
 			json_object_set_new(o, "promised", promised_json(r));
-			json_object_set_new(o, "sha256", json_string(r->sha256));
+			json_object_set_new(
+				o, "sha256", json_string(*r->written ? r->written : r->sha256));
 			json_object_set_new(o, "recipe_sha256", json_string(r->recipe_sha));
 			json_object_set_new(o, "ok", json_boolean(r->ok));
 			json_object_set_new(o, "seconds", json_real(r->seconds));
@@ -158,7 +168,7 @@ static int report(const struct pare_replay *r, bool applied)
 	}
 	print_replay(r);
 	if (applied)
-		printf("sha256     %s%s%s\n", r->sha256, output ? "  " : "", output ? output : "");
+		print_file(r);
 	if (check_switch)
 		puts(r->ok ? "check      every promise is kept"
 			   : "check      BROKEN: see the notes");
@@ -176,6 +186,8 @@ static int run(const char *recipe, bool applied)
 	struct pare_err err;
 	int code;
 
+	if (file_format && (spec.as = pare_method_find(PARE_FILE, file_format)) < 0)
+		return cli_usage("--format %s is not known: it is onnx or packed", file_format);
 	spec.ctl = cli_ctl(applied ? "applying" : "estimating");
 	if (pare_replay_run(&spec, &r, &err))
 		return cli_bad(&err);
@@ -196,7 +208,10 @@ static int run_estimate(const struct cli_args *a)
 }
 
 static const struct cli_option apply_options[] = {
-	{ "-o", "OUT.onnx", "write the compressed network there", &output, NULL },
+	{ "-o", "OUT", "write the compressed network there", &output, NULL },
+	{ "--format", "onnx|packed",
+		"what -o writes: the network, or its weights at their true bits", &file_format,
+		NULL },
 	{ "--check", NULL, "hold what comes out against what the recipe promises", &check_switch,
 		NULL },
 	{ "--session", "S", "whose map to estimate with (default: the one of this model and data)",
@@ -212,7 +227,7 @@ static const struct cli_option estimate_options[] = {
 
 const struct cli_command cli_apply = {
 	.name = "apply",
-	.args = "RECIPE [-o OUT.onnx] [--check]",
+	.args = "RECIPE [-o OUT [--format onnx|packed]] [--check]",
 	.help = "replay a recipe: the same recipe, model and data give the same bytes",
 	.options = apply_options,
 	.min_words = 1,

@@ -56,6 +56,9 @@ extern const char **cli_shapes;
 char *cli_shapes_text(void); /* malloc'ed; NULL = none is given */
 bool cli_open_model(const struct cli_args *a, struct pare_model **out);
 
+/* Of a file of packed weights (packed.c). */
+int cli_packed_info(const char *path);
+
 /* "pare: TEXT" on stderr; returns CLI_BAD. */
 int cli_bad(const struct pare_err *err);
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

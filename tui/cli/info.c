@@ -128,6 +128,8 @@ static int run_info(const struct cli_args *a)
 	struct pare_model *m;
 	char macs[24];
 
+	if (pare_packed_is(a->word[0]))
+		return cli_packed_info(a->word[0]);
 	if (!cli_open_model(a, &m))
 		return CLI_BAD;
 	info = pare_model_info(m);
@@ -173,9 +175,10 @@ static const struct cli_option options[] = { CLI_SHAPE, { 0 } };
 
 const struct cli_command cli_info = {
 	.name = "info",
-	.args = "MODEL [--shape NAME=DIMS]",
+	.args = "MODEL|PACKED [--shape NAME=DIMS]",
 	.options = options,
-	.help = "what is in a model; what pare can and cannot do with it",
+	.help = "what is in a model, or in a file of packed weights; what pare can and cannot do "
+		"with it",
 	.min_words = 1,
 	.max_words = 1,
 	.run = run_info,
