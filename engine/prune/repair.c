@@ -5,7 +5,7 @@
  * settled), then weights and bias that give, from what is left and as it has become, what the float
  * network gives. Until the walk is over the pruned network keeps its shape and merely does not look
  * at what went. */
-#include "reader.h"
+#include "behind.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,6 +140,8 @@ refit(struct repair *r, int layer, struct pare_moments *s, bool repairs, struct 
 				NULL, r->ctl, err);
 			r->chosen[g] = true;
 		}
+	if (!st && repairs)
+		st = pare_readers_refit_behind(x, s, pare_model_bias(m, layer), err);
 	if (!st)
 		st = repairs ? settle(r, layer, s, x, err) : mask(r, layer, err);
 	pare_readers_free(x, x ? n : 0);
@@ -234,6 +236,7 @@ static enum pare_status walk_through(struct repair *r, struct pare_err *err)
 
 	if (st)
 		return st;
+	pare_walk_want_columns(walk, true);
 	n = pare_layers_in_order(r->m, pare_walk_program(walk), r->order);
 	for (int i = 0; i < n && !st; i++)
 		st = visit(r, walk, r->order[i], (struct pare_progress_span){ 16.0 * i, 16.0 * n },

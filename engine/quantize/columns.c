@@ -14,6 +14,23 @@ static float *room_for(size_t rows, int64_t n)
 	return calloc(rows * (size_t)n + 1, sizeof(float));
 }
 
+/* Lists of their own, zeros, for columns like these. */
+static enum pare_status
+take_room(const struct pare_columns *like, struct pare_columns *out, struct pare_err *err)
+{
+	struct pare_columns c = *like;
+
+	c.x = room_for((size_t)c.groups * (size_t)c.k, c.n);
+	c.t = room_for((size_t)c.groups * (size_t)c.o, c.n);
+	c.s = room_for((size_t)c.groups * (size_t)c.o, c.n);
+	if (!c.x || !c.t || !c.s) {
+		pare_columns_free(&c);
+		return pare_nomem(err, "what enters a layer");
+	}
+	*out = c;
+	return PARE_OK;
+}
+
 enum pare_status pare_columns_new(const struct pare_windows *w, int full, int lanes,
 	struct pare_columns *out, struct pare_err *err)
 {
@@ -31,14 +48,23 @@ enum pare_status pare_columns_new(const struct pare_windows *w, int full, int la
 		c.per = per < w->columns ? (int)per : (int)w->columns;
 		c.n = (int64_t)c.blocks * c.per * lanes;
 	}
-	c.x = room_for((size_t)w->groups * (size_t)w->k, c.n);
-	c.t = room_for((size_t)w->groups * (size_t)w->o, c.n);
-	c.s = room_for((size_t)w->groups * (size_t)w->o, c.n);
-	if (!c.x || !c.t || !c.s) {
-		pare_columns_free(&c);
-		return pare_nomem(err, "what enters a layer");
-	}
-	*out = c;
+	return take_room(&c, out, err);
+}
+
+enum pare_status
+pare_columns_copy(const struct pare_columns *from, struct pare_columns *to, struct pare_err *err)
+{
+	struct pare_columns c;
+	size_t k = (size_t)from->groups * (size_t)from->k * (size_t)from->n,
+	       o = (size_t)from->groups * (size_t)from->o * (size_t)from->n;
+	enum pare_status st = take_room(from, &c, err);
+
+	if (st)
+		return st;
+	memcpy(c.x, from->x, k * sizeof *c.x);
+	memcpy(c.t, from->t, o * sizeof *c.t);
+	memcpy(c.s, from->s, o * sizeof *c.s);
+	*to = c;
 	return PARE_OK;
 }
 

@@ -20,6 +20,8 @@ struct pare_columns {
 PARE_MUST_CHECK enum pare_status pare_columns_new(const struct pare_windows *w, int full, int lanes,
 	struct pare_columns *out, struct pare_err *err);
 void pare_columns_free(struct pare_columns *c);
+PARE_MUST_CHECK enum pare_status
+pare_columns_copy(const struct pare_columns *from, struct pare_columns *to, struct pare_err *err);
 /* Where position `i` of a block lies. */
 int64_t
 pare_columns_pick(const struct pare_columns *c, const struct pare_windows *w, int block, int i);

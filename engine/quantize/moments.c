@@ -361,10 +361,17 @@ static enum pare_status moments_new(
 enum pare_status
 pare_moments_copy(const struct pare_moments *from, struct pare_moments *to, struct pare_err *err)
 {
-	enum pare_status st = moments_new(&from->win, from->n, to, err);
+	struct pare_moments m;
+	enum pare_status st = moments_new(&from->win, from->n, &m, err);
 
-	if (!st)
-		memcpy(to->h, from->h, moments_len(&from->win) * sizeof *to->h);
+	if (st)
+		return st;
+	memcpy(m.h, from->h, moments_len(&from->win) * sizeof *m.h);
+	st = from->columns.n ? pare_columns_copy(&from->columns, &m.columns, err) : PARE_OK;
+	if (st)
+		pare_moments_free(&m);
+	else
+		*to = m;
 	return st;
 }
 

@@ -20,6 +20,7 @@ void pare_moments_free(struct pare_moments *s);
 /* The sums of a group become means; with a free bias about the means, since it takes up the rest.
  */
 void pare_moments_center(struct pare_moments *s, int group, bool shifts);
+/* With its columns. */
 PARE_MUST_CHECK enum pare_status
 pare_moments_copy(const struct pare_moments *from, struct pare_moments *to, struct pare_err *err);
 
