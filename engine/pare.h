@@ -514,8 +514,10 @@ PARE_MUST_CHECK enum pare_status pare_plan_channels_to(const struct pare_model *
 PARE_MUST_CHECK enum pare_status pare_plan_spread_weights(const struct pare_model *m,
 	struct pare_plan *p, const bool *layers, double share,
 	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);
-/* Does carrying the plan out need a calibration? */
+/* Does carrying the plan out look at calibration samples where there are any, and is it impossible
+ * without?  One that only looks makes do without them, and then gives another variant. */
 bool pare_plan_looks(const struct pare_model *m, const struct pare_plan *p);
+bool pare_plan_needs_samples(const struct pare_model *m, const struct pare_plan *p);
 
 struct pare_variant; /* immutable */
 

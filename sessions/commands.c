@@ -272,11 +272,12 @@ static enum pare_status make_variant(const struct saying *y, const struct pare_v
 		*out = w->variant;
 		return PARE_OK;
 	}
-	if (pare_plan_looks(y->w->model, here(y)))
-		st = w->data ? worker_need_baseline(w, y->err)
-			     : pare_fail(y->err, PARE_E_ARG,
-				       "what this plan asks for needs samples to look at; open "
-				       "the model with --data");
+	if (w->data && pare_plan_looks(w->model, here(y)))
+		st = worker_need_baseline(w, y->err);
+	else if (!w->data && pare_plan_needs_samples(w->model, here(y)))
+		st = pare_fail(y->err, PARE_E_ARG,
+			"what this plan asks for needs samples to look at; open "
+			"the model with --data");
 	if (!st)
 		st = pare_variant_new(w->model, here(y),
 			w->data ? pare_study_calibration(w->study) : NULL, NULL, &v, y->err);

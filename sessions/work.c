@@ -384,7 +384,7 @@ static bool next_device(struct pare_workspace *w, struct job *j)
 			const struct pare_device *d = w->row[i].device;
 
 			if (!pare_device_info(d)->measures || remembered(w, d, plans[p]) ||
-				(!w->data && pare_plan_looks(w->model, plans[p])))
+				(!w->data && pare_plan_needs_samples(w->model, plans[p])))
 				continue;
 			j->kind = JOB_DEVICE;
 			j->device = d;

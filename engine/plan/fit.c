@@ -2,7 +2,6 @@
 #include "../base/err.h"
 #include "../prune/obs.h"
 #include "../quantize/learn.h"
-#include "../quantize/moments.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +14,7 @@ enum { LEARN_ROWS = 16 }; /* at a time */
 struct fit {
 	const struct pare_model *m;
 	struct pare_walk *walk;
+	struct pare_moments_memo *memo;
 	const struct pare_act_quant *acts;
 	const struct pare_fit_layer *layers;
 	struct pare_blob **weights, **bias;
@@ -458,16 +458,28 @@ static enum pare_status chain(struct fit *f, struct pare_err *err)
 	return st;
 }
 
+/* Nothing of the network is other than in float, but perhaps the weights of this layer. */
+static bool is_alone(const struct fit *f, int layer)
+{
+	for (int i = 0; i < f->m->info.n_layers; i++)
+		if ((f->acts && f->acts[i].on) || (i != layer && (f->weights[i] || f->bias[i])))
+			return false;
+	return true;
+}
+
 static enum pare_status next(struct fit *f, int layer, int done, int total, struct pare_err *err)
 {
 	struct pare_moments s = { 0 };
 	/* the walk tells of itself alone; what it leads to comes with it */
 	struct pare_progress_span span = { 16.0 * done, 16.0 * total };
 	const struct pare_rounding *r = f->layers[layer].rounding;
-	enum pare_status st = chain(f, err);
+	bool learns = r && r->learn;
+	enum pare_status st;
 
-	pare_walk_want_columns(f->walk, r && r->learn);
-	if (!st)
+	pare_walk_want_columns(f->walk, learns);
+	if (is_alone(f, layer) && !learns)
+		st = pare_walk_float(f->walk, layer, f->memo, span, f->ctl, &s, err);
+	else if (!(st = chain(f, err)))
 		st = pare_walk_to(
 			f->walk, layer, f->programs[f->n_chain - 1], span, f->ctl, &s, err);
 	if (!st && s.win.k)
@@ -497,14 +509,18 @@ static int sort_layers(const struct fit *f, int *order)
 }
 
 enum pare_status pare_fit(const struct pare_model *m, const struct pare_calibration *calibration,
-	const struct pare_act_quant *acts, const struct pare_fit_layer *layers,
-	struct pare_blob **weights, struct pare_blob **bias, struct pare_ctl *ctl,
-	struct pare_err *err)
+	struct pare_moments_memo *memo, const struct pare_act_quant *acts,
+	const struct pare_fit_layer *layers, struct pare_blob **weights, struct pare_blob **bias,
+	struct pare_ctl *ctl, struct pare_err *err)
 {
 	size_t room = (size_t)m->info.n_layers + 1;
-	struct fit f = {
-		.m = m, .acts = acts, .layers = layers, .weights = weights, .bias = bias, .ctl = ctl
-	};
+	struct fit f = { .m = m,
+		.memo = memo,
+		.acts = acts,
+		.layers = layers,
+		.weights = weights,
+		.bias = bias,
+		.ctl = ctl };
 	int *order = calloc(room, sizeof *order), n = 0;
 	enum pare_status st = pare_walk_new(m, calibration, &f.walk, err);
 

@@ -6,6 +6,7 @@
 #ifndef PARE_FIT_H
 #define PARE_FIT_H
 #include "../prune/pattern.h"
+#include "../quantize/moments.h"
 #include "../quantize/quantize.h"
 
 struct pare_fit_layer {
@@ -32,9 +33,11 @@ struct pare_fit_layer {
 /* weights[i]: what layer i's are to be, NULL = the model's own; those of layers that fit give
  * way to new ones.  bias[i]: filled for layers whose bias changes; both stay the caller's.  A
  * layer that is no matrix product, or that does not run, is left as it is given.  Time: about that
- * of evaluating the samples twice, and k² a column of windows. */
-PARE_MUST_CHECK enum pare_status pare_fit(const struct pare_model *m,
-	const struct pare_calibration *calibration, const struct pare_act_quant *acts,
+ * of evaluating the samples twice, and k² a column of windows; with a memo (NULL allowed) of the
+ * same model and calibration a plan of one layer alone need not look again. */
+PARE_MUST_CHECK enum pare_status
+pare_fit(const struct pare_model *m, const struct pare_calibration *calibration,
+	struct pare_moments_memo *memo, const struct pare_act_quant *acts,
 	const struct pare_fit_layer *layers, struct pare_blob **weights, struct pare_blob **bias,
 	struct pare_ctl *ctl, struct pare_err *err);
 

@@ -67,6 +67,7 @@ struct making {
 	const struct pare_model *m;
 	const struct pare_plan *p;
 	const struct pare_calibration *calibration;
+	struct pare_moments_memo *memo; /* of what enters the layers of `m`; NULL = none */
 	struct pare_ctl *ctl;
 	struct pare_blob **weights, **bias; /* [n_layers] */
 	struct pare_blob **pruned;          /* [n_layers] of layers that look at samples */
@@ -114,6 +115,17 @@ static bool rounding_looks(const struct pare_dials *d)
 	return pare_formats[d->weights].kind == PARE_KIND_INT && pare_roundings[d->rounding].look;
 }
 
+/* Each weight to the nearest will do where there are no samples. */
+static bool makes_do(const struct pare_dials *d)
+{
+	return pare_roundings[d->rounding].makes_do;
+}
+
+static bool has_samples(const struct making *k)
+{
+	return k->calibration && k->calibration->dataset;
+}
+
 static bool pruning_looks(const struct pare_dials *d)
 {
 	return d->sparsity > 0 && !pare_criteria[d->criterion].score;
@@ -143,12 +155,21 @@ static bool wants_range(const struct pare_model *m, int i, const struct pare_dia
 
 bool pare_plan_looks(const struct pare_model *m, const struct pare_plan *p)
 {
+	for (int i = 0; i < p->n; i++)
+		if (rounding_looks(&p->dials[i]))
+			return true;
+	return pare_plan_needs_samples(m, p);
+}
+
+bool pare_plan_needs_samples(const struct pare_model *m, const struct pare_plan *p)
+{
 	if (pare_steps_look(p->steps))
 		return true;
 	for (int i = 0; i < p->n; i++) {
 		const struct pare_dials *d = &p->dials[i];
 
-		if (wants_range(m, i, d) || d->exit != 0 || rounding_looks(d) || pruning_looks(d) ||
+		if (wants_range(m, i, d) || d->exit != 0 || (rounding_looks(d) && !makes_do(d)) ||
+			pruning_looks(d) ||
 			(d->channels > 0 && (!pare_channel_criteria[d->channel_criterion].score ||
 						    pare_repairs[d->repair].looks)))
 			return true;
@@ -170,11 +191,11 @@ check_dials(const struct making *k, int i, const struct pare_dials *d, struct pa
 		return pare_fail(err, PARE_E_ARG,
 			"range dynamic is for 8 bits: activations %s cannot have it",
 			pare_formats[d->activations].name);
-	if (rounding_looks(d) && (!k->calibration || !k->calibration->dataset))
+	if (rounding_looks(d) && !makes_do(d) && !has_samples(k))
 		return pare_fail(err, PARE_E_ARG,
 			"round %s looks at calibration data: name some with --data",
 			pare_roundings[d->rounding].name);
-	if (pruning_looks(d) && (!k->calibration || !k->calibration->dataset))
+	if (pruning_looks(d) && !has_samples(k))
 		return pare_fail(err, PARE_E_ARG,
 			"weights go by %s by looking at calibration data: name some with --data",
 			pare_criteria[d->criterion].name);
@@ -244,7 +265,7 @@ static enum pare_status carry_out(struct making *k, int i, struct pare_err *err)
 	if (goes && !later)
 		st = pare_prune_by_score(
 			b->data, &lay, i, d->sparsity, &pare_criteria[d->criterion], err);
-	if (!st && (rounding_looks(d) || later)) {
+	if (!st && ((rounding_looks(d) && has_samples(k)) || later)) {
 		if (!(k->pruned[i] = pare_blob_new(b->len)))
 			return pare_nomem(err, "the weights of a layer");
 		memcpy(k->pruned[i]->data, b->data, b->len);
@@ -283,7 +304,8 @@ static enum pare_status look(struct making *k, struct pare_err *err)
 			.zero = (int8_t *)(uintptr_t)s->zero,
 			.q = (int8_t *)(uintptr_t)s->q };
 	}
-	st = pare_fit(k->m, k->calibration, k->v->acts, k->fit, k->weights, k->bias, k->ctl, err);
+	st = pare_fit(k->m, k->calibration, k->memo, k->v->acts, k->fit, k->weights, k->bias,
+		k->ctl, err);
 	for (int i = 0; i < n && !st; i++)
 		if (k->fit[i].fits)
 			round_floats(&pare_formats[k->p->dials[i].weights], k->weights[i]->data,
@@ -321,7 +343,7 @@ static enum pare_status make(struct making *k, struct pare_err *err)
 			return pare_wrap(err, st, "layer '%s'", pare_model_layer(k->m, i)->name);
 		looks |= k->pruned[i] || (k->weights[i] && pare_steps_shift(k->p->steps));
 	}
-	if (looks && k->calibration && k->calibration->dataset)
+	if (looks && has_samples(k))
 		st = look(k, err);
 	else if (looks)
 		st = correct_blindly(k, err);
@@ -424,6 +446,7 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 		k.calibration = narrow_ranges;
 	}
 	k.m = narrow ? narrow : m;
+	k.memo = memo && !narrow ? &memo->first : NULL;
 	if (!st)
 		st = make(&k, err);
 	for (size_t i = 0; i < n; i++) {

@@ -1,6 +1,7 @@
 /* Pruning: which weights go. */
 #ifndef PARE_PRUNE_H
 #define PARE_PRUNE_H
+#include "../quantize/moments.h"
 #include "pattern.h"
 
 struct pare_calibration;
@@ -78,10 +79,9 @@ PARE_MUST_CHECK enum pare_status pare_drop_by_score(const struct pare_model *m, 
 /* What was found out of the float network for one plan and holds for the next, of the same model
  * and calibration.  Begins as zeros. */
 struct pare_channel_memo {
-	int layer;                  /* the layer that `first` is of; NULL moments: none */
-	struct pare_moments *first; /* of the layer that reads pruned channels first */
-	int group;                  /* that `order` is of */
-	int *order;                 /* in which its units go; NULL = none */
+	struct pare_moments_memo first; /* of the layer that reads pruned channels first */
+	int group;                      /* that `order` is of */
+	int *order;                     /* in which its units go; NULL = none */
 };
 void pare_channel_memo_free(struct pare_channel_memo *memo);
 

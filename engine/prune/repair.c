@@ -186,26 +186,6 @@ static void chain_free(struct repair *r)
 	r->n_chain = 0;
 }
 
-/* What enters the first layer that reads pruned channels is what enters it in the float network,
- * whatever goes. */
-static enum pare_status look_at_first(struct repair *r, struct pare_walk *walk, int layer,
-	struct pare_progress_span span, struct pare_moments *s, struct pare_err *err)
-{
-	struct pare_channel_memo *memo = r->memo;
-	enum pare_status st;
-
-	if (memo && memo->first && memo->layer == layer)
-		return pare_moments_copy(memo->first, s, err);
-	st = pare_walk_to(walk, layer, pare_walk_program(walk), span, r->ctl, s, err);
-	if (st || !memo)
-		return st;
-	if (!memo->first && !(memo->first = calloc(1, sizeof *memo->first)))
-		return pare_nomem(err, "the products of a layer's inputs");
-	pare_moments_free(memo->first);
-	memo->layer = layer;
-	return pare_moments_copy(s, memo->first, err);
-}
-
 static enum pare_status visit(struct repair *r, struct pare_walk *walk, int layer,
 	struct pare_progress_span span, struct pare_err *err)
 {
@@ -215,8 +195,9 @@ static enum pare_status visit(struct repair *r, struct pare_walk *walk, int laye
 
 	if (!reads_pruned(r, layer, &repairs))
 		return PARE_OK;
-	if (!r->changed)
-		st = look_at_first(r, walk, layer, span, &s, err);
+	if (!r->changed) /* what enters it is what enters it in the float network, whatever goes */
+		st = pare_walk_float(
+			walk, layer, r->memo ? &r->memo->first : NULL, span, r->ctl, &s, err);
 	else if (!(st = chain(r, walk, err)))
 		st = pare_walk_to(walk, layer, r->programs[r->n_chain - 1], span, r->ctl, &s, err);
 	r->changed = true;
@@ -378,9 +359,7 @@ enum pare_status pare_prune_channels(const struct pare_model *m, const struct pa
 
 void pare_channel_memo_free(struct pare_channel_memo *memo)
 {
-	if (memo->first)
-		pare_moments_free(memo->first);
-	free(memo->first);
+	pare_moments_memo_free(&memo->first);
 	free(memo->order);
 	*memo = (struct pare_channel_memo){ 0 };
 }

@@ -456,6 +456,32 @@ enum pare_status pare_walk_to(struct pare_walk *w, int layer, const struct pare_
 	return st;
 }
 
+enum pare_status pare_walk_float(struct pare_walk *w, int layer, struct pare_moments_memo *memo,
+	struct pare_progress_span span, struct pare_ctl *ctl, struct pare_moments *out,
+	struct pare_err *err)
+{
+	enum pare_status st;
+
+	if (memo && memo->kept && memo->layer == layer)
+		return pare_moments_copy(memo->kept, out, err);
+	st = pare_walk_to(w, layer, w->plain, span, ctl, out, err);
+	if (st || !memo)
+		return st;
+	pare_moments_memo_free(memo);
+	if (!(memo->kept = calloc(1, sizeof *memo->kept)))
+		return pare_nomem(err, "the products of a layer's inputs");
+	memo->layer = layer;
+	return pare_moments_copy(out, memo->kept, err);
+}
+
+void pare_moments_memo_free(struct pare_moments_memo *memo)
+{
+	if (memo->kept)
+		pare_moments_free(memo->kept);
+	free(memo->kept);
+	*memo = (struct pare_moments_memo){ 0 };
+}
+
 void pare_walk_want_columns(struct pare_walk *w, bool want)
 {
 	w->want_columns = want;

@@ -41,4 +41,15 @@ PARE_MUST_CHECK enum pare_status pare_walk_to(struct pare_walk *w, int layer,
 	const struct pare_program *quantized, struct pare_progress_span span, struct pare_ctl *ctl,
 	struct pare_moments *out, struct pare_err *err);
 
+/* What enters a layer in the float network, kept for the next who asks.  Begins as zeros. */
+struct pare_moments_memo {
+	int layer;
+	struct pare_moments *kept; /* of it; NULL = none */
+};
+void pare_moments_memo_free(struct pare_moments_memo *memo);
+/* pare_walk_to in the float network itself, by the memo (NULL allowed) where it has the layer. */
+PARE_MUST_CHECK enum pare_status pare_walk_float(struct pare_walk *w, int layer,
+	struct pare_moments_memo *memo, struct pare_progress_span span, struct pare_ctl *ctl,
+	struct pare_moments *out, struct pare_err *err);
+
 #endif

@@ -14,14 +14,15 @@ struct pare_rounding {
 	const char *name, *help;
 	/* Round a row by what the calibration samples tell of it (lattice.h); `scale` > 0: at that
 	 * one.  Returns the scale.  NULL = a method that does not look: each weight goes to the
-	 * nearest, as it does with any method where there is nothing to look at. */
+	 * nearest, as it does with any method in a layer that tells nothing. */
 	double (*look)(const struct pare_row *r, double scale, int8_t *q);
 	bool makes_up; /* asked for the float network's output, whatever was lost before; else for
 			  its own weights at the compressed network's inputs */
 	bool shifts;   /* the bias takes up the mean error of each output channel */
 	/* From there on by the columns themselves (learn.h); NULL = it ends there. */
 	enum pare_status (*learn)(const struct pare_learning *l, struct pare_err *err);
-	bool stored; /* the file's integers and scales, where it has them at the dial's width */
+	bool stored;   /* the file's integers and scales, where it has them at the dial's width */
+	bool makes_do; /* without samples each weight goes to the nearest; else that is an error */
 };
 extern const struct pare_rounding pare_roundings[];
 

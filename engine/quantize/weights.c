@@ -48,13 +48,13 @@ static enum pare_status learn_auto(const struct pare_learning *l, struct pare_er
 
 /* clang-format off */
 const struct pare_rounding pare_roundings[] = {
-	{ "nearest", "each weight to the nearest value, scale by least squared error", NULL, false, false, NULL, false },
-	{ "gptq", "weight after weight, the rest making up for what was lost (Frantar 2022)", look_gptq, false, false, NULL, false },
-	{ "descent", "least error of each layer's output: weights, scales and biases searched", pare_row_search, true, true, NULL, false },
-	{ "corrected", "nearest, and biases that make up for the mean error (Nagel 2019)", look_nearest, false, true, NULL, false },
-	{ "adaround", "descent, then up or down learned behind the layer's clamp (Nagel 2020)", pare_row_search, true, true, pare_adaround, false },
-	{ "stored", "the integers that the file has, while weights stand as it has them; else nearest", NULL, false, false, NULL, true },
-	{ "auto", "the least error of these for each channel, within a bounded amount of work", look_auto, true, true, learn_auto, false },
+	{ "gptq", "weight after weight, the rest making up for what was lost (Frantar 2022), before the layer too (Li 2025); without samples nearest", look_gptq, true, false, NULL, false, true },
+	{ "nearest", "each weight to the nearest value, scale by least squared error", NULL, false, false, NULL, false, false },
+	{ "descent", "least error of each layer's output: weights, scales and biases searched", pare_row_search, true, true, NULL, false, false },
+	{ "corrected", "nearest, and biases that make up for the mean error (Nagel 2019)", look_nearest, false, true, NULL, false, false },
+	{ "adaround", "descent, then up or down learned behind the layer's clamp (Nagel 2020)", pare_row_search, true, true, pare_adaround, false, false },
+	{ "stored", "the integers that the file has, while weights stand as it has them; else nearest", NULL, false, false, NULL, true, false },
+	{ "auto", "the least error of these for each channel, within a bounded amount of work", look_auto, true, true, learn_auto, false, false },
 	{ 0 },
 };
 /* clang-format on */

@@ -16,7 +16,7 @@ struct header {
 	double seconds;
 };
 static const char magic[8] = "pareres";
-enum { VERSION = 8 };
+enum { VERSION = 9 };
 
 struct bytes { /* being written, or being read */
 	uint8_t *at;

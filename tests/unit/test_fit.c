@@ -622,10 +622,45 @@ static void a_stop_is_a_stop(const struct network *t)
 	p->dials[0].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, "gptq");
 	atomic_store(&ctl.cancel, true);
 	ok(pare_variant_new(t->m, p, t->c, &ctl, &v, &err) == PARE_E_CANCELED && !v, "canceled");
+	p->dials[0].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, "descent");
 	ok(pare_variant_new(t->m, p, NULL, NULL, &v, &err) == PARE_E_ARG &&
 			strstr(err.text, "--data"),
 		"without data it says what to do: %s", err.text);
 	pare_plan_free(p);
+}
+
+static void hash_of(const struct network *t, const struct pare_plan *p,
+	const struct pare_calibration *c, char sha[PARE_SHA_HEX])
+{
+	struct pare_variant *v = NULL;
+	struct pare_err err = { 0 };
+	int64_t bytes;
+
+	ok(!pare_variant_new(t->m, p, c, NULL, &v, &err) &&
+			!pare_variant_hash(v, NULL, sha, &bytes, &err),
+		"carried out %s samples: %s", c ? "with" : "without", err.text);
+	pare_variant_free(v);
+}
+
+static void the_default_makes_do_without_samples(const struct network *t)
+{
+	struct pare_plan *p = pare_plan_new(TINY_LAYERS), *nearest = pare_plan_new(TINY_LAYERS);
+	char with[PARE_SHA_HEX], without[PARE_SHA_HEX], plain[2][PARE_SHA_HEX];
+
+	for (int i = 0; i < TINY_LAYERS; i++) {
+		p->dials[i].weights = nearest->dials[i].weights = (uint8_t)pare_format_find("int4");
+		nearest->dials[i].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, "nearest");
+	}
+	ok(pare_plan_looks(t->m, p) && !pare_plan_needs_samples(t->m, p), "it looks, needs none");
+	hash_of(t, p, t->c, with);
+	hash_of(t, p, NULL, without);
+	hash_of(t, nearest, t->c, plain[0]);
+	hash_of(t, nearest, NULL, plain[1]);
+	ok(strcmp(with, without) != 0, "what samples tell counts");
+	ok(!strcmp(without, plain[0]) && !strcmp(without, plain[1]),
+		"without them each weight goes to the nearest");
+	pare_plan_free(p);
+	pare_plan_free(nearest);
 }
 
 int main(void)
@@ -656,6 +691,7 @@ int main(void)
 	averages_move(&t);
 	the_best_quantizer_is_chosen(&t);
 	a_stop_is_a_stop(&t);
+	the_default_makes_do_without_samples(&t);
 	pare_calibration_free(t.c);
 	pare_dataset_free(t.d);
 	pare_model_free(t.m);

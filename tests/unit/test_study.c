@@ -297,7 +297,7 @@ static void measured_plans_are_anchors(void)
 	r = run(s, (struct pare_task){ .kind = PARE_TASK_PLAN, .plan = p });
 	ok(r && !pare_study_add(s, r, &err), "measured");
 	ok(!pare_study_estimate(s, p, &m, &err) && m.accuracy.kind == PARE_MEASURED &&
-			fabs(m.accuracy.value - accuracy_of(p, NULL)) < 1e-9,
+			fabs(m.accuracy.value - accuracy_of(p, pare_study_calibration(s))) < 1e-9,
 		"then it is known as measured: %.2f", m.accuracy.value);
 	add_cells(s, 0, PARE_DIAL_WEIGHTS);
 	p->dials[0].weights = (uint8_t)pare_format_find("int4");
