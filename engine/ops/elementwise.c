@@ -490,6 +490,11 @@ static enum pare_flow flow_pair(const struct pare_shape_call *c)
 	return writable_pair(c) ? PARE_FLOW_TIE : PARE_FLOW_BLOCK;
 }
 
+static int apart_pair(const struct pare_call *c, int *axes)
+{
+	return ((const struct pair *)c->attr)->axis == BEHIND ? op_apart_tied(c, axes) : 0;
+}
+
 static enum pare_status shape_numbers(const struct pare_shape_call *c, struct pare_err *err)
 {
 	return of_types(c, OP_NUMBERS, err);
@@ -557,11 +562,12 @@ static enum pare_status shape_where(const struct pare_shape_call *c, struct pare
 /* clang-format off */
 #define TIED(n, v, sh, fw, ex)                                                                     \
 	{ .name = n, .since = v, .min_in = 1, .max_in = -1, .shape = sh, .forward = fw,            \
-	  .takes = OP_T(PARE_F64), .mixed = true, .flow = PARE_FLOW_TIE, .sample = ex }
+	  .takes = OP_T(PARE_F64), .mixed = true, .flow = PARE_FLOW_TIE,                           \
+	  .apart = op_apart_tied, .sample = ex }
 #define PAIR(n, v, at, sh, fw, ex, ...)                                                            \
 	{ .name = n, .since = v, .min_in = 2, .max_in = 2, .attrs = at,                            \
 	  .attr_size = sizeof(struct pair), .shape = sh, .forward = fw, .takes = OP_T(PARE_F64),   \
-	  .writable = writable_pair, .flow_at = flow_pair, .mixed = true,                          \
+	  .writable = writable_pair, .flow_at = flow_pair, .mixed = true, .apart = apart_pair,     \
 	  .flow = PARE_FLOW_TIE, .sample = ex, __VA_ARGS__ }
 #define OLD(n, v, sh, fw, ex, ...)                                                                 \
 	PAIR(n, v, pair_attrs, sh, fw, ex, .upgrade = upgrade_pair, __VA_ARGS__)

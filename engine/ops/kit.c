@@ -324,3 +324,22 @@ bool op_word(const char *value, const char *preset, const char *word)
 {
 	return !strcmp(value && value[0] ? value : preset, word);
 }
+
+int op_apart_tied(const struct pare_call *c, int *axes)
+{
+	const struct pare_shape *y = &c->out[0]->shape;
+	int most = y->n;
+
+	for (int i = 0; i < c->n_in; i++) {
+		const struct pare_shape *x = c->in[i] ? &c->in[i]->shape : NULL;
+		int behind = x ? y->n - x->n : 0, a = 0;
+
+		while (x && !behind && a < y->n && x->d[a] == y->d[a])
+			a++;
+		axes[i] = a;
+		for (int k = a > behind ? a : behind; x && k < most; k++)
+			if (x->d[k - behind] != 1)
+				most = k;
+	}
+	return most;
+}

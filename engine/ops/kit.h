@@ -85,6 +85,9 @@ PARE_MUST_CHECK enum pare_status op_const_ints(
 PARE_MUST_CHECK enum pare_status
 op_axes(const int64_t *axes, int n, int rank, unsigned *set, struct pare_err *err);
 
+/* apart of rows that work element by element, with numpy's broadcasting. */
+int op_apart_tied(const struct pare_call *c, int *axes);
+
 /* flow_at of rows that work on the axes behind the channel's, when they left that one alone. */
 enum pare_flow op_flow_spatial(const struct pare_shape_call *c);
 /* carry of rows that see axis 1 as channels, and what is behind it as places that they mix. */

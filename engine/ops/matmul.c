@@ -277,6 +277,21 @@ static void matmul_forward(const struct pare_call *c)
 	c->k->finish(out, out, (size_t)(rows * n * c->lanes), &f);
 }
 
+/* Products of both sides' own: by their leading axes, with lanes by the rows of A too. */
+static int matmul_apart(const struct pare_call *c, int *axes)
+{
+	const struct pare_tensor *a = c->in[0], *b = c->in[1];
+	int lead = a->shape.n - 2;
+
+	if (lead < 1 || b->shape.n != a->shape.n || c->lanes != a->lanes || c->lanes != b->lanes)
+		return 0;
+	for (int i = 0; i < lead; i++)
+		if (a->shape.d[i] != b->shape.d[i])
+			return 0;
+	axes[1] = lead;
+	return axes[0] = lead + (c->lanes > 1);
+}
+
 static int64_t matmul_macs(const struct pare_shape_call *c)
 {
 	const struct pare_shape *a = &c->in[0]->shape;
@@ -335,6 +350,7 @@ const struct pare_op pare_ops_matmul[] = {
 		.prepare = matmul_prepare,
 		.fuses = true,
 		.biases = true,
+		.apart = matmul_apart,
 		.mixed = true,
 		.macs = matmul_macs,
 		.weight = matmul_weight,

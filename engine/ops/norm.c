@@ -272,6 +272,16 @@ static void layer_forward(const struct pare_call *c)
 	}
 }
 
+/* Row by row; not where it gives mean and deviation too. */
+static int layer_apart(const struct pare_call *c, int *axes)
+{
+	const struct norm *a = c->attr;
+
+	for (int i = 0; i < c->n_in; i++)
+		axes[i] = 0;
+	return c->n_out > 1 ? 0 : (axes[0] = op_axis(a->axis, c->in[0]->shape.n));
+}
+
 /* ---- across channels ------------------------------------------------------------------------ */
 
 static enum pare_status shape_lrn(const struct pare_shape_call *c, struct pare_err *err)
@@ -468,6 +478,13 @@ static int carry_soft(const struct pare_shape_call *c, int axis)
 	return axis == op_axis(a->axis, c->in[0]->shape.n) ? -1 : axis;
 }
 
+static int soft_apart(const struct pare_call *c, int *axes)
+{
+	const struct norm *a = c->attr;
+
+	return axes[0] = op_axis(soft_axis(a), c->in[0]->shape.n);
+}
+
 static void softmax_forward(const struct pare_call *c)
 {
 	soft(c, false);
@@ -499,7 +516,8 @@ static void hardmax_forward(const struct pare_call *c)
 #define SOFT(n, fw)                                                                                \
 	{ .name = n, .since = 13, .min_in = 1, .max_in = 1, .attrs = soft_attrs,                   \
 	  .attr_size = sizeof(struct norm), .upgrade = upgrade_soft, .writable = writable_soft, .shape = shape_soft,          \
-	  .forward = fw, .flow = PARE_FLOW_PASS, .carry = carry_soft, .sample = "f32[1,4,3] axis=1|f32[1,9]" }
+	  .forward = fw, .flow = PARE_FLOW_PASS, .carry = carry_soft, .apart = soft_apart,                 \
+	  .sample = "f32[1,4,3] axis=1|f32[1,9]" }
 const struct pare_op pare_ops_norm[] = {
 	{ .name = "BatchNormalization", .since = 9, .min_in = 5, .max_in = 5, .attrs = batch_attrs,
 	  .attr_size = sizeof(struct norm), .refuse = refuse_batch, .shape = shape_batch,
@@ -512,7 +530,7 @@ const struct pare_op pare_ops_norm[] = {
 	  .carry = op_carry_channels, .sample = "f32[1,3,2,5] f32[3]! f32[3]!" },
 	{ .name = "LayerNormalization", .since = 17, .min_in = 2, .max_in = 3, .max_out = 3,
 	  .attrs = layer_attrs, .attr_size = sizeof(struct norm), .shape = shape_layer,
-	  .forward = layer_forward, .plain = 6, .stays = 6, .rows = true,
+	  .forward = layer_forward, .apart = layer_apart, .plain = 6, .stays = 6, .rows = true,
 	  .sample = "f32[1,3,4] f32[4]! f32[4]! axis=-1|f32[1,3,4] f32[3,4]! axis=1 outputs=3" },
 	{ .name = "LRN", .since = 1, .min_in = 1, .max_in = 1, .attrs = lrn_attrs,
 	  .attr_size = sizeof(struct norm), .refuse = refuse_lrn, .shape = shape_lrn,

@@ -265,9 +265,15 @@ struct pare_op {
 	 * weights and bias as they are, of struct pare_conv; false = not this one.  NULL = never.
 	 */
 	bool (*conv)(const struct pare_call *c, struct pare_conv *v);
-	bool fuses;  /* carries out call->after, so that what follows may join its step */
-	bool biases; /* and call->bias before it: a constant that is added may join too */
-	bool adds;   /* out = in[0] + in[1]: may join the step of a row that fuses */
+	/* Leading axes of the output by which the node can be cut: what stands at an index of them
+	 * hangs on what the inputs hold there, so that it may run on a few indices at a time.
+	 * axes [n_in]: how many of these an input has; along the others it is used as a whole.  All
+	 * have shapes; 0 = not at all, NULL = never. */
+	int (*apart)(const struct pare_call *c, int *axes);
+	bool renames; /* output 0 has the bytes of input 0, in another shape */
+	bool fuses;   /* carries out call->after, so that what follows may join its step */
+	bool biases;  /* and call->bias before it: a constant that is added may join too */
+	bool adds;    /* out = in[0] + in[1]: may join the step of a row that fuses */
 	/* The node is clamp(in[0], lo, hi), so may join the step of a row that fuses; false = not
 	 * with these constants (which have data; other inputs are NULL or without).  NULL = never.
 	 */

@@ -380,7 +380,7 @@ static void range_forward(const struct pare_call *c)
 	{ .name = n, .since = v, .min_in = least, .max_in = most, .attrs = at,                     \
 	  .attr_size = sizeof(struct reshape), .shape = sh, .forward = copy_forward, .plain = 2,   \
 	  .flow = PARE_FLOW_SPREAD, .quant = PARE_Q_SAME_SCALE | PARE_Q_STRETCHES, .takes = OP_MOVED, \
-	  .codes = op_codes_reshape,                                                               \
+	  .codes = op_codes_reshape, .renames = true,                                                               \
 	  .sample = ex, __VA_ARGS__ }
 const struct pare_op pare_ops_shape[] = {
 	RENAMED("Reshape", 13, 2, 2, reshape_attrs, shape_reshape,

@@ -307,18 +307,18 @@ static const struct pare_attr clip_attrs[] = { { "min", PARE_ATTR_FLOAT, 0, -FLT
 #define SMALL "f32[1,3,2,7]"
 #define PLAIN(n, v, sh, fw, q)                                                                     \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .shape = sh, .forward = fw,             \
-	  .takes = OP_T(PARE_F64), .flow = PARE_FLOW_PASS, .quant = q, .sample = SMALL }
+	  .takes = OP_T(PARE_F64), .flow = PARE_FLOW_PASS, .apart = op_apart_tied, .quant = q, .sample = SMALL }
 #define TUNED(n, v, at, fw, q)                                                                     \
 	{ .name = n, .since = v, .min_in = 1, .max_in = 1, .attrs = at,                            \
 	  .attr_size = sizeof(struct unary), .shape = shape_float, .forward = fw,                  \
-	  .takes = OP_T(PARE_F64), .flow = PARE_FLOW_PASS, .quant = q, .sample = SMALL }
+	  .takes = OP_T(PARE_F64), .flow = PARE_FLOW_PASS, .apart = op_apart_tied, .quant = q, .sample = SMALL }
 const struct pare_op pare_ops_unary[] = {
 	{ .name = "Relu", .since = 6, .min_in = 1, .max_in = 1, .shape = shape_number,
-	  .forward = relu_forward, .takes = OP_T(PARE_F64), .clamp = relu_clamp, .flow = PARE_FLOW_PASS,
+	  .forward = relu_forward, .takes = OP_T(PARE_F64), .clamp = relu_clamp, .apart = op_apart_tied, .flow = PARE_FLOW_PASS,
 	  .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE, .sample = SMALL },
 	{ .name = "Clip", .since = 11, .min_in = 1, .max_in = 3, .attrs = clip_attrs,
 	  .attr_size = sizeof(float), .shape = shape_clip, .forward = clip_forward,
-	  .takes = OP_T(PARE_F64), .plain = 6, .clamp = clip_clamp,
+	  .takes = OP_T(PARE_F64), .plain = 6, .clamp = clip_clamp, .apart = op_apart_tied,
 	  .flow = PARE_FLOW_PASS, .quant = PARE_Q_FUSE | PARE_Q_SAME_SCALE,
 	  .sample = "f32[1,3,2,7] f32=-0.5 f32=0.25" },
 	TUNED("LeakyRelu", 6, leaky_attrs, leaky_forward, PARE_Q_FUSE | PARE_Q_STRETCHES),

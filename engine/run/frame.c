@@ -156,9 +156,14 @@ enum pare_status pare_program_run(
 			p->k->quantize(x->f32, b->quantized.f32,
 				(size_t)pare_shape_elems(&x->shape) * x->lanes, s->act.scale,
 				s->act.zero, s->act.lo, s->act.hi);
+		if (s->same)
+			continue;
 		if (chained(p, f, i, to)) {
 			run_chain(p, f, i);
 			i += s->links - 1;
+		} else if (s->strips && i + pare_strips_links(s->strips) <= to) {
+			pare_strips_run(s->strips, b);
+			i += pare_strips_links(s->strips) - 1;
 		} else if (pare_op_forward(&b->call))
 			return pare_fail(err, f->wrong.code, "node '%s' (%s): %s", s->n->name,
 				s->n->op_type, f->wrong.text);

@@ -32,18 +32,24 @@ static bool join_add(struct pare_builder *b, struct pare_step *s, const struct p
 /* A constant that the result gets along its last axis. */
 static bool join_bias(struct pare_builder *b, struct pare_step *s, const struct pare_node *n)
 {
-	const struct pare_shape *y = &b->known[s->out].shape, *shape;
-	int other;
+	const struct pare_shape *y = &b->known[s->out].shape;
+	const struct pare_tensor *in[2];
+	struct pare_tensor *out = &b->p->places[n->out[0]].t;
+	struct pare_call c = {
+		.node = n, .attr = n->attr, .n_in = 2, .n_out = 1, .in = in, .out = &out
+	};
+	int other, axes[2];
 
-	if (!s->n->op->biases || !n->op || !n->op->adds || n->n_in != 2 || !y->n)
+	if (!s->n->op->biases || !n->op || !n->op->adds || !n->op->apart || n->n_in != 2 || !y->n)
 		return false;
 	other = n->in[n->in[0] == s->out];
 	if (other < 0 || !pare_builder_constant(b, other) || b->known[other].dtype != PARE_F32 ||
 		!same_tensor(b, n->out[0], s->out))
 		return false;
-	shape = &b->known[other].shape;
-	if (!shape->n || !shape->d[shape->n - 1] || shape->d[shape->n - 1] != y->d[y->n - 1] ||
-		pare_shape_elems(shape) != y->d[y->n - 1])
+	for (int i = 0; i < 2; i++)
+		in[i] = &b->p->places[n->in[i]].t;
+	if (!y->d[y->n - 1] || pare_shape_elems(&b->known[other].shape) != y->d[y->n - 1] ||
+		n->op->apart(&c, axes) < y->n - 1 || axes[n->in[1] == other])
 		return false;
 	s->bias = b->p->places[other].constant;
 	return true;

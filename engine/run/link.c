@@ -82,8 +82,7 @@ pare_program_link(struct pare_program *p, const struct pare_program *like, struc
 		last = i + s->links - 1;
 		scratch = s->quantized + pare_chain_scratch(s->chain);
 		p->scratch = p->scratch > scratch ? p->scratch : scratch;
-		if (p->places[s->n->in[0]].last < last)
-			p->places[s->n->in[0]].last = last; /* read until the chain has ended */
+		pare_place_keep(p, s->n->in[0], last);
 		i = last;
 	}
 	return PARE_OK;

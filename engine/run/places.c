@@ -33,6 +33,12 @@ static int fit(struct pare_place *p, struct pare_place *const *done, int n)
 	return i;
 }
 
+void pare_place_keep(struct pare_program *p, int var, int step)
+{
+	for (struct pare_place *v = &p->places[var]; v; v = v->same)
+		v->last = v->last < step ? step : v->last;
+}
+
 enum pare_status pare_places_lay(
 	struct pare_place *places, int n, size_t *room, struct pare_arena *a, struct pare_err *err)
 {
@@ -43,7 +49,7 @@ enum pare_status pare_places_lay(
 	if (!todo || !done)
 		return pare_nomem(err, "the plan of a frame");
 	for (int i = 0; i < n; i++)
-		if (places[i].first != PARE_NEVER)
+		if (places[i].first != PARE_NEVER && !places[i].same)
 			todo[n_todo++] = &places[i];
 	qsort(todo, (size_t)n_todo, sizeof *todo, larger_first);
 	*room = 0;
@@ -55,6 +61,13 @@ enum pare_status pare_places_lay(
 		done[at] = todo[i];
 		if (todo[i]->at + todo[i]->bytes > *room)
 			*room = todo[i]->at + todo[i]->bytes;
+	}
+	for (int i = 0; i < n; i++) {
+		const struct pare_place *from = &places[i];
+
+		while (from->same)
+			from = from->same;
+		places[i].at = from->at;
 	}
 	return PARE_OK;
 }

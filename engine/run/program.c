@@ -223,6 +223,20 @@ static void read(struct pare_builder *b, int var, int step)
 		b->p->places[var].last = step;
 }
 
+/* An output that is an input by another name lies where that lies. */
+static void share(struct pare_program *p, struct pare_step *s)
+{
+	int in = s->n->n_in ? s->n->in[0] : -1;
+
+	s->same = s->n->op->renames && in >= 0 && !s->constant[0] && s->out >= 0 &&
+		  p->places[in].bytes == p->places[s->out].bytes &&
+		  p->places[in].t.dtype == p->places[s->out].t.dtype;
+	if (!s->same)
+		return;
+	p->places[s->out].same = &p->places[in];
+	pare_place_keep(p, in, p->places[s->out].last);
+}
+
 static enum pare_status find_lifetimes(struct pare_builder *b)
 {
 	struct pare_program *p = b->p;
@@ -255,6 +269,8 @@ static enum pare_status find_lifetimes(struct pare_builder *b)
 				var_name(b, i));
 		v->bytes = aligned(bytes * (size_t)p->lanes);
 	}
+	for (int i = p->n_steps - 1; i >= 0; i--) /* the last name first: it lives longest */
+		share(p, &p->steps[i]);
 	return PARE_OK;
 }
 
@@ -367,7 +383,9 @@ static enum pare_status build(struct pare_builder *b, const struct pare_program_
 	if ((st = take_shapes(b, spec->inputs)) || (st = make_steps(b, spec->acts)) ||
 		(st = find_lifetimes(b)) || spec->sketch)
 		return st;
-	if ((st = prepare_steps(b, spec->like)) || (st = pare_program_link(p, spec->like, b->err)))
+	if ((st = prepare_steps(b, spec->like)) ||
+		(st = pare_program_link(p, spec->like, b->err)) ||
+		(st = pare_program_cut(p, b->err)))
 		return st;
 	return pare_places_lay(p->places, b->g->n_vars, &p->room, a, b->err);
 }

@@ -12,6 +12,8 @@ struct pare_place {                         /* a var as the program sees it */
 	const struct pare_tensor *spread;   /* a constant on all lanes, where someone needs it */
 	int first, last;                    /* steps that write and last read it */
 	size_t at, bytes;                   /* in the frame */
+	struct pare_place
+		*same; /* the place of what it renames, in whose memory it lies; or NULL */
 };
 
 struct pare_step {
@@ -26,8 +28,10 @@ struct pare_step {
 	const void *packed;
 	const struct pare_chain *chain; /* runs this step and those after it, `links` in all */
 	int links;
-	size_t scratch; /* bytes for the row, after `quantized` */
-	int entry;      /* input through which the layer's activation enters; -1 = none */
+	const struct pare_strips *strips; /* runs this step and those after it */
+	bool same;                        /* its output is its input: nothing to do */
+	size_t scratch;                   /* bytes for the row, after `quantized` */
+	int entry; /* input through which the layer's activation enters; -1 = none */
 	struct pare_act_quant act; /* of it */
 	size_t quantized;          /* bytes of it */
 };
@@ -77,6 +81,15 @@ PARE_MUST_CHECK enum pare_status pare_places_lay(
  * steps share what is packed. */
 PARE_MUST_CHECK enum pare_status
 pare_program_link(struct pare_program *p, const struct pare_program *like, struct pare_err *err);
+
+/* The var is read as late as by that step. */
+void pare_place_keep(struct pare_program *p, int var, int step);
+
+/* Find steps that run in strips, and keep alive what they read. */
+struct pare_strips;
+PARE_MUST_CHECK enum pare_status pare_program_cut(struct pare_program *p, struct pare_err *err);
+int pare_strips_links(const struct pare_strips *g); /* steps */
+void pare_strips_run(const struct pare_strips *g, const struct pare_bound *steps);
 
 /* The tensors of a step without the data of activations, as `prepare` and `scratch` see them, or,
  * in a frame, with it.  in: [n_in], out: [n_out], of `var` tensors [n_vars]. */

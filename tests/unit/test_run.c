@@ -169,7 +169,10 @@ static void places_do_not_overlap(void)
 		for (int j = 0; j < i; j++) {
 			const struct pare_place *y = &p->places[j];
 
-			if (y->first != PARE_NEVER && x->first <= y->last && y->first <= x->last)
+			if (x->same == y || y->same == x)
+				bad += x->at != y->at || x->bytes != y->bytes;
+			else if (y->first != PARE_NEVER && x->first <= y->last &&
+				 y->first <= x->last)
 				bad += x->at < y->at + y->bytes && y->at < x->at + x->bytes;
 		}
 	}
