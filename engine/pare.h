@@ -235,9 +235,10 @@ PARE_MUST_CHECK enum pare_status pare_model_run(const struct pare_model *m,
 
 /* How samples of a data set go through it: side by side in the lanes of a vector; one by one, for a
  * node wants more of an input than its own lane; not by a data set but as arrays that
- * pare_model_run is given (several inputs, a fixed batch, axes of no fixed length); node by node,
- * for shapes hang on data or an If, Loop or Scan is inside, which pare_model_run alone can do; or
- * not at all.  `why`: what keeps it from the first.  Costs what laying the network out costs. */
+ * pare_model_run is given (an input without a batch or of a fixed one, axes of no fixed length);
+ * node by node, for shapes hang on data or an If, Loop or Scan is inside, which pare_model_run
+ * alone can do; or not at all.  `why`: what keeps it from the first.  Costs what laying the network
+ * out costs. */
 enum pare_running {
 	PARE_RUNS_NOT,
 	PARE_RUNS_BY_NODE,
@@ -286,18 +287,22 @@ struct pare_dataset_info {
 				    * split */
 	int64_t n_calibrate, n_evaluate;
 	int64_t calibrate_from, calibrate_to, evaluate_from,
-		evaluate_to;      /* evaluate: of the samples;
+		evaluate_to; /* evaluate: of the samples;
 calibrate: of the `train` set where there is one, of the samples otherwise */
-	struct pare_shape sample; /* of one input, batch axis included as 1 */
-	int n_classes;            /* 0 = not known */
+	/* What a sample is of: the inputs of the model, or one array. */
+	int n_inputs;
+	const struct pare_shape *sample; /* [n_inputs], batch axis included as 1 */
+	int64_t elems;                   /* of all of them */
+	int n_classes;                   /* 0 = not known */
 	enum pare_measure measure;
 	bool labelled;
 };
 
 /* A folder with x.npy (and y.npy), an .npz, IDX (.gz too), CIFAR binary, a folder of class folders
  * of images, a CSV, or a data.conf (keys: samples, labels, train, split, scale, mean, std, layout,
- * classes, metric).  `model` may be NULL; with it, shapes are checked against its first input
- * (and images decoded to it).  Axes of length 1 may be left out, and flat samples fit any input of
+ * classes, metric).  `model` may be NULL; with it, shapes are checked against its input (and
+ * images decoded to it).  A model of several inputs takes them from an .npz with an array for each,
+ * named like it.  Axes of length 1 may be left out, and flat samples fit any input of
  * as many elements.  Without a split 512 training samples calibrate and all samples evaluate; where
  * there are no training samples, the first fifth (of it at most 512) calibrates, the rest
  * evaluates.  Large .npy files are mapped: they must not shrink while the dataset lives.
@@ -310,8 +315,8 @@ PARE_MUST_CHECK enum pare_status pare_dataset_set_split(struct pare_dataset *d,
 	enum pare_split split, int64_t from, int64_t to, struct pare_err *err);
 void pare_dataset_free(struct pare_dataset *d);
 const struct pare_dataset_info *pare_dataset_info(const struct pare_dataset *d);
-/* Samples first … first+n-1 of a split as inputs: float32 [n][elements of a sample], already
- * scaled.  Any number of threads may read at once. */
+/* Samples first … first+n-1 of a split as inputs: float32 [n][elements of the input], already
+ * scaled; of several inputs one after the other.  Any number of threads may read at once. */
 void pare_dataset_read(
 	const struct pare_dataset *d, enum pare_split split, int64_t first, int64_t n, float *out);
 /* Class of a sample; -1 without labels. */

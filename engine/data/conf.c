@@ -328,6 +328,7 @@ static enum pare_status open_set(struct conf *c, const char *path, const char *l
 	if (labels) {
 		struct data_source l = { .train = { 0 } };
 
+		want.model = NULL; /* no input of it */
 		if ((st = data_open(labels, &want, &l, err))) {
 			data_source_close(&s);
 			return pare_wrap(err, st, "%s", c->path);

@@ -17,6 +17,9 @@ struct data_array {
 struct data_set {
 	const char *path; /* for messages */
 	struct data_array x, y;
+	/* What other inputs of the model take; in the arena of data_want. */
+	int n_more;
+	struct data_array *more;
 	bool nhwc;                  /* channels lie last and are wanted first */
 	int n_classes;              /* names; 0 = none */
 	const char *const *classes; /* y counts these */
@@ -46,9 +49,9 @@ struct data_measure { /* a row: what `metric` may say */
 extern const struct data_measure data_measures[]; /* ended by a NULL name */
 
 struct data_want {
-	struct pare_arena *arena;    /* what is made lives here, samples apart */
-	const struct pare_io *input; /* of the model; NULL = no model */
-	bool inner;                  /* called from a data.conf */
+	struct pare_arena *arena;       /* what is made lives here, samples apart */
+	const struct pare_model *model; /* NULL = none */
+	bool inner;                     /* called from a data.conf */
 };
 
 /* What a file looks like from outside. */
@@ -84,8 +87,30 @@ struct data_fit {
 	int64_t elems;            /* of a sample */
 	int64_t channels;         /* > 1: stored [pixels][channels], wanted [channels][pixels] */
 };
-PARE_MUST_CHECK enum pare_status data_fit_sample(const struct data_set *set,
-	const struct pare_io *input, struct data_fit *out, struct pare_err *err);
+PARE_MUST_CHECK enum pare_status
+data_fit_sample(const struct data_set *set, const struct data_array *x, const struct pare_io *input,
+	struct data_fit *out, struct pare_err *err);
+
+struct data_norm {
+	float scale;
+	int n;                   /* channels that differ, 1 = all alike */
+	int64_t plane;           /* elements of a channel that lie together */
+	const float *mean, *std; /* [n] */
+	const float *table; /* [n][256]: the inputs of all bytes; NULL unless samples are bytes */
+	bool none;          /* x stays as it is */
+};
+struct data_column { /* what one input takes: an array of a set, and how it becomes the input */
+	const struct data_array *x;
+	struct data_fit fit;
+	struct data_norm norm;
+};
+/* The settings are those of `s`; `path` is what the person opened.  input NULL = no model. */
+PARE_MUST_CHECK enum pare_status data_column_open(const struct data_source *s, const char *path,
+	const struct data_set *set, const struct data_array *x, const struct pare_io *input,
+	struct pare_arena *a, struct data_column *out, struct pare_err *err);
+/* Sample i: float32 [elems]. */
+void data_column_read(const struct data_column *c, int64_t i, float *out);
+
 /* The set's labels as class numbers below `limit` (0 = any), [n samples] in the arena.  Where both
  * the set and `names` name classes, names decide. */
 PARE_MUST_CHECK enum pare_status data_fit_labels(const struct data_set *set, int limit, int n_names,

@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct part { /* the samples that a split draws from */
-	struct data_array x;
-	struct data_fit fit;
-	const int32_t *label; /* NULL = none */
+struct part {                              /* the samples that a split draws from */
+	const struct data_column *columns; /* [n_inputs] */
+	const int32_t *label;              /* NULL = none */
 	int64_t n;
 };
 
@@ -18,23 +17,12 @@ struct range {
 	bool said; /* by pare_dataset_set_split */
 };
 
-/* input = (x * scale - mean) / std, in float32, in this order. */
-struct norm {
-	float scale;
-	int n;                   /* channels that differ, 1 = all alike */
-	int64_t plane;           /* elements of a channel that lie together */
-	const float *mean, *std; /* [n] */
-	const float *table; /* [n][256]: the inputs of all bytes; NULL unless samples are bytes */
-	bool none;          /* x stays as it is */
-};
-
 struct pare_dataset {
 	struct pare_dataset_info info;
 	struct pare_arena *arena;
 	struct data_source source;
 	struct part samples, train; /* train.n 0: there is none */
 	struct range range[2];      /* by enum pare_split */
-	struct norm norm;
 	int n_names;
 	const char *const *names;
 	char (*number)[12]; /* [info.n_classes] names of classes without one */
@@ -190,12 +178,28 @@ static int model_classes(const struct pare_model *m)
 }
 
 static enum pare_status open_part(struct pare_dataset *d, const struct data_set *set,
-	const struct pare_io *input, int limit, struct part *out, struct pare_err *err)
+	const struct pare_model *model, int limit, struct part *out, struct pare_err *err)
 {
-	struct part p = { .x = set->x, .n = set->x.shape.d[0] };
-	enum pare_status st = data_fit_sample(set, input, &p.fit, err);
+	struct data_column *c = pare_alloc_n(d->arena, (size_t)d->info.n_inputs, sizeof *c);
+	struct part p = { .columns = c, .n = set->x.shape.d[0] };
+	enum pare_status st = PARE_OK;
 	int32_t *label = NULL;
 
+	if (!c)
+		return pare_nomem(err, set->path);
+	for (int i = 0; i < d->info.n_inputs && !st; i++) {
+		const struct pare_io *input = model ? pare_model_input(model, i) : NULL;
+		const struct data_array *x = i ? &set->more[i - 1] : &set->x;
+
+		if (x->shape.d[0] != p.n)
+			return pare_fail(err, PARE_E_MISMATCH,
+				"%s: holds %lld samples of '%s' and %lld of '%s'; there must be as "
+				"many of each",
+				set->path, (long long)p.n, pare_model_input(model, 0)->name,
+				(long long)x->shape.d[0], input->name);
+		st = data_column_open(
+			&d->source, d->info.path, set, x, input, d->arena, &c[i], err);
+	}
 	if (!st && set->y.blob)
 		st = data_fit_labels(set, limit, d->n_names, d->names, d->arena, &label, err);
 	p.label = label;
@@ -204,28 +208,72 @@ static enum pare_status open_part(struct pare_dataset *d, const struct data_set 
 	return st;
 }
 
+/* How many inputs the samples are of, and whether that is what the model takes. */
+static enum pare_status
+count_inputs(struct pare_dataset *d, const struct pare_model *model, struct pare_err *err)
+{
+	const struct data_source *s = &d->source;
+	int n = model ? pare_model_info(model)->n_inputs : 1;
+
+	d->info.n_inputs = 1 + s->samples.n_more;
+	if (n != d->info.n_inputs || (s->train.x.blob && s->train.n_more != s->samples.n_more))
+		return pare_fail(err, PARE_E_MISMATCH,
+			"%s: the model takes %d inputs, '%s'%s'%s'%s; give it an .npz with an "
+			"array "
+			"for each, named like it",
+			d->info.path, n, pare_model_input(model, 0)->name, n > 2 ? ", " : " and ",
+			pare_model_input(model, 1)->name, n > 2 ? " …" : "");
+	if (n > 1 && (s->scale != 1 || s->n_mean || s->n_std || s->samples.nhwc))
+		return pare_fail(err, PARE_E_MISMATCH,
+			"%s: the model takes %d inputs, and layout, scale, mean and std do not say "
+			"of which; write the arrays as the model takes them",
+			d->info.path, n);
+	return PARE_OK;
+}
+
+/* The shapes of a sample, which are the same in training. */
+static enum pare_status open_shapes(struct pare_dataset *d, struct pare_err *err)
+{
+	int n = d->info.n_inputs;
+	struct pare_shape *sample = pare_alloc_n(d->arena, (size_t)n, sizeof *sample);
+	char a[96], b[96];
+
+	if (!sample)
+		return pare_nomem(err, d->info.path);
+	for (int i = 0; i < n; i++) {
+		const struct data_fit *fit = &d->samples.columns[i].fit;
+		const struct pare_shape *t = d->train.n ? &d->train.columns[i].fit.sample : NULL;
+
+		sample[i] = fit->sample;
+		d->info.elems += fit->elems;
+		if (t && !pare_shape_equal(t, &sample[i]))
+			return pare_fail(err, PARE_E_MISMATCH,
+				"%s: training samples are %s, the others %s; they must be alike",
+				d->info.path, pare_shape_text(t, "x", a, sizeof a),
+				pare_shape_text(&sample[i], "x", b, sizeof b));
+	}
+	d->info.sample = sample;
+	return PARE_OK;
+}
+
 static enum pare_status
 open_parts(struct pare_dataset *d, const struct pare_model *model, struct pare_err *err)
 {
 	const struct data_source *s = &d->source;
-	const struct pare_io *input = model ? pare_model_input(model, 0) : NULL;
 	int k = model_classes(model), limit;
-	char a[96], b[96];
-	enum pare_status st;
+	enum pare_status st = count_inputs(d, model, err);
 
+	if (st)
+		return st;
 	d->n_names = s->n_classes ? s->n_classes : s->samples.n_classes;
 	d->names = s->n_classes ? s->classes : s->samples.classes;
 	limit = k && (!d->n_names || k < d->n_names) ? k : d->n_names;
-	if ((st = open_part(d, &s->samples, input, limit, &d->samples, err)))
+	if ((st = open_part(d, &s->samples, model, limit, &d->samples, err)))
 		return st;
-	if (s->train.x.blob && (st = open_part(d, &s->train, input, limit, &d->train, err)))
+	if (s->train.x.blob && (st = open_part(d, &s->train, model, limit, &d->train, err)))
 		return st;
-	if (d->train.n && !pare_shape_equal(&d->train.fit.sample, &d->samples.fit.sample))
-		return pare_fail(err, PARE_E_MISMATCH,
-			"%s: training samples are %s, the others %s; they must be alike",
-			d->info.path, pare_shape_text(&d->train.fit.sample, "x", a, sizeof a),
-			pare_shape_text(&d->samples.fit.sample, "x", b, sizeof b));
-	d->info.sample = d->samples.fit.sample;
+	if ((st = open_shapes(d, err)))
+		return st;
 	d->info.labelled = d->samples.label != NULL;
 	d->info.n_classes = d->n_names ? d->n_names : k;
 	if (!d->info.n_classes && d->samples.label)
@@ -257,68 +305,6 @@ static enum pare_status open_measure(struct pare_dataset *d, struct pare_err *er
 	return PARE_OK;
 }
 
-static enum pare_status channel_counts(struct pare_dataset *d, int *n, struct pare_err *err)
-{
-	const struct data_source *s = &d->source;
-	const struct pare_shape *sh = &d->info.sample;
-	int64_t first = sh->n > 1 ? sh->d[1] : 1, last = sh->d[sh->n - 1];
-	int n_mean = s->n_mean ? s->n_mean : 1, n_std = s->n_std ? s->n_std : 1;
-
-	*n = n_mean > n_std ? n_mean : n_std;
-	if (*n > 1 && *n != first && *n != last)
-		return pare_fail(err, PARE_E_MISMATCH,
-			"%s: mean or std has %d values, but samples have %lld channels",
-			d->info.path, *n, (long long)first);
-	if ((n_mean > 1 && n_mean != *n) || (n_std > 1 && n_std != *n))
-		return pare_fail(err, PARE_E_MISMATCH,
-			"%s: mean has %d values and std %d; they must be as many", d->info.path,
-			n_mean, n_std);
-	d->norm.plane = *n == 1       ? d->samples.fit.elems
-			: *n == first ? pare_shape_span(sh, 2, sh->n)
-				      : 1; /* channels lie last in the model, too */
-	return PARE_OK;
-}
-
-static float normal(const struct norm *m, int k, float x)
-{
-	return m->none ? x : (x * m->scale - m->mean[k]) / m->std[k];
-}
-
-static enum pare_status open_norm(struct pare_dataset *d, struct pare_err *err)
-{
-	const struct data_source *s = &d->source;
-	struct norm *m = &d->norm;
-	float *mean, *std, *table;
-	enum pare_dtype t = d->samples.x.dtype;
-	enum pare_status st = channel_counts(d, &m->n, err);
-	size_t n = (size_t)m->n;
-
-	if (st)
-		return st;
-	mean = pare_alloc_n(d->arena, n, sizeof *mean);
-	std = pare_alloc_n(d->arena, n, sizeof *std);
-	table = pare_alloc_n(d->arena, n, 256 * sizeof *table);
-	if (!mean || !std || !table)
-		return pare_nomem(err, "mean and std");
-	for (int i = 0; i < m->n; i++) {
-		mean[i] = s->n_mean ? (float)s->mean[s->n_mean > 1 ? i : 0] : 0;
-		std[i] = s->n_std ? (float)s->std[s->n_std > 1 ? i : 0] : 1;
-	}
-	m->scale = (float)s->scale;
-	m->none = s->scale == 1 && !s->n_mean && !s->n_std;
-	m->mean = mean;
-	m->std = std;
-	if (pare_dtype_bits(t) != 8 || (d->train.n && d->train.x.dtype != t))
-		return PARE_OK;
-	for (int i = 0; i < 256 * m->n; i++) {
-		int byte = i % 256;
-
-		table[i] = normal(m, i / 256, (float)(t == PARE_I8 ? (int8_t)byte : byte));
-	}
-	m->table = table;
-	return PARE_OK;
-}
-
 /* A short name: of the folder, or of the file without what stands after the dot. */
 static const char *short_name(struct pare_arena *a, const char *path)
 {
@@ -343,7 +329,7 @@ enum pare_status pare_dataset_open(const char *path, const struct pare_model *mo
 {
 	struct pare_arena *a = pare_arena_new();
 	struct pare_dataset *d = a ? pare_alloc(a, sizeof *d) : NULL;
-	struct data_want want = { .arena = a };
+	struct data_want want = { .arena = a, .model = model };
 	enum pare_status st = PARE_OK;
 
 	if (!d || !(d->info.path = pare_strdup(a, path)) || !(d->info.name = short_name(a, path))) {
@@ -355,12 +341,9 @@ enum pare_status pare_dataset_open(const char *path, const struct pare_model *mo
 	d->source.calibrate = d->source.evaluate = (struct data_bounds){ -1, -1 };
 	if (model && pare_model_info(model)->n_inputs < 1)
 		st = pare_fail(err, PARE_E_MISMATCH, "%s: the model takes no input", path);
-	else if (model)
-		want.input = pare_model_input(model, 0);
 	if (!st && !(st = data_open(d->info.path, &want, &d->source, err)) &&
 		!(st = open_parts(d, model, err)) && !(st = open_names(d, err)) &&
-		!(st = open_measure(d, err)) && !(st = open_norm(d, err)) &&
-		!(st = first_split(d, err)))
+		!(st = open_measure(d, err)) && !(st = first_split(d, err)))
 		st = data_hash(&d->source, d->info.sha256, err);
 	if (st) {
 		pare_dataset_free(d);
@@ -386,72 +369,18 @@ const struct pare_dataset_info *pare_dataset_info(const struct pare_dataset *d)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* n elements of one channel. */
-static void read_run(const struct norm *m, enum pare_dtype t, const unsigned char *x, int64_t n,
-	int k, float *out)
-{
-	if (m->table) {
-		const float *table = m->table + 256 * (size_t)k;
-
-		for (int64_t i = 0; i < n; i++)
-			out[i] = table[x[i]];
-		return;
-	}
-	if (pare_to_f32(t, x, n, out, NULL)) /* formats let only readable types pass */
-		assert(0);
-	if (!m->none)
-		for (int64_t i = 0; i < n; i++)
-			out[i] = (out[i] * m->scale - m->mean[k]) / m->std[k];
-}
-
-/* A sample [pixels][channels] as [channels][pixels]. */
-static void
-read_turned(const struct norm *m, const struct part *p, const unsigned char *x, float *out)
-{
-	enum { BLOCK = 1024 };
-	float block[BLOCK];
-	int64_t channels = p->fit.channels, pixels = p->fit.elems / channels, c = 0, at = 0;
-	size_t size = pare_dtype_bits(p->x.dtype) / 8;
-
-	for (int64_t e = 0; e < p->fit.elems; e += BLOCK) {
-		int64_t n = p->fit.elems - e < BLOCK ? p->fit.elems - e : BLOCK;
-		const unsigned char *from = x + (size_t)e * size;
-
-		if (!m->table && pare_to_f32(p->x.dtype, from, n, block, NULL))
-			assert(0);
-		for (int64_t i = 0; i < n; i++) {
-			int k = m->n > 1 ? (int)c : 0;
-
-			out[c * pixels + at] = m->table ? m->table[256 * (size_t)k + from[i]]
-							: normal(m, k, block[i]);
-			if (++c == channels) {
-				c = 0;
-				at++;
-			}
-		}
-	}
-}
-
 void pare_dataset_read(
 	const struct pare_dataset *d, enum pare_split split, int64_t first, int64_t n, float *out)
 {
 	const struct part *p = part_of(d, split);
-	const struct norm *m = &d->norm;
-	size_t size = pare_dtype_bits(p->x.dtype) / 8;
 
 	assert(first >= 0 && n >= 0 && first + n <= d->range[split].to - d->range[split].from);
 	first += d->range[split].from;
-	for (int64_t i = first; i < first + n; i++, out += p->fit.elems) {
-		const unsigned char *x = p->x.data + (size_t)i * p->x.stride;
-
-		if (p->fit.channels > 1) {
-			read_turned(m, p, x, out);
-			continue;
+	for (int k = 0; k < d->info.n_inputs; k++)
+		for (int64_t i = first; i < first + n; i++) {
+			data_column_read(&p->columns[k], i, out);
+			out += p->columns[k].fit.elems;
 		}
-		for (int64_t e = 0, run = 0; e < p->fit.elems; e += m->plane, run++)
-			read_run(m, p->x.dtype, x + (size_t)e * size, m->plane, (int)(run % m->n),
-				out + e);
-	}
 }
 
 int pare_dataset_label(const struct pare_dataset *d, enum pare_split split, int64_t i)

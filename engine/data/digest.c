@@ -63,6 +63,16 @@ static enum pare_status add_array(struct pare_sha *sha, const char *what,
 	return PARE_OK;
 }
 
+static enum pare_status add_set(struct pare_sha *sha, const struct data_set *s, const char *samples,
+	const char *labels, struct pare_arena *arena, struct pare_err *err)
+{
+	enum pare_status st = add_array(sha, samples, &s->x, arena, err);
+
+	for (int i = 0; i < s->n_more && !st; i++)
+		st = add_array(sha, samples, &s->more[i], arena, err);
+	return st ? st : add_array(sha, labels, &s->y, arena, err);
+}
+
 static void add_numbers(struct pare_sha *sha, const char *what, int n, const double *v)
 {
 	char line[64];
@@ -87,10 +97,8 @@ data_hash(const struct data_source *s, char hex[PARE_SHA_HEX], struct pare_err *
 
 	if (!sha || !arena)
 		st = pare_nomem(err, "a hash");
-	if (!st && !(st = add_array(sha, "samples", &s->samples.x, arena, err)) &&
-		!(st = add_array(sha, "labels", &s->samples.y, arena, err)) &&
-		!(st = add_array(sha, "train samples", &s->train.x, arena, err)) &&
-		!(st = add_array(sha, "train labels", &s->train.y, arena, err))) {
+	if (!st && !(st = add_set(sha, &s->samples, "samples", "labels", arena, err)) &&
+		!(st = add_set(sha, &s->train, "train samples", "train labels", arena, err))) {
 		add_numbers(sha, "scale", 1, &s->scale);
 		add_numbers(sha, "mean", s->n_mean, s->mean);
 		add_numbers(sha, "std", s->n_std, s->std);

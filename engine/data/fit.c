@@ -93,13 +93,13 @@ static enum pare_status misfit(const struct data_set *set, const struct pare_sha
 		*a ? a : "one number", input->name, pare_shape_text(want, "x", b, sizeof b), hint);
 }
 
-enum pare_status data_fit_sample(const struct data_set *set, const struct pare_io *input,
-	struct data_fit *out, struct pare_err *err)
+enum pare_status data_fit_sample(const struct data_set *set, const struct data_array *x,
+	const struct pare_io *input, struct data_fit *out, struct pare_err *err)
 {
-	struct pare_shape have = without_batch(&set->x.shape), want, got;
+	struct pare_shape have = without_batch(&x->shape), want, got;
 	struct data_fit f = { 0 };
 
-	if (set->x.shape.d[0] == 0)
+	if (x->shape.d[0] == 0)
 		return pare_fail(err, PARE_E_FORMAT, "%s: holds no samples", set->path);
 	f.elems = pare_shape_elems(&have);
 	if (f.elems < 1)

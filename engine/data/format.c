@@ -210,6 +210,9 @@ void data_set_close(struct data_set *s)
 	pare_blob_free(s->x.blob);
 	pare_blob_free(s->y.blob);
 	s->x.blob = s->y.blob = NULL;
+	for (int i = 0; i < s->n_more; i++)
+		pare_blob_free(s->more[i].blob);
+	s->n_more = 0;
 }
 
 void data_source_close(struct data_source *s)

@@ -164,7 +164,8 @@ static enum pare_status decode_all(const char *folder, const struct data_want *w
 	struct pare_progress_span silent = { 0, 0 };
 	struct decode d = { .l = l };
 	struct pare_shape shape = { 4, { l->n } }, one = { 1, { l->n } };
-	enum pare_status st = choose_size(want->input, l->item[0].path, &d.size, &d.last, err);
+	enum pare_status st = choose_size(want->model ? pare_model_input(want->model, 0) : NULL,
+		l->item[0].path, &d.size, &d.last, err);
 	int32_t *label;
 	int64_t axes[] = { d.size.c, d.size.h, d.size.w };
 

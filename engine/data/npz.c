@@ -55,46 +55,123 @@ static enum pare_status read_entry(const char *path, zip_t *z, zip_uint64_t inde
 	return data_npy_array(name, b, out, err);
 }
 
-static enum pare_status read_first(const char *path, zip_t *z, const char *const *names,
-	struct data_array *out, struct pare_err *err)
+/* Is it what an input of the model is called? */
+static bool is_input(const struct pare_model *m, const char *name)
 {
-	for (; *names; names++) {
-		char entry[32];
-		zip_int64_t i;
-
-		snprintf(entry, sizeof entry, "%s.npy", *names);
-		if ((i = zip_name_locate(z, entry, 0)) >= 0)
-			return read_entry(path, z, (zip_uint64_t)i, out, err);
-	}
-	return PARE_OK;
+	for (int i = 0; m && i < pare_model_info(m)->n_inputs; i++)
+		if (!strcmp(pare_model_input(m, i)->name, name))
+			return true;
+	return false;
 }
 
-static enum pare_status no_samples(const char *path, zip_t *z, struct pare_err *err)
+struct archive {
+	const char *path;
+	zip_t *z;
+	const struct data_want *want;
+};
+
+/* The array NAME TAIL; none when there is no such. */
+static enum pare_status read_named(const struct archive *f, const char *name, const char *tail,
+	struct data_array *out, struct pare_err *err)
+{
+	char *entry = pare_sprintf(f->want->arena, "%s%s.npy", name, tail);
+	zip_int64_t i;
+
+	if (!entry)
+		return pare_nomem(err, f->path);
+	i = zip_name_locate(f->z, entry, 0);
+	return i < 0 ? PARE_OK : read_entry(f->path, f->z, (zip_uint64_t)i, out, err);
+}
+
+/* The first that is there and no input. */
+static enum pare_status read_first(const struct archive *f, const char *const *names,
+	struct data_array *out, struct pare_err *err)
+{
+	enum pare_status st = PARE_OK;
+
+	for (; *names && !out->blob && !st; names++)
+		if (!is_input(f->want->model, *names))
+			st = read_named(f, *names, "", out, err);
+	return st;
+}
+
+static enum pare_status
+missing(const struct archive *f, const char *name, const char *tail, struct pare_err *err)
 {
 	char there[256] = "";
-	zip_int64_t n = zip_get_num_entries(z, 0);
+	zip_int64_t n = zip_get_num_entries(f->z, 0);
 
 	for (zip_int64_t i = 0; i < n && strlen(there) < 200; i++) {
-		const char *name = zip_get_name(z, (zip_uint64_t)i, 0);
+		const char *entry = zip_get_name(f->z, (zip_uint64_t)i, 0);
 
-		snprintf(there + strlen(there), sizeof there - strlen(there), "%s%s", i ? ", " : "",
-			name ? name : "?");
+		snprintf(there + strlen(there), sizeof there - strlen(there), "%s%.60s",
+			i ? ", " : "", entry ? entry : "?");
 	}
 	return pare_fail(err, PARE_E_FORMAT,
-		"%s: no array named x in it (there: %s); write it with np.savez(…, x=samples, "
-		"y=labels)",
-		path, n > 0 ? there : "nothing");
+		"%s: no array named %.100s%s in it (there: %s); write it with np.savez(…, %s)",
+		f->path, name, tail, n > 0 ? there : "nothing",
+		strcmp(name, "x") ? "**{each input's name: its samples}, y=labels"
+				  : "x=samples, y=labels");
+}
+
+/* An array for each input of a model of several, all called like it and TAIL; `all`: they must be
+ * there, else there may be none. */
+static enum pare_status read_inputs(const struct archive *f, const char *tail, bool all,
+	struct data_set *set, struct pare_err *err)
+{
+	const struct pare_model *m = f->want->model;
+	int n = pare_model_info(m)->n_inputs;
+	enum pare_status st = PARE_OK;
+
+	if (!(set->more = pare_alloc_n(f->want->arena, (size_t)n, sizeof *set->more)))
+		return pare_nomem(err, f->path);
+	for (int i = 0; i < n && !st; i++) {
+		const char *name = pare_model_input(m, i)->name;
+		struct data_array *to = i ? &set->more[set->n_more++] : &set->x;
+
+		st = read_named(f, name, tail, to, err);
+		if (!st && !i && !to->blob && !all)
+			return PARE_OK;
+		if (!st && !to->blob)
+			st = missing(f, name, tail, err);
+	}
+	return st;
+}
+
+static enum pare_status
+read_all(const struct archive *f, struct data_source *out, struct pare_err *err)
+{
+	const struct pare_model *m = f->want->model;
+	enum pare_status st;
+
+	if (m && pare_model_info(m)->n_inputs > 1) {
+		if (!(st = read_inputs(f, "", true, &out->samples, err)))
+			st = read_inputs(f, "_train", false, &out->train, err);
+	} else {
+		st = m ? read_named(f, pare_model_input(m, 0)->name, "", &out->samples.x, err)
+		       : PARE_OK;
+		if (!st && !out->samples.x.blob)
+			st = read_first(f, sample_names, &out->samples.x, err);
+		if (!st)
+			st = read_first(f, train_names, &out->train.x, err);
+		if (!st && !out->samples.x.blob)
+			st = missing(f, "x", "", err);
+	}
+	if (!st)
+		st = read_first(f, label_names, &out->samples.y, err);
+	if (!st && out->train.x.blob)
+		st = read_first(f, train_label_names, &out->train.y, err);
+	return st;
 }
 
 static enum pare_status npz_open(const char *path, const struct data_want *want,
 	struct data_source *out, struct pare_err *err)
 {
 	int code;
-	zip_t *z = zip_open(path, ZIP_RDONLY, &code);
+	struct archive f = { path, zip_open(path, ZIP_RDONLY, &code), want };
 	enum pare_status st;
 
-	(void)want;
-	if (!z) {
+	if (!f.z) {
 		zip_error_t e;
 
 		zip_error_init_with_code(&e, code);
@@ -104,16 +181,8 @@ static enum pare_status npz_open(const char *path, const struct data_want *want,
 		return st;
 	}
 	out->train.path = path;
-	st = read_first(path, z, sample_names, &out->samples.x, err);
-	if (!st)
-		st = read_first(path, z, label_names, &out->samples.y, err);
-	if (!st)
-		st = read_first(path, z, train_names, &out->train.x, err);
-	if (!st)
-		st = read_first(path, z, train_label_names, &out->train.y, err);
-	if (!st && !out->samples.x.blob)
-		st = no_samples(path, z, err);
-	zip_discard(z);
+	st = read_all(&f, out, err);
+	zip_discard(f.z);
 	return st;
 }
 
@@ -124,7 +193,8 @@ static bool npz_looks(const struct data_probe *p)
 }
 
 const struct data_format data_format_npz = { "npz",
-	"an .npz with arrays x and y (also x_train, y_train)", npz_looks, npz_open };
+	"an .npz with arrays x and y (also x_train, y_train), or named like a model's inputs",
+	npz_looks, npz_open };
 
 /* ---- writing --------------------------------------------------------------------------------- */
 

@@ -19,7 +19,7 @@ struct slot {
 
 struct worker {
 	struct pare_frame *plain, *quantized;
-	float *samples; /* [lanes][elems] */
+	float *samples; /* as pare_feed_load wants */
 	float *entry;   /* the layer's input, quantized */
 	float *want;    /* what it should give */
 	float *x, *t; /* a tile of its windows [k][columns], and of what it should give [o][columns]
@@ -66,12 +66,10 @@ advance(struct pare_walk *w, int block, struct worker *k, struct pare_err *err)
 
 	if (!w->cut[0][block]) {
 		int count = left < w->lanes ? (int)left : w->lanes;
-		int64_t elems = pare_shape_elems(&pare_dataset_info(w->dataset)->sample);
 
-		pare_dataset_read(w->dataset, PARE_CALIBRATE, first, count, k->samples);
 		for (int i = 0; i < 2; i++)
-			pare_lanes_in(k->samples, elems, count, w->lanes,
-				pare_frame_input(frame[i], 0)->f32);
+			pare_feed_load(w->dataset, PARE_CALIBRATE, first, count, w->lanes,
+				k->samples, frame[i]);
 	}
 	for (int i = 0; i < 2 && !st; i++) {
 		if (w->cut[i][block])
@@ -227,12 +225,11 @@ static float *room_for(size_t floats)
 static enum pare_status worker_begin(const struct pare_walk *w, struct worker *k)
 {
 	size_t columns = (size_t)w->tile * (size_t)w->lanes + (size_t)w->plain->k->lanes;
-	size_t elems = (size_t)pare_shape_elems(&pare_dataset_info(w->dataset)->sample);
 	const struct pare_node *n = w->plain->steps[w->step].n;
 
 	if (!k->plain) {
 		k->plain = pare_frame_new(w->plain);
-		k->samples = malloc(elems * (size_t)w->lanes * sizeof(float));
+		k->samples = malloc(pare_feed_room(w->dataset, w->lanes) * sizeof(float));
 	}
 	k->quantized = pare_frame_new(w->quantized);
 	k->entry = room_for(w->plain->places[n->in[0]].bytes / sizeof(float));

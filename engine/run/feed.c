@@ -18,19 +18,19 @@ enum pare_status pare_feed_program(const struct pare_model *m, const struct pare
 	struct pare_err batched;
 	enum pare_status st;
 
-	if (info->n_inputs != 1)
-		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"%s has %d inputs; a dataset feeds networks of one input", info->path,
-			info->n_inputs);
-	if (pare_model_input(m, 0)->shape.n && pare_model_input(m, 0)->shape.d[0] > 1)
-		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"%s is fixed at a batch of %lld; export it with batch 1 or a dynamic batch",
-			info->path, (long long)pare_model_input(m, 0)->shape.d[0]);
-	if (!feedable(pare_model_input(m, 0)->dtype))
-		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"%s: its input '%s' is %s, which a dataset cannot feed", info->path,
-			pare_model_input(m, 0)->name,
-			pare_dtype_name(pare_model_input(m, 0)->dtype));
+	for (int i = 0; i < info->n_inputs; i++) {
+		const struct pare_io *io = pare_model_input(m, i);
+
+		if (io->shape.n && io->shape.d[0] > 1)
+			return pare_fail(err, PARE_E_UNSUPPORTED,
+				"%s: its input '%s' is fixed at a batch of %lld; export it with "
+				"batch 1 or a dynamic batch",
+				info->path, io->name, (long long)io->shape.d[0]);
+		if (!feedable(io->dtype))
+			return pare_fail(err, PARE_E_UNSUPPORTED,
+				"%s: its input '%s' is %s, which a dataset cannot feed", info->path,
+				io->name, pare_dtype_name(io->dtype));
+	}
 	st = pare_program_new(m, &spec, out, &batched);
 	if (!st)
 		return PARE_OK;
@@ -43,9 +43,8 @@ enum pare_status pare_feed_program(const struct pare_model *m, const struct pare
 struct feeding {
 	const struct pare_feed *f;
 	int lanes;
-	int64_t elems;             /* of a sample */
 	struct pare_frame **frame; /* [threads], made when first needed */
-	float **samples;           /* [threads] [2][lanes][elems]: as read, and in lanes */
+	float **room;              /* [threads] */
 };
 
 static void fill(const struct pare_tensor *to, const float *x, int64_t n)
@@ -72,32 +71,48 @@ static void fill(const struct pare_tensor *to, const float *x, int64_t n)
 		}
 }
 
+/* As read, and one input in lanes. */
+size_t pare_feed_room(const struct pare_dataset *d, int lanes)
+{
+	return 2 * (size_t)lanes * (size_t)pare_dataset_info(d)->elems;
+}
+
+void pare_feed_load(const struct pare_dataset *d, enum pare_split split, int64_t first, int count,
+	int lanes, float *room, struct pare_frame *f)
+{
+	const struct pare_dataset_info *info = pare_dataset_info(d);
+	float *x = room + lanes * info->elems;
+
+	pare_dataset_read(d, split, first, count, room);
+	for (int i = 0; i < info->n_inputs; i++) {
+		struct pare_tensor *in = pare_frame_input(f, i);
+		int64_t n = pare_shape_elems(&info->sample[i]);
+
+		if (in->dtype == PARE_F32)
+			pare_lanes_in(room, n, count, lanes, in->f32);
+		else {
+			pare_lanes_in(room, n, count, lanes, x);
+			fill(in, x, lanes * n);
+		}
+		room += count * n;
+	}
+}
+
 static enum pare_status feed_block(void *ctx, int chunk, int worker, struct pare_err *err)
 {
 	struct feeding *g = ctx;
 	const struct pare_feed *f = g->f;
 	int64_t first = (int64_t)chunk * g->lanes, left = f->n - first;
 	struct pare_block b = { first, left < g->lanes ? (int)left : g->lanes, worker, NULL };
-	struct pare_tensor *in;
 
 	if (!g->frame[worker]) {
 		g->frame[worker] = pare_frame_new(f->program);
-		g->samples[worker] =
-			malloc(2 * (size_t)g->lanes * (size_t)g->elems * sizeof(float));
+		g->room[worker] = malloc(pare_feed_room(f->dataset, g->lanes) * sizeof(float));
 	}
-	if (!g->frame[worker] || !g->samples[worker])
+	if (!g->frame[worker] || !g->room[worker])
 		return pare_nomem(err, "the activations of a block of samples");
 	b.frame = g->frame[worker];
-	in = pare_frame_input(b.frame, 0);
-	pare_dataset_read(f->dataset, f->split, first, b.count, g->samples[worker]);
-	if (in->dtype == PARE_F32)
-		pare_lanes_in(g->samples[worker], g->elems, b.count, g->lanes, in->f32);
-	else {
-		float *x = g->samples[worker] + g->lanes * g->elems;
-
-		pare_lanes_in(g->samples[worker], g->elems, b.count, g->lanes, x);
-		fill(in, x, g->lanes * g->elems);
-	}
+	pare_feed_load(f->dataset, f->split, first, b.count, g->lanes, g->room[worker], b.frame);
 	return f->fn(f->user, &b, err);
 }
 
@@ -112,14 +127,12 @@ enum pare_status
 pare_feed_run(const struct pare_feed *f, struct pare_ctl *ctl, struct pare_err *err)
 {
 	size_t threads = (size_t)pare_threads();
-	struct feeding g = { .f = f,
-		.lanes = pare_program_lanes(f->program),
-		.elems = pare_shape_elems(&pare_dataset_info(f->dataset)->sample) };
+	struct feeding g = { .f = f, .lanes = pare_program_lanes(f->program) };
 	enum pare_status st;
 
 	g.frame = calloc(threads, sizeof *g.frame);
-	g.samples = calloc(threads, sizeof *g.samples);
-	if (g.frame && g.samples)
+	g.room = calloc(threads, sizeof *g.room);
+	if (g.frame && g.room)
 		st = pare_parallel(
 			pare_feed_blocks(f->program, f->n), feed_block, &g, ctl, f->span, err);
 	else
@@ -127,21 +140,22 @@ pare_feed_run(const struct pare_feed *f, struct pare_ctl *ctl, struct pare_err *
 	for (size_t i = 0; i < threads; i++) {
 		if (g.frame)
 			pare_frame_free(g.frame[i]);
-		if (g.samples)
-			free(g.samples[i]);
+		if (g.room)
+			free(g.room[i]);
 	}
 	free(g.frame);
-	free(g.samples);
+	free(g.room);
 	return st;
 }
 
 void pare_block_again(const struct pare_block *b, struct pare_frame *f)
 {
-	const struct pare_tensor *x = pare_frame_input(b->frame, 0);
+	const struct pare_tensor *x;
 	size_t bytes;
 
-	if (pare_dtype_bytes(x->dtype, pare_shape_elems(&x->shape) * x->lanes, &bytes))
-		memcpy(pare_frame_input(f, 0)->data, x->data, bytes);
+	for (int i = 0; (x = pare_frame_input(b->frame, i)); i++)
+		if (pare_dtype_bytes(x->dtype, pare_shape_elems(&x->shape) * x->lanes, &bytes))
+			memcpy(pare_frame_input(f, i)->data, x->data, bytes);
 }
 
 void pare_block_answers(const struct pare_block *b, const struct pare_frame *f,

@@ -5,8 +5,8 @@
 #include "run.h"
 
 /* A program for evaluation: batched when the graph allows it, sample by sample when it does not.
- * PARE_E_UNSUPPORTED when the model cannot run on a dataset: several inputs, a fixed batch, an
- * input that is no number.
+ * PARE_E_UNSUPPORTED when the model cannot run on a dataset: a fixed batch, an input without one or
+ * that is no number.
  * `like` as in struct pare_program_spec. */
 PARE_MUST_CHECK enum pare_status
 pare_feed_program(const struct pare_model *m, const struct pare_act_quant *acts,
@@ -35,7 +35,12 @@ int pare_feed_blocks(const struct pare_program *p, int64_t n);
 PARE_MUST_CHECK enum pare_status
 pare_feed_run(const struct pare_feed *f, struct pare_ctl *ctl, struct pare_err *err);
 
-/* The block's input into another frame of a program of the same graph. */
+/* Samples first … first + count - 1 into the lanes of a frame; `room`: pare_feed_room floats. */
+size_t pare_feed_room(const struct pare_dataset *d, int lanes);
+void pare_feed_load(const struct pare_dataset *d, enum pare_split split, int64_t first, int count,
+	int lanes, float *room, struct pare_frame *f);
+
+/* The block's inputs into another frame of a program of the same graph. */
 void pare_block_again(const struct pare_block *b, struct pare_frame *f);
 /* The first output of the block's frame, sample after sample: out[count][k]. */
 void pare_block_answers(const struct pare_block *b, const struct pare_frame *f,

@@ -92,7 +92,7 @@ void pare_frame_free(struct pare_frame *f)
 
 struct pare_tensor *pare_frame_input(struct pare_frame *f, int i)
 {
-	return &f->vars[f->p->m->graph.in[i]];
+	return i < f->p->m->graph.n_in ? &f->vars[f->p->m->graph.in[i]] : NULL;
 }
 
 const struct pare_tensor *pare_frame_output(const struct pare_frame *f, int i)

@@ -31,16 +31,19 @@ static bool can_lay_out(const struct pare_model *m, int lanes, struct pare_err *
 /* What keeps a data set from feeding it, whatever is inside; false: nothing. */
 static bool wants_arrays(const struct pare_model *m, char why[PARE_WHY])
 {
-	if (m->info.n_inputs != 1)
-		snprintf(why, PARE_WHY, "it has %d inputs, a data set feeds one", m->info.n_inputs);
-	else if (m->inputs[0].shape.n > 0 && m->inputs[0].shape.d[0] > 1)
-		snprintf(why, PARE_WHY, "it is fixed at a batch of %lld",
-			(long long)m->inputs[0].shape.d[0]);
+	if (!m->info.n_inputs)
+		snprintf(why, PARE_WHY, "it has no input");
 	for (int i = 0; i < m->info.n_inputs && !*why; i++) {
 		const struct pare_io *io = &m->inputs[i];
 
 		if (io->shape.n < 0)
 			snprintf(why, PARE_WHY, "input '%.100s' has no declared shape", io->name);
+		else if (!io->shape.n)
+			snprintf(why, PARE_WHY, "input '%.100s' has no axis for the batch",
+				io->name);
+		else if (io->shape.d[0] > 1)
+			snprintf(why, PARE_WHY, "input '%.100s' is fixed at a batch of %lld",
+				io->name, (long long)io->shape.d[0]);
 		for (int k = 1; k < io->shape.n && !*why; k++)
 			if (io->shape.d[k] < 0)
 				snprintf(why, PARE_WHY,

@@ -35,8 +35,8 @@ static void read_all(const struct pare_dataset *d)
 	int64_t elems = 1;
 	float *out;
 
-	for (int i = 0; i < info->sample.n; i++)
-		elems *= info->sample.d[i];
+	for (int i = 0; i < info->sample[0].n; i++)
+		elems *= info->sample[0].d[i];
 	assert(elems > 0 && info->n_evaluate > 0 && info->n_calibrate >= 0);
 	out = malloc((size_t)elems * sizeof *out);
 	for (int split = PARE_CALIBRATE; out && split <= PARE_EVALUATE; split++) {

@@ -32,7 +32,7 @@ static void a_folder_opens(void)
 
 	ok(range_is(d, 0, 4, 4, 20), "the first fifth calibrates, the rest evaluates");
 	ok(i->labelled && i->measure == PARE_TOP1 && i->n_classes == 3, "labels, top-1, 3 classes");
-	ok(i->sample.n == 4 && i->sample.d[0] == 1 && i->sample.d[1] == 3, "a sample is 1x3x4x2");
+	ok(i->sample[0].n == 4 && i->sample[0].d[0] == 1 && i->sample[0].d[1] == 3, "a sample is 1x3x4x2");
 	ok(!strcmp(i->name, strrchr(folder, '/') + 1), "it is called as its folder");
 	pare_dataset_read(d, PARE_EVALUATE, 3, 2, out);
 	for (int k = 0; k < 48; k++)
@@ -148,10 +148,10 @@ static void shapes_fit_or_are_refused(void)
 	float a[240], b[240];
 
 	d = opens(gray, MODEL(3, 1, 1, 4, 6), "[N,H,W] fits [1,1,H,W]");
-	ok(pare_dataset_info(d)->sample.n == 4, "and becomes it");
+	ok(pare_dataset_info(d)->sample[0].n == 4, "and becomes it");
 	pare_dataset_free(d);
 	d = opens(gray, MODEL(3, -1, 1, -1, -1), "height and width left open");
-	ok(pare_dataset_info(d)->sample.d[3] == 6, "take the data's");
+	ok(pare_dataset_info(d)->sample[0].d[3] == 6, "take the data's");
 	pare_dataset_read(d, PARE_EVALUATE, 0, 8, a);
 	pare_dataset_free(d);
 	pare_dataset_free(opens(gray, MODEL(3, -1, 24), "images fit a flat input"));

@@ -63,12 +63,51 @@ static void whole_numbers_arrive_whole(int elem_type)
 	pare_model_free(m);
 }
 
-/* A plan measured from the first step on has the input copied for each of its variants. */
-static void a_plan_gets_the_same_tokens(void)
+/* Adds what z says to the row of the token. */
+static struct pare_model *words_and_numbers(void)
+{
+	static const float eye[TOKENS * TOKENS] = { [0] = 1, [5] = 1, [10] = 1, [15] = 1 };
+	struct pare_shape square = { 2, { TOKENS, TOKENS } };
+	struct build *b = build_new(13);
+
+	build_input_of(b, "words", PARE_I64, (struct pare_shape){ 2, { -1, 1 } });
+	build_input(b, "z", 2, -1, TOKENS);
+	build_tensor(b, "table", PARE_F32, eye, square);
+	build_tensor(b, "w", PARE_F32, eye, square);
+	build_node(b, "Gather", "", "table words", "row");
+	build_node(b, "Flatten", "", "row", "flat");
+	build_node(b, "Add", "", "flat z", "sum");
+	build_node(b, "Gemm", "fc", "sum w", "y");
+	build_output(b, "y");
+	return build_model(b);
+}
+
+/* Samples on which z outvotes the token, but for every fifth, where it is silent. */
+static const char *both_inputs(int n_z)
+{
+	static float z[SAMPLES * TOKENS];
+	static int64_t words[SAMPLES], y[SAMPLES];
+	struct pare_array arrays[] = { { PARE_F32, { 2, { n_z, TOKENS } }, z },
+		{ PARE_I64, { 1, { SAMPLES } }, y }, { PARE_I64, { 2, { SAMPLES, 1 } }, words } };
+	const char *const names[] = { "z", "y", "words" };
+	const char *path = tiny_path("both.npz");
+	struct pare_err err = { 0 };
+
+	for (int i = 0; i < SAMPLES; i++) {
+		words[i] = i % TOKENS;
+		y[i] = i % 5 ? (i + 1 + i / 7) % TOKENS : words[i];
+		for (int k = 0; k < TOKENS; k++)
+			z[i * TOKENS + k] = i % 5 && k == y[i] ? 2 : 0;
+	}
+	ok_status(pare_npz_write(path, arrays, names, 3, &err), err, "an archive");
+	return path;
+}
+
+/* A plan measured from the first step on has the inputs copied for each of its variants; GPTQ reads
+ * them by itself. */
+static void a_plan_gets_the_same(struct pare_model *m, struct pare_dataset *d)
 {
 	struct pare_err err = { 0 };
-	struct pare_model *m = words(7);
-	struct pare_dataset *d = tokens(m, true);
 	struct pare_plan *p = pare_plan_new(1);
 	struct pare_study *s = NULL;
 	struct pare_result *r = NULL;
@@ -77,6 +116,7 @@ static void a_plan_gets_the_same_tokens(void)
 		{ .kind = PARE_TASK_PLAN, .plan = p } };
 
 	p->dials[0].weights = (uint8_t)pare_format_find("int8");
+	p->dials[0].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, "gptq");
 	ok_status(pare_study_new(m, d, 0, &s, &err), err, "a study");
 	for (int i = 0; i < 2; i++) {
 		ok_status(pare_study_run(s, &tasks[i], NULL, &r, &err), err, "work %d", i);
@@ -88,6 +128,36 @@ static void a_plan_gets_the_same_tokens(void)
 	pare_study_free(s);
 	pare_plan_free(p);
 	pare_dataset_free(d);
+	pare_model_free(m);
+}
+
+static void two_inputs_are_fed(void)
+{
+	struct pare_err err = { 0 };
+	struct pare_model *m = words_and_numbers();
+	struct pare_dataset *d = NULL;
+	struct pare_score score = { 0 };
+
+	ok_status(pare_dataset_open(both_inputs(SAMPLES), m, &d, &err), err, "two inputs open");
+	ok_status(pare_evaluate(m, d, 0, NULL, &score, &err), err, "evaluated");
+	ok(score.accuracy.value == 100, "each input has its say: %g %%", score.accuracy.value);
+	a_plan_gets_the_same(m, d);
+}
+
+static void inputs_that_do_not_match_are_named(void)
+{
+	struct pare_err err = { 0 };
+	struct pare_model *m = words_and_numbers();
+	struct pare_dataset *d = NULL;
+
+	ok(pare_dataset_open(both_inputs(SAMPLES - 1), m, &d, &err) == PARE_E_MISMATCH &&
+			strstr(err.text, "50 samples of 'words' and 49 of 'z'"),
+		"%s", err.text);
+	d = tokens(NULL, true);
+	pare_dataset_free(d);
+	ok(pare_dataset_open(tiny_path("labelled"), m, &d, &err) == PARE_E_MISMATCH &&
+			strstr(err.text, "takes 2 inputs, 'words' and 'z'"),
+		"%s", err.text);
 	pare_model_free(m);
 }
 
@@ -128,6 +198,8 @@ static void an_operator_that_is_not_there_is_named(void)
 
 int main(void)
 {
+	struct pare_model *m;
+
 	if (!tiny_home()) {
 		ok(false, "a folder");
 		return tap_done();
@@ -136,7 +208,10 @@ int main(void)
 	whole_numbers_arrive_whole(6);  /* int32 */
 	whole_numbers_arrive_whole(2);  /* uint8 */
 	whole_numbers_arrive_whole(11); /* float64 */
-	a_plan_gets_the_same_tokens();
+	m = words(7);
+	a_plan_gets_the_same(m, tokens(m, true));
+	two_inputs_are_fed();
+	inputs_that_do_not_match_are_named();
 	what_cannot_be_fed_is_named();
 	an_operator_that_is_not_there_is_named();
 	return tap_done();
