@@ -361,6 +361,8 @@ enum pare_method {
 	PARE_RANGING,
 	PARE_STEP,
 	PARE_FILE, /* what a variant is written as; no dial */
+	PARE_FACTORING,      /* of a layer in two */
+	PARE_RANK_CRITERION, /* what it then keeps */
 	PARE_N_METHODS
 };
 const char *pare_method_title(enum pare_method family); /* "Rounding", over a list of them */
@@ -383,9 +385,12 @@ struct pare_dials {
 	uint8_t granularity, calibrator, rounding, criterion; /* rows of their family */
 	uint8_t channel_criterion, repair, pattern;           /* rows of their family */
 	uint8_t scheme, ranging; /* rows: scales and zero points of weights, of activations */
+	uint8_t factoring, rank_criterion; /* rows of their family */
 	float channels; /* share of the group's channels that go, 0 <= s < 1; the same for all
 			   layers of a group, see pare_plan_tie */
 	float sparsity; /* share of the weights set to zero, 0 <= s < 1 */
+	float rank;     /* share of its multiply-accumulates that go as the layer becomes two, one
+			   behind the other, with fewer values between; 0 <= s < 1 */
 	float exit;     /* confidence, above 0 and at most 1, with which a sample leaves behind the
 			   layer; 0 = none leaves, PARE_EXIT_AUTO = set on calibration samples */
 };
@@ -421,6 +426,11 @@ void pare_plan_tie(const struct pare_model *m, struct pare_plan *p, int i);
  * takes away; 0 without a group. */
 int pare_group_units(const struct pare_model *m, int layer);
 int pare_group_gone(const struct pare_model *m, int layer, float share);
+
+/* Values between the two parts of a layer whose dials have a rank; 0: it stays whole, and `why`
+ * (NULL allowed) says why. */
+int pare_layer_rank(
+	const struct pare_model *m, int layer, const struct pare_dials *d, char why[PARE_WHY]);
 
 /* An option: one position of one dial.  The map's columns are options, and a cell is (layer,
  * option). */
@@ -487,11 +497,16 @@ double pare_exits_macs(const struct pare_exit *exits, int n);
 PARE_MUST_CHECK enum pare_status pare_plan_layer_bytes(const struct pare_model *m,
 	const struct pare_plan *p, int layer, int64_t *out, struct pare_err *err);
 
-/* The model with the shapes that the plan leaves, for those who count: its nodes and layers are as
- * numerous as the model's, its weights have no data.  The model itself when no channel goes.  Owned
- * by the caller (pare_model_free). */
+/* What a plan leaves of a model, for those who count: the shapes, without data for weights that
+ * have others than before; the model itself when none have. */
+struct pare_left {
+	struct pare_model *model;
+	struct pare_plan *plan; /* of its layers: those that became two have the same dials both */
+	int *whole; /* [plan->n] the layer of the model before that each is, or is a part of */
+};
 PARE_MUST_CHECK enum pare_status pare_plan_shapes(const struct pare_model *m,
-	const struct pare_plan *p, struct pare_model **out, struct pare_err *err);
+	const struct pare_plan *p, struct pare_left *out, struct pare_err *err);
+void pare_left_free(struct pare_left *l); /* what it holds, not l */
 
 /* ---- variant ----------------------------------------------------------------------------------
  */
@@ -527,7 +542,8 @@ bool pare_plan_needs_samples(const struct pare_model *m, const struct pare_plan 
 struct pare_variant; /* immutable */
 
 /* Carry out a plan.  `calibration` may be NULL when nothing in the plan needs it (else PARE_E_ARG).
- * Order: channels, then weights to zero, then rounding, which keeps the zeros.  `ctl` may be NULL.
+ * Order: channels, then layers become two, then weights to zero, then rounding, which keeps the
+ * zeros.  `ctl` may be NULL.
  */
 PARE_MUST_CHECK enum pare_status pare_variant_new(const struct pare_model *m,
 	const struct pare_plan *p, const struct pare_calibration *calibration, struct pare_ctl *ctl,
@@ -539,7 +555,8 @@ PARE_MUST_CHECK enum pare_status pare_variants_new(const struct pare_model *m,
 void pare_variant_free(struct pare_variant *v);
 /* The model with the plan's weights in float32; borrowed. */
 const struct pare_model *pare_variant_model(const struct pare_variant *v);
-/* Signal-to-noise of layer i's weights after the plan, in dB; +inf when unchanged. */
+/* Signal-to-noise of the weights of its layer i by zeros and rounding, in dB; +inf when there were
+ * none. */
 double pare_variant_weight_snr(const struct pare_variant *v, int i);
 
 /* Write it as ONNX with QuantizeLinear/DequantizeLinear; `recipe_sha` (NULL allowed) goes into the

@@ -226,15 +226,20 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 {
 	enum pare_status st = take_layers(p, s);
 	const struct pare_word *w;
+	const struct pare_prune_word *what;
 	double percent;
-	bool channels, budget = false, spread = false;
+	bool budget = false, spread = false;
+	float share;
+	int k = 0;
 
 	if (st)
 		return st;
-	channels = pare_parse_accept(p, "channels");
-	if (!channels && !pare_parse_accept(p, "weights"))
+	while (k < PARE_N_PRUNE && !pare_parse_accept(p, pare_prune_words[k].of))
+		k++;
+	if (k == PARE_N_PRUNE)
 		return pare_parse_unexpected(p);
-	if (channels && pare_parse_accept(p, "to")) {
+	what = &pare_prune_words[k];
+	if (k == PARE_PRUNE_CHANNELS && pare_parse_accept(p, "to")) {
 		const char *name;
 
 		for (int i = 0; !budget && (name = pare_method_name(PARE_GOAL, i)); i++)
@@ -243,7 +248,7 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 		if (!budget)
 			return pare_parse_unexpected(p);
 	}
-	if (!channels)
+	if (k == PARE_PRUNE_WEIGHTS)
 		spread = pare_parse_accept(p, "spread");
 	if ((st = pare_parse_take(p, "a share such as 50%", &w)))
 		return st;
@@ -251,21 +256,20 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 		s->left = percent / 100;
 		s->change.named |= 1u << PARE_CHANGE_CHANNELS;
 		while (!st && pare_parse_more(p))
-			if (!accept_dial(p, PARE_SAY_PRUNE, "channels", &s->change, &st))
+			if (!accept_dial(p, PARE_SAY_PRUNE, what->of, &s->change, &st))
 				return pare_parse_unexpected(p);
 		return st;
 	}
 	if (budget || !pare_parse_real(w->text, "%", &percent) || percent < 0 ||
 		(float)(percent / 100) >= 1) {
 		p->at--;
-		return pare_parse_wrong(p, "is no share of the %s: write 0%% to 99%%",
-			channels ? "channels" : "weights");
+		return pare_parse_wrong(p, "is no %s: write 0%% to 99%%", what->share);
 	}
-	*(channels ? &s->change.to.channels : &s->change.to.sparsity) = (float)(percent / 100);
-	s->change.named |= 1u << (channels ? PARE_CHANGE_CHANNELS : PARE_CHANGE_SPARSITY);
+	share = (float)(percent / 100);
+	memcpy((char *)&s->change.to + what->at, &share, sizeof share);
+	s->change.named |= 1u << what->named;
 	while (!st && pare_parse_more(p))
-		if (!accept_dial(
-			    p, PARE_SAY_PRUNE, channels ? "channels" : "weights", &s->change, &st))
+		if (!accept_dial(p, PARE_SAY_PRUNE, what->of, &s->change, &st))
 			return pare_parse_unexpected(p);
 	if (spread && !st && pare_pattern_share(s->change.to.pattern) > 0) {
 		p->at = (int)(w - p->word);

@@ -62,7 +62,12 @@ struct pare_change {
 	unsigned named; /* bit i: row i of pare_dial_words; bit PARE_CHANGE_… */
 	struct pare_dials to;
 };
-enum { PARE_CHANGE_EXIT = 29, PARE_CHANGE_CHANNELS = 30, PARE_CHANGE_SPARSITY = 31 };
+enum {
+	PARE_CHANGE_RANK = 28,
+	PARE_CHANGE_EXIT = 29,
+	PARE_CHANGE_CHANNELS = 30,
+	PARE_CHANGE_SPARSITY = 31
+};
 void pare_change_apply(const struct pare_change *c, struct pare_dials *d);
 
 /* The dials that are rows: how they are spelt, and where their value is in struct pare_dials. */
@@ -72,11 +77,20 @@ struct pare_dial_word {
 	unsigned uses; /* of a format: PARE_FOR_…; 0 = a method of `family` */
 	enum pare_method family;
 	size_t at; /* of the uint8_t */
-	/* PRUNE: what it is about, "channels" or "weights" */
+	/* PRUNE: what it is about, of pare_prune_words */
 	const char *of;
 };
 extern const struct pare_dial_word pare_dial_words[]; /* ended by uses 0, family PARE_N_METHODS */
 const char *pare_dial_value_name(const struct pare_dial_word *d, int value); /* NULL: no such row */
+
+/* What PRUNE takes a share of. */
+enum pare_prune { PARE_PRUNE_CHANNELS, PARE_PRUNE_WEIGHTS, PARE_PRUNE_RANK, PARE_N_PRUNE };
+struct pare_prune_word {
+	const char *of, *share;
+	size_t at;      /* of the float in struct pare_dials */
+	unsigned named; /* its bit of struct pare_change */
+};
+extern const struct pare_prune_word pare_prune_words[PARE_N_PRUNE];
 
 /* What a recipe may promise. */
 enum pare_promise {

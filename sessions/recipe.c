@@ -227,6 +227,26 @@ static enum pare_status leave_stuck(const struct pare_model *m, const struct par
 		pare_model_layer(m, stuck)->stuck);
 }
 
+/* Layers that cannot be two are left out, unless they were all that was named. */
+static enum pare_status leave_whole(const struct pare_model *m, const struct pare_statement *s,
+	const char *name, bool *picked, struct pare_err *err)
+{
+	int n = pare_model_info(m)->n_layers, whole = -1, left = 0;
+	char why[PARE_WHY], other[PARE_WHY];
+
+	for (int i = 0; i < n && s->change.to.rank > 0; i++) {
+		if (!picked[i])
+			continue;
+		picked[i] = pare_layer_rank(m, i, &s->change.to, whole < 0 ? why : other) > 0;
+		left += picked[i];
+		whole = picked[i] || whole >= 0 ? whole : i;
+	}
+	if (left || whole < 0)
+		return PARE_OK;
+	return pare_word_fail(err, PARE_E_UNSUPPORTED, name, s->layers.words,
+		"'%s' cannot become two layers: %s", pare_model_layer(m, whole)->name, why);
+}
+
 enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 	const struct pare_statement *s, const char *name, int *n, struct pare_err *err)
 {
@@ -243,6 +263,8 @@ enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 	st = pare_layers_pick(&s->layers, m, name, picked, n, err);
 	if (!st && s->change.named & 1u << PARE_CHANGE_CHANNELS)
 		st = leave_stuck(m, s, name, picked, err);
+	if (!st && s->change.named & 1u << PARE_CHANGE_RANK)
+		st = leave_whole(m, s, name, picked, err);
 	*n = 0;
 	for (int i = 0; !st && i < p->n; i++)
 		if (picked[i]) {

@@ -29,33 +29,37 @@ struct lines {
 /* What one family of lines is about. */
 struct part {
 	enum pare_statement_kind kind;
-	const char *of; /* PRUNE: "channels" or "weights" */
-	size_t share;   /* PRUNE: where its float is in struct pare_dials */
-};
-static const struct part families[] = {
-	{ PARE_SAY_SET, "", 0 },
-	{ PARE_SAY_PRUNE, "channels", offsetof(struct pare_dials, channels) },
-	{ PARE_SAY_PRUNE, "weights", offsetof(struct pare_dials, sparsity) },
+	const struct pare_prune_word *what; /* PRUNE; NULL otherwise */
 };
 
 static bool is_of(const struct part *p, const struct pare_dial_word *w)
 {
-	return w->statement == p->kind && (!w->of || !strcmp(w->of, p->of));
+	return w->statement == p->kind && (!w->of || !strcmp(w->of, p->what->of));
 }
 
 static float share_at(const struct part *p, const struct pare_dials *d)
 {
 	float f = 0;
 
-	if (p->share)
-		memcpy(&f, (const char *)d + p->share, sizeof f);
+	if (p->what)
+		memcpy(&f, (const char *)d + p->what->at, sizeof f);
 	return f;
 }
 
-/* Layers whose channels cannot go are in no line about channels. */
+static bool is_rank(const struct part *p)
+{
+	return p->what == &pare_prune_words[PARE_PRUNE_RANK];
+}
+
+/* Layers whose channels cannot go are in no line about channels, those that cannot become two in
+ * none about ranks. */
 static bool concerns(const struct lines *l, const struct part *p, int layer)
 {
-	return p->share != offsetof(struct pare_dials, channels) ||
+	const struct pare_dials least = { .rank = 1e-3F };
+
+	if (is_rank(p))
+		return pare_layer_rank(l->m, layer, &least, NULL) > 0;
+	return p->what != &pare_prune_words[PARE_PRUNE_CHANNELS] ||
 	       pare_model_layer(l->m, layer)->group >= 0;
 }
 
@@ -183,21 +187,24 @@ static const char *shortest(float v, double times, char buf[48])
 static void add_value(struct lines *l, const struct part *part, const struct pare_dials *d,
 	const struct pare_dials *base)
 {
-	if (part->share) {
+	if (part->what) {
 		char buf[48];
 
-		pare_text_add(l->out, " %s %s%%", part->of, shortest(share_at(part, d), 100, buf));
+		pare_text_add(
+			l->out, " %s %s%%", part->what->of, shortest(share_at(part, d), 100, buf));
 	}
 	for (const struct pare_dial_word *w = pare_dial_words; w->family != PARE_N_METHODS; w++) {
 		uint8_t v = dial_at(d, w);
 		const char *name = pare_dial_value_name(w, v);
 
-		/* a pattern with a share of its own is named wherever it is meant */
-		bool said = w->family == PARE_PATTERN && !w->uses && pare_pattern_share(v) > 0;
+		/* a pattern with a share of its own is named wherever it is meant; a rank may not
+		 * have come to the layer with the line before, for it cannot be had in every way */
+		bool said = (w->family == PARE_PATTERN && !w->uses && pare_pattern_share(v) > 0) ||
+			    (is_rank(part) && v);
 
 		if (!is_of(part, w) || (base && v == dial_at(base, w) && !said))
 			continue;
-		if (part->share && !(share_at(part, d) > 0)) /* how nothing goes is no matter */
+		if (part->what && !(share_at(part, d) > 0)) /* how nothing goes is no matter */
 			continue;
 		pare_text_add(l->out, "%s%s %s", w->word ? " " : "", w->word ? w->word : "",
 			name ? name : "?");
@@ -312,8 +319,9 @@ static enum pare_status add_plan(struct pare_text *out, const struct pare_model 
 		}
 		l.dials = less->dials;
 		l.start = start->dials;
-		for (size_t k = 0; k < sizeof families / sizeof *families; k++)
-			add_lines(&l, &families[k]);
+		add_lines(&l, &(struct part){ PARE_SAY_SET, NULL });
+		for (int k = 0; k < PARE_N_PRUNE; k++)
+			add_lines(&l, &(struct part){ PARE_SAY_PRUNE, &pare_prune_words[k] });
 		add_exits(&l);
 		add_steps(out, p->steps);
 	} else

@@ -10,7 +10,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_SEED] = { "seed", "N", "seed of what is random", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_SET] = { "set", "LAYERS [weights FORMAT] [per-tensor|per-channel|per-group N] [scheme NAME] [activations FORMAT] [range NAME] [calibrate METHOD] [round METHOD]",
 		"number formats of layers", PARE_IN_RECIPE | PARE_IN_COMMAND },
-	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels N%|to macs|bytes N% | weights [spread] N% [by CRITERION] [pattern PATTERN] [repair METHOD]", "remove the least important channels, or set weights to zero",
+	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels N%|to macs|bytes N% | weights [spread] N% | rank N% [by CRITERION] [pattern PATTERN] [repair METHOD] [split WAY]", "remove the least important channels, set weights to zero, or make layers two of low rank",
 		PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_EXIT] = { "exit", "LAYERS [threshold T|none]", "let samples leave behind a layer when they are told apart there", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_STEP] = { "step", "NAME…|none", "what is done to the whole network around rounding", PARE_IN_RECIPE | PARE_IN_COMMAND },
@@ -42,7 +42,15 @@ const struct pare_dial_word pare_dial_words[] = {
 	{ PARE_SAY_PRUNE, "repair", 0, PARE_REPAIR, offsetof(struct pare_dials, repair), "channels" },
 	{ PARE_SAY_PRUNE, "by", 0, PARE_CRITERION, offsetof(struct pare_dials, criterion), "weights" },
 	{ PARE_SAY_PRUNE, "pattern", 0, PARE_PATTERN, offsetof(struct pare_dials, pattern), "weights" },
+	{ PARE_SAY_PRUNE, "by", 0, PARE_RANK_CRITERION, offsetof(struct pare_dials, rank_criterion), "rank" },
+	{ PARE_SAY_PRUNE, "split", 0, PARE_FACTORING, offsetof(struct pare_dials, factoring), "rank" },
 	{ 0, NULL, 0, PARE_N_METHODS, 0, NULL },
+};
+
+const struct pare_prune_word pare_prune_words[PARE_N_PRUNE] = {
+	[PARE_PRUNE_CHANNELS] = { "channels", "share of the channels", offsetof(struct pare_dials, channels), PARE_CHANGE_CHANNELS },
+	[PARE_PRUNE_WEIGHTS] = { "weights", "share of the weights", offsetof(struct pare_dials, sparsity), PARE_CHANGE_SPARSITY },
+	[PARE_PRUNE_RANK] = { "rank", "share of the multiply-accumulates", offsetof(struct pare_dials, rank), PARE_CHANGE_RANK },
 };
 
 const struct pare_promise_row pare_promise_rows[PARE_N_PROMISES] = {
@@ -75,6 +83,8 @@ void pare_change_apply(const struct pare_change *c, struct pare_dials *d)
 	}
 	if (c->named & 1u << PARE_CHANGE_CHANNELS)
 		d->channels = c->to.channels;
+	if (c->named & 1u << PARE_CHANGE_RANK)
+		d->rank = c->to.rank;
 	if (c->named & 1u << PARE_CHANGE_EXIT)
 		d->exit = c->to.exit;
 }

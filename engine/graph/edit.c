@@ -32,6 +32,7 @@ enum pare_status pare_edit_new(const struct pare_model *m, int nodes, int values
 	e.m->base = pare_model_ref(m);
 	e.m->ir_version = m->ir_version;
 	e.m->info.path = m->info.path;
+	e.m->info.shapes = m->info.shapes;
 	memcpy(e.m->info.sha256, m->info.sha256, sizeof m->info.sha256);
 	e.m->info.opset = m->info.opset;
 	e.m->info.bytes = m->info.bytes;
@@ -68,12 +69,13 @@ int pare_edit_constant(struct pare_edit *e, const char *name, enum pare_dtype dt
 	v = &e->m->graph.vars[at];
 	if (!pare_dtype_bytes(dtype, pare_shape_elems(shape), &bytes) ||
 		!(own = pare_memdup(e->m->arena, &t, sizeof t)) ||
-		!(v->blob = pare_blob_new(bytes))) {
+		!(v->blob = pare_blob_new(data ? bytes : 0))) {
 		e->failed = true;
 		return -1;
 	}
-	memcpy(v->blob->data, data, bytes);
-	own->data = v->blob->data;
+	if (data)
+		memcpy(v->blob->data, data, bytes);
+	own->data = data ? v->blob->data : NULL;
 	v->declared = (struct pare_known){ dtype, *shape, own };
 	return at;
 }
@@ -98,6 +100,24 @@ int pare_edit_node(struct pare_edit *e, const char *op, const char *name, const 
 	g->vars[out].producer = g->n_nodes;
 	g->nodes[g->n_nodes++] = n;
 	return out;
+}
+
+void pare_edit_before(struct pare_edit *e, int at)
+{
+	struct pare_graph *g = &e->m->graph;
+	int last = g->n_nodes - 1;
+	struct pare_node n;
+
+	if (e->failed)
+		return;
+	n = g->nodes[last];
+	memmove(g->nodes + at + 1, g->nodes + at, (size_t)(last - at) * sizeof n);
+	g->nodes[at] = n;
+	for (int i = 0; i < g->n_vars; i++)
+		if (g->vars[i].producer == last)
+			g->vars[i].producer = at;
+		else if (g->vars[i].producer >= at)
+			g->vars[i].producer++;
 }
 
 void pare_edit_ints(struct pare_edit *e, const char *name, const int64_t *v, int n)

@@ -19,11 +19,13 @@ struct pare_edit {
 /* `m` stays as it is and alive as long as the edit.  Its layers keep their numbers. */
 PARE_MUST_CHECK enum pare_status pare_edit_new(const struct pare_model *m, int nodes, int values,
 	struct pare_edit *out, struct pare_err *err);
-/* The data is copied. */
+/* The data is copied; NULL: a value of which the shape alone is known. */
 int pare_edit_constant(struct pare_edit *e, const char *name, enum pare_dtype dtype,
 	const struct pare_shape *shape, const void *data);
 /* A node of one output, which is returned; attributes are at their defaults. */
 int pare_edit_node(struct pare_edit *e, const char *op, const char *name, const int *in, int n_in);
+/* The node added last runs before node `at`, and those from there on are one further. */
+void pare_edit_before(struct pare_edit *e, int at);
 /* An attribute of the node added last. */
 void pare_edit_ints(struct pare_edit *e, const char *name, const int64_t *v, int n);
 /* The outputs of the network, in the place of those that it has: [n]. */

@@ -334,6 +334,58 @@ static struct pare_weight_at conv_weight(const struct pare_node *n, const void *
 		.bias_at = 2 };
 }
 
+/* A list of the spatial axes as it was along one of them, `other` along the other. */
+static bool keep_axis(struct pare_ints *l, int axis, int64_t other, struct pare_arena *a)
+{
+	l->v = l->n ? pare_memdup(a, l->v, (size_t)l->n * sizeof *l->v) : NULL;
+	for (int i = 0; i < l->n && l->v; i++)
+		l->v[i] = i % 2 == axis ? l->v[i] : other;
+	return !l->n || l->v;
+}
+
+/* The attributes of both. */
+static bool factor_attrs(const struct op_conv *was, struct pare_factors *f, struct pare_arena *a)
+{
+	for (int i = 0; i < 2; i++) {
+		struct op_conv *k = f->attr[i] = pare_memdup(a, was, sizeof *was);
+		int n = f->weight[i].n - 2;
+
+		if (!k)
+			return false;
+		if (f->space &&
+			(!keep_axis(&k->strides, i, 1, a) || !keep_axis(&k->dilations, i, 1, a) ||
+				!keep_axis(&k->pads, i, 0, a)))
+			return false;
+		if (!f->space && i)
+			*k = (struct op_conv){ .group = 1 };
+		k->kernel.n = n;
+		k->kernel.v = pare_memdup(a, f->weight[i].d + 2, (size_t)n * sizeof *k->kernel.v);
+		if (!k->kernel.v)
+			return false;
+	}
+	return true;
+}
+
+static enum pare_status conv_factor(const struct pare_shape_call *c, struct pare_arena *a,
+	struct pare_factors *f, struct pare_err *err)
+{
+	const struct op_conv *was = c->attr;
+	const struct pare_shape *x = &c->in[0]->shape, *w = &c->in[1]->shape, *y = &c->out[0].shape;
+
+	if (was->group != 1)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "it does not mix all of its channels");
+	if (f->space && (w->n != 4 || w->d[2] < 2 || w->d[3] < 2))
+		return pare_fail(err, PARE_E_UNSUPPORTED, "its kernel does not have two edges");
+	f->weight[0] = f->weight[1] = *w;
+	f->weight[0].d[0] = f->weight[1].d[1] = f->rank;
+	for (int i = 2; i < w->n; i++)
+		f->weight[!f->space || i == 2].d[i] = 1;
+	f->places = f->space ? y->d[2] * x->d[3] : pare_shape_span(y, 2, y->n);
+	if (!a || factor_attrs(was, f, a))
+		return PARE_OK;
+	return pare_nomem(err, "a layer in two");
+}
+
 const struct pare_op pare_ops_conv[] = {
 	{ .name = "Conv",
 		.since = 1,
@@ -352,6 +404,7 @@ const struct pare_op pare_ops_conv[] = {
 		.weight = conv_weight,
 		.windows = conv_windows,
 		.unfold = conv_unfold,
+		.factor = conv_factor,
 		.flow = PARE_FLOW_PRODUCE,
 		.sample = "f32[1,4,6,5] f32[6,2,3,3]! f32[6]! group=2 pads=1,0,1,2 strides=1,2"
 			  "|f32[1,9,12,11] f32[8,9,3,3]! f32[8]! pads=1,1,1,1"

@@ -280,6 +280,19 @@ static bool gemm_windows(const struct pare_call *c, struct pare_windows *w)
 	return !g->trans_a && g->alpha == 1;
 }
 
+static enum pare_status gemm_factor(const struct pare_shape_call *c, struct pare_arena *a,
+	struct pare_factors *f, struct pare_err *err)
+{
+	const struct gemm *g = c->attr;
+
+	if (g->trans_a || g->alpha != 1)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "it is no plain product");
+	if (a && (!(f->attr[0] = pare_memdup(a, g, sizeof *g)) ||
+			 !(f->attr[1] = pare_memdup(a, g, sizeof *g))))
+		return pare_nomem(err, "a layer in two");
+	return op_factor_rows(c, g->trans_b ? 0 : 1, f, err);
+}
+
 const struct pare_op pare_ops_gemm[] = {
 	{ .name = "Gemm",
 		.since = 7,
@@ -298,6 +311,7 @@ const struct pare_op pare_ops_gemm[] = {
 		.weight = gemm_weight,
 		.windows = gemm_windows,
 		.unfold = op_unfold_rows,
+		.factor = gemm_factor,
 		.flow = PARE_FLOW_PRODUCE,
 		.sample = "f32[1,5] f32[7,5]! f32[7]! transB=1"
 			  "|f32[1,130] f32[130,61]! f32[1,61]! alpha=0.5 beta=2"

@@ -95,6 +95,9 @@ int op_carry_channels(const struct pare_shape_call *c, int axis);
 
 /* unfold of rows whose layer is one on every row of in[0], [rows][k]. */
 void op_unfold_rows(const struct pare_call *c, int group, int64_t from, int64_t n, float *to);
+/* pare_op.factor of a product with a matrix, but for attributes. */
+PARE_MUST_CHECK enum pare_status op_factor_rows(const struct pare_shape_call *c, int out_axis,
+	struct pare_factors *f, struct pare_err *err);
 
 /* Windows that slide over 1 to 3 spatial axes: pooling and convolution.  Empty lists mean all ones
  * or zeros.  Missing leading axes have size 1. */

@@ -339,6 +339,26 @@ static enum pare_flow matmul_flow(const struct pare_shape_call *c)
 	return c->in[0]->value || c->in[1]->value ? PARE_FLOW_PRODUCE : PARE_FLOW_STACK;
 }
 
+enum pare_status op_factor_rows(
+	const struct pare_shape_call *c, int out_axis, struct pare_factors *f, struct pare_err *err)
+{
+	const struct pare_shape *w = &c->in[1]->shape, *y = &c->out[0].shape;
+
+	if (f->space || w->n != 2)
+		return pare_fail(err, PARE_E_UNSUPPORTED, "it has no kernel with two edges");
+	f->weight[0] = f->weight[1] = *w;
+	f->weight[0].d[out_axis] = f->weight[1].d[1 - out_axis] = f->rank;
+	f->places = pare_shape_elems(y) / w->d[out_axis];
+	return PARE_OK;
+}
+
+static enum pare_status matmul_factor(const struct pare_shape_call *c, struct pare_arena *a,
+	struct pare_factors *f, struct pare_err *err)
+{
+	(void)a;
+	return op_factor_rows(c, 1, f, err);
+}
+
 const struct pare_op pare_ops_matmul[] = {
 	{ .name = "MatMul",
 		.since = 1,
@@ -356,6 +376,7 @@ const struct pare_op pare_ops_matmul[] = {
 		.weight = matmul_weight,
 		.windows = matmul_windows,
 		.unfold = op_unfold_rows,
+		.factor = matmul_factor,
 		.flow = PARE_FLOW_PRODUCE,
 		.flow_at = matmul_flow,
 		.sample = "f32[1,3,5] f32[5,7]!|f32[4,5]! f32[1,2,5,9]|f32[1,2,3,5] f32[2,5,4]"

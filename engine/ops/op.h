@@ -206,6 +206,17 @@ struct pare_beside {
 
 /* ---- the row -------------------------------------------------------------------------------- */
 
+/* A layer as two of its kind, one behind the other, `rank` values wide between them at each place:
+ * what its weights do is then written as a product (low rank). */
+struct pare_factors {
+	bool space; /* in: the first along one edge of the kernel, the second along the other; else
+		       the whole kernel, then 1 by 1 */
+	int64_t rank;                /* in */
+	struct pare_shape weight[2]; /* the input that `weight` names, of each; axes as they were */
+	int64_t places;              /* where values stand between them, of one sample */
+	void *attr[2];               /* of each, in the arena; NULL without one, or without any */
+};
+
 enum {
 	PARE_Q_FUSE = 1,       /* runtimes fuse it into the layer before: no quantizer between */
 	PARE_Q_SAME_SCALE = 2, /* output lies on the input's grid: pooling, reshapes */
@@ -286,6 +297,10 @@ struct pare_op {
 	bool (*windows)(const struct pare_call *c, struct pare_windows *w);
 	/* Columns from <= i < from + n of a group's windows: to[k][n][lanes].  in[0] has data. */
 	void (*unfold)(const struct pare_call *c, int group, int64_t from, int64_t n, float *to);
+	/* A layer with `windows` in two; in and out have shapes.  PARE_E_UNSUPPORTED: why not, in a
+	 * few words.  `a` NULL: sizes alone. */
+	enum pare_status (*factor)(const struct pare_shape_call *c, struct pare_arena *a,
+		struct pare_factors *f, struct pare_err *err);
 	enum pare_flow flow;
 	/* Rows whose flow hangs on axes and shapes (Concat, Pad, ReduceMean): what it is here; out
 	 * is filled.  NULL = always `flow`. */

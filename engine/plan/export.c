@@ -144,17 +144,20 @@ static enum pare_status with_biases(const struct pare_model *m, const struct par
 enum pare_status pare_plan_layer_bytes(const struct pare_model *whole, const struct pare_plan *p,
 	int layer, int64_t *out, struct pare_err *err)
 {
-	struct pare_weight_store store;
-	struct pare_pack_layer pack;
-	struct pare_model *m = NULL;
-	enum pare_status st = pare_plan_shapes(whole, p, &m, err);
+	struct pare_left l;
+	enum pare_status st = pare_plan_shapes(whole, p, &l, err);
 
 	if (st)
 		return st;
-	store = pare_plan_store(m, layer, &p->dials[layer]);
-	pack = pare_plan_pack(m, layer, &p->dials[layer]);
-	*out = pare_packed_layer(pare_model_layer(m, layer), &store, &pack);
-	pare_model_free(m);
+	*out = 0;
+	for (int i = 0; i < l.plan->n; i++) {
+		struct pare_weight_store store = pare_plan_store(l.model, i, &l.plan->dials[i]);
+		struct pare_pack_layer pack = pare_plan_pack(l.model, i, &l.plan->dials[i]);
+
+		if (l.whole[i] == layer)
+			*out += pare_packed_layer(pare_model_layer(l.model, i), &store, &pack);
+	}
+	pare_left_free(&l);
 	return PARE_OK;
 }
 
@@ -172,24 +175,26 @@ enum pare_status pare_plan_exits(const struct pare_model *whole, const struct pa
 	struct pare_exit out[PARE_MAX_EXITS + 1], int *n, struct pare_err *err)
 {
 	struct pare_arena *a = pare_arena_new();
-	struct pare_model *m = NULL;
+	struct pare_left l = { 0 };
+	const struct pare_model *m;
 	struct pare_exits x;
 	int64_t heads = 0;
 	enum pare_status st =
-		a ? pare_plan_shapes(whole, p, &m, err) : pare_nomem(err, "the exits of a plan");
+		a ? pare_plan_shapes(whole, p, &l, err) : pare_nomem(err, "the exits of a plan");
 
+	m = l.model;
 	if (!st)
-		st = pare_exits_place(m, p, a, &x, err);
+		st = pare_exits_place(m, l.plan, a, &x, err);
 	if (!st) {
 		for (int i = 0; i < x.n; i++) {
 			heads += x.head[i].features * x.head[i].answers;
-			out[i] = (struct pare_exit){ x.head[i].layer,
+			out[i] = (struct pare_exit){ l.whole[x.head[i].layer],
 				macs_until(m, x.head[i].var) + heads, NAN };
 		}
 		out[x.n] = (struct pare_exit){ -1, m->info.macs + heads, x.n ? NAN : 1 };
 		*n = x.n + 1;
 	}
-	pare_model_free(m);
+	pare_left_free(&l);
 	pare_arena_free(a);
 	return st;
 }
@@ -252,20 +257,25 @@ static struct pare_act_quant stand_in(const struct pare_dials *d)
 	return a;
 }
 
-enum pare_status pare_plan_cost(const struct pare_model *whole, const struct pare_plan *p,
+enum pare_status pare_plan_cost(const struct pare_model *whole, const struct pare_plan *asked,
 	struct pare_cost *out, struct pare_err *err)
 {
-	size_t n = (size_t)p->n + PARE_MAX_EXITS;
-	struct pare_model *m = NULL;
+	struct pare_left left;
+	const struct pare_model *m;
+	size_t n;
 	struct pare_cost c;
 	struct pare_weight_store *store;
 	struct pare_act_quant *acts;
 	struct pare_pack_layer *pack;
 	struct pare_model *biased = NULL;
-	enum pare_status st = pare_plan_shapes(whole, p, &m, err);
+	const struct pare_plan *p;
+	enum pare_status st = pare_plan_shapes(whole, asked, &left, err);
 
 	if (st)
 		return st;
+	m = left.model;
+	p = left.plan;
+	n = (size_t)p->n + PARE_MAX_EXITS;
 	c = (struct pare_cost){ .macs = m->info.macs };
 	store = calloc(n, sizeof *store);
 	acts = calloc(n, sizeof *acts);
@@ -287,7 +297,7 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 	free(store);
 	free(acts);
 	pare_model_free(biased);
-	pare_model_free(m);
+	pare_left_free(&left);
 	if (!st)
 		*out = c;
 	return st;

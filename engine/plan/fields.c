@@ -23,6 +23,11 @@ static bool with_channels(const struct pare_dials *d)
 	return d->channels > 0;
 }
 
+static bool with_rank(const struct pare_dials *d)
+{
+	return d->rank > 0;
+}
+
 static bool with_sparsity(const struct pare_dials *d)
 {
 	return d->sparsity > 0;
@@ -42,6 +47,8 @@ const struct pare_field pare_fields[] = {
 	{ AT(scheme), PARE_SCHEME, with_integers },
 	{ AT(pattern), PARE_PATTERN, with_sparsity },
 	{ AT(ranging), PARE_RANGING, with_activations },
+	{ AT(factoring), PARE_FACTORING, with_rank },
+	{ AT(rank_criterion), PARE_RANK_CRITERION, with_rank },
 };
 /* clang-format on */
 const int pare_n_fields = sizeof pare_fields / sizeof *pare_fields;
@@ -50,6 +57,7 @@ struct pare_dials pare_dials_effective(struct pare_dials d)
 {
 	d.channels = with_channels(&d) ? d.channels : 0;
 	d.sparsity = with_sparsity(&d) ? d.sparsity : 0;
+	d.rank = with_rank(&d) ? d.rank : 0;
 	for (int i = 0; i < pare_n_fields; i++)
 		if (pare_fields[i].matters && !pare_fields[i].matters(&d))
 			*pare_field_of(&d, i) = 0;

@@ -1,5 +1,6 @@
 /* Names and help of the method rows, for people. */
 #include "../prune/prune.h"
+#include "../prune/rank.h"
 #include "../quantize/quantize.h"
 #include "../quantize/steps.h"
 #include "variant.h"
@@ -33,6 +34,10 @@ static struct label label_of(enum pare_method family, int i)
 			pare_channel_criteria[i].help };
 	case PARE_REPAIR:
 		return (struct label){ pare_repairs[i].name, pare_repairs[i].help };
+	case PARE_FACTORING:
+		return (struct label){ pare_factorings[i].name, pare_factorings[i].help };
+	case PARE_RANK_CRITERION:
+		return (struct label){ pare_rank_criteria[i].name, pare_rank_criteria[i].help };
 	case PARE_GOAL:
 		return (struct label){ pare_goals[i].name, pare_goals[i].help };
 	case PARE_FILE:
@@ -66,6 +71,10 @@ const char *pare_method_title(enum pare_method family)
 		return "Bounds of activations";
 	case PARE_STEP:
 		return "Steps around rounding";
+	case PARE_FACTORING:
+		return "Layers in two";
+	case PARE_RANK_CRITERION:
+		return "What a layer in two keeps";
 	case PARE_GOAL:
 		return "What a budget of channels counts";
 	case PARE_FILE:

@@ -46,7 +46,8 @@ bool pare_dials_equal(const struct pare_dials *x, const struct pare_dials *y)
 	for (int i = 0; i < pare_n_fields; i++)
 		if (*pare_field_of(&a, i) != *pare_field_of(&b, i))
 			return false;
-	return a.sparsity == b.sparsity && a.channels == b.channels && a.exit == b.exit;
+	return a.sparsity == b.sparsity && a.channels == b.channels && a.exit == b.exit &&
+	       a.rank == b.rank;
 }
 
 bool pare_plan_equal(const struct pare_plan *a, const struct pare_plan *b)
@@ -72,7 +73,7 @@ uint64_t pare_plan_hash(const struct pare_plan *p)
 
 	for (int i = 0; i < p->n; i++) {
 		struct pare_dials d = pare_dials_effective(p->dials[i]);
-		uint32_t sparsity, channels, exit;
+		uint32_t sparsity, channels, exit, rank;
 		uint64_t rows = 0;
 
 		memcpy(&sparsity, &d.sparsity, 4);
@@ -88,6 +89,10 @@ uint64_t pare_plan_hash(const struct pare_plan *p)
 		if (d.exit != 0) {
 			memcpy(&exit, &d.exit, 4);
 			h = mix(h, (uint64_t)exit << 32 | (uint64_t)i);
+		}
+		if (d.rank != 0) {
+			memcpy(&rank, &d.rank, 4);
+			h = mix(h, ((uint64_t)rank << 32 | (uint64_t)i) + 1);
 		}
 	}
 	if (p->steps)

@@ -1,6 +1,6 @@
 #include "variant.h"
 #include "../base/err.h"
-#include "../prune/prune.h"
+#include "../prune/rank.h"
 #include "../quantize/choose.h"
 #include "../quantize/steps.h"
 #include "fit.h"
@@ -72,6 +72,7 @@ struct making {
 	struct pare_blob **weights, **bias; /* [n_layers] */
 	struct pare_blob **pruned;          /* [n_layers] of layers that look at samples */
 	struct pare_fit_layer *fit;         /* [n_layers] */
+	struct pare_plan *parts;            /* p, where layers became two */
 };
 
 static enum pare_status quantize_layer(struct making *k, const struct pare_layer *l, int i,
@@ -163,6 +164,8 @@ bool pare_plan_looks(const struct pare_model *m, const struct pare_plan *p)
 
 bool pare_plan_needs_samples(const struct pare_model *m, const struct pare_plan *p)
 {
+	bool space;
+
 	if (pare_steps_look(p->steps))
 		return true;
 	for (int i = 0; i < p->n; i++) {
@@ -171,7 +174,9 @@ bool pare_plan_needs_samples(const struct pare_model *m, const struct pare_plan 
 		if (wants_range(m, i, d) || d->exit != 0 || (rounding_looks(d) && !makes_do(d)) ||
 			pruning_looks(d) ||
 			(d->channels > 0 && (!pare_channel_criteria[d->channel_criterion].score ||
-						    pare_repairs[d->repair].looks)))
+						    pare_repairs[d->repair].looks)) ||
+			(pare_rank_criteria[d->rank_criterion].looks &&
+				pare_rank_of(m, i, d, &space)))
 			return true;
 	}
 	return false;
@@ -402,15 +407,37 @@ prepare(struct pare_model **narrow, const struct pare_model *m, const struct par
 	return PARE_OK;
 }
 
+/* Layers become two, and the plan is for them from then on. */
+static enum pare_status part(struct making *k, struct pare_model **narrow, struct pare_err *err)
+{
+	const struct pare_model *m = *narrow ? *narrow : k->m;
+	struct pare_model *factored;
+	int *whole;
+	enum pare_status st;
+
+	if (!pare_plan_factors(m, k->p))
+		return PARE_OK;
+	if ((st = pare_plan_of_parts(m, k->p, &k->parts, &whole, err)))
+		return st;
+	free(whole);
+	st = pare_factor_layers(m, k->p, k->calibration, false, k->ctl, &factored, err);
+	if (st)
+		return st;
+	pare_model_free(*narrow);
+	*narrow = factored;
+	k->p = k->parts;
+	return PARE_OK;
+}
+
 static enum pare_status variant_new(const struct pare_model *m, const struct pare_plan *p,
 	const struct pare_calibration *calibration, struct pare_channel_memo *memo,
 	struct pare_ctl *ctl, struct pare_variant **out, struct pare_err *err)
 {
 	struct pare_calibration *narrow_ranges = NULL;
 	struct pare_model *narrow = NULL;
-	size_t n = (size_t)pare_model_info(m)->n_layers;
+	size_t n = 2 * (size_t)pare_model_info(m)->n_layers; /* each may become two */
 	struct pare_arena *a = pare_arena_new();
-	struct making k = { .p = p, .calibration = calibration, .ctl = ctl };
+	struct making k = { .m = m, .p = p, .calibration = calibration, .ctl = ctl };
 	enum pare_status st = PARE_OK;
 
 	if (!a)
@@ -428,24 +455,26 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 		return pare_nomem(err, "a variant");
 	}
 	k.v->arena = a;
-	if (p->n != (int)n)
+	if (p->n != pare_model_info(m)->n_layers)
 		st = pare_fail(err, PARE_E_MISMATCH, "the plan is for %d layers, the model has %d",
-			p->n, (int)n);
+			p->n, pare_model_info(m)->n_layers);
 	else if (pare_plan_cuts(m, p))
 		st = pare_prune_channels(m, p, calibration, memo, ctl, &narrow, err);
+	if (!st)
+		st = part(&k, &narrow, err);
 	if (!st && pare_steps_look(p->steps) && (!calibration || !calibration->dataset))
 		st = pare_fail(err, PARE_E_ARG,
 			"step %s looks at calibration data: name some with --data",
 			pare_steps_look(p->steps));
 	if (!st && pare_steps_prepare(p->steps))
 		st = prepare(&narrow, m, p, calibration, ctl, err);
+	k.m = narrow ? narrow : m;
 	if (!st && narrow && calibration &&
-		wants_ranges(m, p)) { /* what enters its layers is new */
+		wants_ranges(k.m, k.p)) { /* what enters its layers is new */
 		st = pare_calibration_new(narrow, calibration->dataset, calibration->n_samples, ctl,
 			&narrow_ranges, err);
 		k.calibration = narrow_ranges;
 	}
-	k.m = narrow ? narrow : m;
 	k.memo = memo && !narrow ? &memo->first : NULL;
 	if (!st)
 		st = make(&k, err);
@@ -461,6 +490,7 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 	if (!st)
 		st = join_exits(&k, err);
 	pare_calibration_free(narrow_ranges);
+	pare_plan_free(k.parts);
 	pare_model_free(narrow);
 	if (st) {
 		pare_model_free(k.v->model);

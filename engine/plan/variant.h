@@ -38,6 +38,12 @@ extern const struct pare_file_kind pare_file_kinds[];
 
 /* Does any channel go? */
 bool pare_plan_cuts(const struct pare_model *m, const struct pare_plan *p);
+/* The plan for a model whose layers have become two where `p`, which is for m, says so; whole
+ * [out->n]: the layer of m that each is, or is a part of.  Both the caller's (pare_plan_free,
+ * free).
+ */
+PARE_MUST_CHECK enum pare_status pare_plan_of_parts(const struct pare_model *m,
+	const struct pare_plan *p, struct pare_plan **out, int **whole, struct pare_err *err);
 /* Layer i gets a bias that it has not in the model. */
 bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, int i);
 

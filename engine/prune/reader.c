@@ -50,9 +50,6 @@ int pare_layers_in_order(const struct pare_model *m, const struct pare_program *
 /* ---- what is known of a reader -----------------------------------------------------------------
  */
 
-/* Calibration samples are few: the weights that were there count like so many more. */
-static const double ridge_samples = 5;
-
 static enum pare_status reader_new(const struct pare_model *m, int layer, int g,
 	const float *weights, struct pare_moments *s, struct pare_reader *out, struct pare_err *err)
 {
@@ -74,7 +71,7 @@ static enum pare_status reader_new(const struct pare_model *m, int layer, int g,
 	out->unit = in ? in->unit + (int64_t)g * out->channels : NULL;
 	st = pare_solve_new(s->h + (size_t)g * (size_t)k * (size_t)k,
 		s->c + (size_t)g * (size_t)o * (size_t)k, was, k, o,
-		ridge_samples * (double)s->win.columns / s->n, &out->s, err);
+		PARE_RIDGE_SAMPLES * (double)s->win.columns / s->n, &out->s, err);
 	free(was);
 	return st;
 }

@@ -5,6 +5,9 @@
 #include "prune.h"
 #include "solve.h"
 
+/* Calibration samples are few: the weights that were there count like so many more. */
+enum { PARE_RIDGE_SAMPLES = 5 };
+
 /* A layer that mixes channels, one window group of it. */
 struct pare_reader {
 	struct pare_solve s;

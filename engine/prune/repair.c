@@ -5,6 +5,7 @@
  * settled), then weights and bias that give, from what is left and as it has become, what the float
  * network gives. Until the walk is over the pruned network keeps its shape and merely does not look
  * at what went. */
+#include "../quantize/follow.h"
 #include "behind.h"
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,7 @@ struct repair {
 	struct pare_blob **weights, **bias; /* [n_layers]; NULL = as they were */
 	bool changed;                       /* a layer has been visited */
 	bool throughout;                    /* from there on all are */
-	int n_chain;                        /* the pruned network, anew after each layer */
-	struct pare_model **models;
-	struct pare_program **programs;
+	struct pare_follow pruned;          /* the network as it is so far */
 };
 
 static const float *weights_now(const struct repair *r, int layer)
@@ -151,43 +150,8 @@ refit(struct repair *r, int layer, struct pare_moments *s, bool repairs, struct 
 /* ---- the walk ----------------------------------------------------------------------------------
  */
 
-/* The network as pruned so far. */
-static enum pare_status chain(struct repair *r, const struct pare_walk *walk, struct pare_err *err)
-{
-	int n = r->m->info.n_layers, k = r->n_chain;
-	struct pare_blob **both = calloc(2 * (size_t)n + 1, sizeof *both);
-	enum pare_status st;
-
-	if (!both)
-		return pare_nomem(err, "a changed model");
-	for (int i = 0; i < n; i++) {
-		both[i] = r->weights[i] ? pare_blob_ref(r->weights[i]) : NULL;
-		both[n + i] = r->bias[i] ? pare_blob_ref(r->bias[i]) : NULL;
-	}
-	st = pare_model_with_weights(r->m, both, both + n, &r->models[k], err);
-	free(both);
-	if (st || !walk)
-		return st;
-	st = pare_feed_program(r->models[k], NULL, k ? r->programs[k - 1] : pare_walk_program(walk),
-		&r->programs[k], err);
-	if (st)
-		pare_model_free(r->models[k]);
-	else
-		r->n_chain++;
-	return st;
-}
-
-static void chain_free(struct repair *r)
-{
-	for (int i = r->n_chain - 1; i >= 0; i--) {
-		pare_program_free(r->programs[i]);
-		pare_model_free(r->models[i]);
-	}
-	r->n_chain = 0;
-}
-
-static enum pare_status visit(struct repair *r, struct pare_walk *walk, int layer,
-	struct pare_progress_span span, struct pare_err *err)
+static enum pare_status
+visit(struct repair *r, int layer, struct pare_progress_span span, struct pare_err *err)
 {
 	struct pare_moments s = { 0 };
 	bool repairs;
@@ -195,11 +159,10 @@ static enum pare_status visit(struct repair *r, struct pare_walk *walk, int laye
 
 	if (!reads_pruned(r, layer, &repairs))
 		return PARE_OK;
-	if (!r->changed) /* what enters it is what enters it in the float network, whatever goes */
-		st = pare_walk_float(
-			walk, layer, r->memo ? &r->memo->first : NULL, span, r->ctl, &s, err);
-	else if (!(st = chain(r, walk, err)))
-		st = pare_walk_to(walk, layer, r->programs[r->n_chain - 1], span, r->ctl, &s, err);
+	st = r->changed ? pare_follow_to(&r->pruned, layer, span, r->ctl, &s, err)
+			/* what enters it is what enters it in the float network, whatever goes */
+			: pare_walk_float(r->pruned.walk, layer, r->memo ? &r->memo->first : NULL,
+				  span, r->ctl, &s, err);
 	r->changed = true;
 	if (!st && s.win.k)
 		st = refit(r, layer, &s, repairs, err);
@@ -211,19 +174,17 @@ static enum pare_status visit(struct repair *r, struct pare_walk *walk, int laye
 
 static enum pare_status walk_through(struct repair *r, struct pare_err *err)
 {
-	struct pare_walk *walk = NULL;
-	enum pare_status st = pare_walk_new(r->m, r->calibration, &walk, err);
+	enum pare_status st =
+		pare_follow_new(r->m, r->calibration, r->weights, r->bias, &r->pruned, err);
 	int n;
 
 	if (st)
 		return st;
-	pare_walk_want_columns(walk, true);
-	n = pare_layers_in_order(r->m, pare_walk_program(walk), r->order);
+	pare_walk_want_columns(r->pruned.walk, true);
+	n = pare_layers_in_order(r->m, pare_walk_program(r->pruned.walk), r->order);
 	for (int i = 0; i < n && !st; i++)
-		st = visit(r, walk, r->order[i], (struct pare_progress_span){ 16.0 * i, 16.0 * n },
-			err);
-	pare_walk_free(walk);
-	chain_free(r);
+		st = visit(r, r->order[i], (struct pare_progress_span){ 16.0 * i, 16.0 * n }, err);
+	pare_follow_free(&r->pruned);
 	return st;
 }
 
@@ -305,6 +266,7 @@ static enum pare_status choose_by_score(struct repair *r, bool *looks, struct pa
 
 static enum pare_status prune(struct repair *r, struct pare_model **out, struct pare_err *err)
 {
+	struct pare_model *masked;
 	bool looks;
 	enum pare_status st = choose_by_score(r, &looks, err);
 
@@ -317,11 +279,11 @@ static enum pare_status prune(struct repair *r, struct pare_model **out, struct 
 	if (!st && looks)
 		st = walk_through(r, err);
 	if (!st)
-		st = chain(r, NULL, err);
+		st = pare_model_now(r->m, r->weights, r->bias, &masked, err);
 	if (st)
 		return st;
-	st = pare_model_without_channels(r->models[0], r->keep, false, out, err);
-	pare_model_free(r->models[0]);
+	st = pare_model_without_channels(masked, r->keep, false, out, err);
+	pare_model_free(masked);
 	return st;
 }
 
@@ -339,9 +301,7 @@ enum pare_status pare_prune_channels(const struct pare_model *m, const struct pa
 		(r.dials = pare_alloc_n(a, groups, sizeof *r.dials)) &&
 		(r.order = pare_alloc_n(a, n, sizeof *r.order)) &&
 		(r.weights = pare_alloc_n(a, n, sizeof *r.weights)) &&
-		(r.bias = pare_alloc_n(a, n, sizeof *r.bias)) &&
-		(r.models = pare_alloc_n(a, n, sizeof *r.models)) &&
-		(r.programs = pare_alloc_n(a, n, sizeof *r.programs))) {
+		(r.bias = pare_alloc_n(a, n, sizeof *r.bias))) {
 		memset(r.keep, true, (size_t)m->n_units);
 		for (int i = 0; i < m->info.n_layers; i++)
 			if (pare_group_gone(m, i, p->dials[i].channels) > 0)

@@ -297,6 +297,12 @@ static void trial_end(struct trial *t, int threads)
 	}
 }
 
+/* Heads and layers that became two are nodes that the model has not. */
+static bool same_nodes(const struct pare_model *a, const struct pare_model *b)
+{
+	return pare_model_info(a)->n_nodes == pare_model_info(b)->n_nodes;
+}
+
 /* Run `n` plans that agree with float before `step` of the float program; kept: the first one's
  * variant, where it is wanted. */
 static enum pare_status run_trial(const struct pare_study *s, struct pare_plan *const *plans, int n,
@@ -325,7 +331,8 @@ static enum pare_status run_trial(const struct pare_study *s, struct pare_plan *
 			base->calibration, ctl, t.variant, err);
 	for (int v = 0; v < n && !st; v++) {
 		st = pare_feed_program(t.variant[v]->joined, t.variant[v]->acts,
-			t.variant[v]->exits.n ? NULL : base->program, &t.program[v], err);
+			same_nodes(t.variant[v]->joined, s->model) ? base->program : NULL,
+			&t.program[v], err);
 		if (!st && !(part[v].slots = malloc(
 				     ((size_t)base->n * (size_t)base->k + 1) * sizeof(float))))
 			st = pare_nomem(err, "a variant's answers");

@@ -85,6 +85,7 @@ static void put_plan(struct bytes *b, const struct pare_plan *p)
 		put(b, &d.sparsity, sizeof d.sparsity);
 		put(b, &d.channels, sizeof d.channels);
 		put(b, &d.exit, sizeof d.exit);
+		put(b, &d.rank, sizeof d.rank);
 	}
 }
 
@@ -108,8 +109,10 @@ static struct pare_plan *get_plan(struct bytes *b, int n_layers)
 		get(b, &d->sparsity, sizeof d->sparsity);
 		get(b, &d->channels, sizeof d->channels);
 		get(b, &d->exit, sizeof d->exit);
+		get(b, &d->rank, sizeof d->rank);
 		b->bad |= !(d->channels >= 0 && d->channels < 1) ||
 			  !(d->sparsity >= 0 && d->sparsity < 1) ||
+			  !(d->rank >= 0 && d->rank < 1) ||
 			  !((d->exit >= 0 && d->exit <= 1) || d->exit == (float)PARE_EXIT_AUTO);
 	}
 	if (!p)

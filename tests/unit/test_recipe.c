@@ -31,6 +31,8 @@ static struct pare_dials random_dials(struct pare_rng *r)
 	}
 	if (pare_pattern_share(d.pattern) > 0)
 		d.sparsity = pare_pattern_share(d.pattern);
+	if (!pare_rng_below(r, 3))
+		d.rank = (float)pare_rng_below(r, 20) / 20;
 	if (!pare_rng_below(r, 6))
 		d.exit = pare_rng_below(r, 2) ? 1 - (float)pare_rng_unit(r) / 2 : PARE_EXIT_AUTO;
 	return d;
@@ -47,6 +49,9 @@ static struct pare_plan *random_plan(struct pare_rng *r)
 		kinds[i] = pare_rng_below(r, 4) ? random_dials(r) : (struct pare_dials){ 0 };
 	for (int i = 0; i < p->n; i++)
 		p->dials[i] = pare_rng_below(r, 8) ? kinds[pare_rng_below(r, n)] : random_dials(r);
+	for (int i = 0; i < p->n; i++)
+		if (!pare_layer_rank(model, i, &p->dials[i], NULL))
+			p->dials[i].rank = 0;
 	return p;
 }
 
@@ -125,6 +130,32 @@ static void patterns_have_a_share_of_their_own(void)
 		printf("# %s\n", text ? text : "");
 	free(text);
 	pare_plan_free(p);
+}
+
+static void ranks_go_where_they_can(void)
+{
+	struct pare_plan *p = NULL;
+	struct pare_err err = { 0 };
+	char *text = NULL;
+
+	ok_status(
+		pare_plan_parse(model,
+			"prune * rank 50% split spatial by plain\nprune op=Gemm rank 25% by plain",
+			&p, &err),
+		err, "ranks are read");
+	if (p)
+		ok_status(pare_plan_text(model, p, &text, &err), err, "and written");
+	if (!ok(text && !strcmp(text, "prune  *        rank 50% by plain split spatial\n"
+				      "prune  op=Gemm  rank 25% by plain split best\n"),
+		    "each layer as it can"))
+		printf("# %s\n", text ? text : "");
+	free(text);
+	pare_plan_free(p);
+	p = NULL;
+	ok(pare_plan_parse(model, "prune dense/10 rank 50% split spatial", &p, &err) ==
+				PARE_E_UNSUPPORTED &&
+			strstr(err.text, "'dense/10' cannot become two layers: it has no kernel"),
+		"where it cannot: %s", err.text);
 }
 
 static struct pare_recipe_parts parts_of(const struct pare_plan *p, const struct pare_dataset *d)
@@ -333,6 +364,7 @@ int main(void)
 	plans_survive_the_way_through_text();
 	layers_alike_share_a_line();
 	patterns_have_a_share_of_their_own();
+	ranks_go_where_they_can();
 	a_written_recipe_reads_back();
 	what_does_not_fit_is_told();
 	shapes_are_kept();

@@ -415,7 +415,7 @@ static void the_file_is_as_large_as_said(void)
 static void a_layer_keeps_a_size_when_channels_go(void)
 {
 	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
-	struct pare_model *left = NULL;
+	struct pare_left left = { 0 };
 	struct pare_cost whole = { 0 }, cost = { 0 };
 	int64_t sum = 0, other;
 
@@ -423,12 +423,12 @@ static void a_layer_keeps_a_size_when_channels_go(void)
 		p->dials[i].channels = 0.6F;
 	ok_status(pare_plan_shapes(model, p, &left, &err), err, "the shapes that are left");
 	ok_status(pare_plan_cost(model, p, &whole, &err), err, "what it weighs");
-	other = pare_model_info(left)->weight_bytes;
+	other = pare_model_info(left.model)->weight_bytes;
 	for (int i = 0; i < p->n; i++)
 		p->dials[i].weights = (uint8_t)pare_format_find("int8");
 	ok_status(pare_plan_cost(model, p, &cost, &err), err, "and with int8");
 	for (int i = 0; i < p->n; i++) {
-		const struct pare_layer *l = pare_model_layer(left, i);
+		const struct pare_layer *l = pare_model_layer(left.model, i);
 		int64_t bytes = -1;
 
 		ok_status(pare_plan_layer_bytes(model, p, i, &bytes, &err), err, "%s", l->name);
@@ -440,7 +440,7 @@ static void a_layer_keeps_a_size_when_channels_go(void)
 	other = cost.bytes - sum - other;
 	ok(whole.bytes > cost.bytes && other > 96 && other < 96 * (p->n + 1),
 		"%lld of %lld are head and directory", (long long)other, (long long)cost.bytes);
-	pare_model_free(left);
+	pare_left_free(&left);
 	pare_plan_free(p);
 }
 
