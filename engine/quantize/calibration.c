@@ -58,27 +58,52 @@ static void find_bounds(const float *x, int64_t n, int lanes, int count, float *
 	}
 }
 
+static inline int32_t bin_of(float x, float least, float to_bin)
+{
+	float at = (x - least) * to_bin;
+
+	at = at > 0 ? at : 0; /* what is no number, too */
+	return (int32_t)(at < PARE_BINS - 1 ? at : PARE_BINS - 1);
+}
+
+/* Some bins at a time, for vectors and without branches; every other one is counted apart, for
+ * values come in runs and a count must not wait for the one before. */
+static void count_values(const float *x, int64_t n, int lanes, int count,
+	const struct pare_range *whole, uint64_t *counts)
+{
+	enum { AT_ONCE = 16 };
+	float to_bin = whole->max > whole->min ? PARE_BINS / (whole->max - whole->min) : 0;
+	uint64_t apart[PARE_BINS] = { 0 };
+	int32_t bin[AT_ONCE];
+	int64_t all = n * lanes, i = 0;
+
+	for (; count == lanes && i + AT_ONCE <= all; i += AT_ONCE) {
+		for (int j = 0; j < AT_ONCE; j++)
+			bin[j] = bin_of(x[i + j], whole->min, to_bin);
+		for (int j = 0; j < AT_ONCE; j += 2) {
+			counts[bin[j]]++;
+			apart[bin[j + 1]]++;
+		}
+	}
+	for (; i < all; i++)
+		if (i % lanes < count)
+			counts[bin_of(x[i], whole->min, to_bin)]++;
+	for (int k = 0; k < PARE_BINS; k++)
+		counts[k] += apart[k];
+}
+
 static void observe(void *user, int layer, const struct pare_tensor *x)
 {
 	const struct seen *s = user;
-	struct pare_range *r = &s->mine[layer];
 	int64_t n = pare_shape_elems(&x->shape);
 	int lanes = x->lanes, count = lanes == 1 ? 1 : s->count;
 
-	if (!s->w->counting) {
+	if (s->w->counting)
+		count_values(x->f32, n, lanes, count, &s->w->calibration->range[layer],
+			s->mine[layer].count);
+	else
 		find_bounds(x->f32, n, lanes, count, &s->runs[layer].min[s->run],
 			&s->runs[layer].max[s->run]);
-		return;
-	}
-	const struct pare_range *whole = &s->w->calibration->range[layer];
-	float to_bin = whole->max > whole->min ? PARE_BINS / (whole->max - whole->min) : 0;
-
-	for (int64_t i = 0; i < n; i++)
-		for (int k = 0; k < count; k++) {
-			float at = (x->f32[i * lanes + k] - whole->min) * to_bin;
-
-			r->count[at >= PARE_BINS - 1 ? PARE_BINS - 1 : at > 0 ? (int)at : 0]++;
-		}
 }
 
 static bool watcher_start(struct watch *w, int worker)
