@@ -120,6 +120,7 @@ struct plan {
 	int gates, dirs;
 	size_t t, n, in, h, rows; /* rows: gates * h */
 	bool batch_first, reverse;
+	bool joint; /* one product of input and state, that lie one behind the other, as x */
 	struct activation f[2][3];
 	/* Both products of each direction: with lanes, their biases included; of one sample, of
 	 * all steps or of one, by weights turned to [in][rows]. */
@@ -269,6 +270,27 @@ static enum pare_status plan_lanes(const struct pare_call *c, struct plan *p, in
 		err);
 }
 
+/* Both products of a direction as one. */
+static enum pare_status plan_joint(const struct pare_call *c, struct plan *p, int dir,
+	struct pare_arena *a, struct pare_err *err)
+{
+	size_t all = p->in + p->h;
+	float *w = pare_alloc_n(a, p->rows * all, sizeof *w);
+	float *bias = pare_alloc_n(a, p->rows, sizeof *bias);
+	const float *x = bias_at(c, p, dir, 0), *r = bias_at(c, p, dir, 1);
+
+	if (!w || !bias)
+		return pare_nomem(err, "packed weights");
+	for (size_t i = 0; i < p->rows; i++) {
+		size_t row = (size_t)dir * p->rows + i;
+
+		memcpy(w + i * all, c->in[W]->f32 + row * p->in, p->in * sizeof *w);
+		memcpy(w + i * all + p->in, c->in[R]->f32 + row * p->h, p->h * sizeof *w);
+		bias[i] = x ? x[i] + r[i] : 0;
+	}
+	return pare_product_plan(c->k, &p->x[dir], (int)all, (int)p->rows, 1, w, bias, a, err);
+}
+
 static enum pare_status recurrent_prepare(
 	const struct pare_call *c, struct pare_arena *a, const void **packed, struct pare_err *err)
 {
@@ -282,7 +304,10 @@ static enum pare_status recurrent_prepare(
 	*p = plan_of(kind_of(c->node->op), c->attr, &c->in[X]->shape, &c->in[R]->shape);
 	if (c->lanes == 1 && (!p->in || !p->t || !p->n || p->t > INT32_MAX / p->n))
 		return PARE_OK;
-	for (int i = 0; i < 2 * p->dirs && !st; i++)
+	p->joint = c->lanes > 1 && p->kind != GRU; /* that one has a product of its own */
+	for (int i = 0; i < p->dirs && !st && p->joint; i++)
+		st = plan_joint(c, p, i, a, err);
+	for (int i = 0; i < 2 * p->dirs && !st && !p->joint; i++)
 		st = (c->lanes == 1 ? plan_alone : plan_lanes)(c, p, i / 2, i % 2, a, err);
 	if (st == PARE_E_UNSUPPORTED && c->lanes == 1)
 		return PARE_OK;
@@ -297,7 +322,7 @@ static void multiply(const struct pare_call *c, const struct plan *p, int dir, b
 {
 	const struct pare_finish none = { NULL, -INFINITY, INFINITY };
 	const struct pare_conv *v = recurrent ? &p->r[dir] : &p->x[dir];
-	size_t in = recurrent ? p->h : p->in, lanes = (size_t)c->lanes;
+	size_t in = p->joint ? p->in + p->h : recurrent ? p->h : p->in, lanes = (size_t)c->lanes;
 	const float *w = c->in[recurrent ? R : W]->f32 + (size_t)dir * p->rows * in;
 	const float *bias = bias_at(c, p, dir, recurrent);
 
@@ -326,8 +351,8 @@ static void multiply(const struct pare_call *c, const struct plan *p, int dir, b
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
-/* One sample (with its lanes) at one step: x and r [gates*H] of both products, h and c its states,
- * `w` the width H*lanes. */
+/* One sample (with its lanes) at one step: x and r [gates*H] of both products, r NULL where x is
+ * their sum; h and c its states, `w` the width H*lanes. */
 struct step {
 	const struct pare_call *c;
 	const struct plan *p;
@@ -377,7 +402,8 @@ OP_HOT static void cell(float *c, const float *i, const float *f, const float *g
 
 static void rnn_step(const struct step *s, float *x, float *r, float *h)
 {
-	add_to(x, r, s->w);
+	if (r)
+		add_to(x, r, s->w);
 	apply(s, 0, s->p->a->clip, x, s->w, h);
 }
 
@@ -427,7 +453,8 @@ static void lstm_step(const struct step *s, float *x, float *r, float *h, float 
 	size_t w = s->w;
 	float *i = x, *o = x + w, *f = x + 2 * w, *g = x + 3 * w, clip = p->a->clip;
 
-	add_to(x, r, 4 * w);
+	if (r)
+		add_to(x, r, 4 * w);
 	peep(s, i, c, 0);
 	peep(s, f, c, 2);
 	apply(s, 0, clip, i, w, i);
@@ -449,9 +476,9 @@ static size_t aligned(size_t n)
 	return (n + 15) / 16 * 16;
 }
 
-/* Floats of what lies in scratch, one behind the other. */
+/* Floats of what lies in scratch, one behind the other; front: of each h, before it. */
 struct room {
-	size_t x, r, h, turn;
+	size_t x, r, h, cells, turn, front;
 };
 
 static struct room room_of(const struct plan *p, size_t lanes)
@@ -460,7 +487,9 @@ static struct room room_of(const struct plan *p, size_t lanes)
 
 	m.x = aligned(lanes == 1 ? p->t * p->n * p->rows : p->n * p->rows * lanes);
 	m.r = aligned(p->n * p->rows * lanes);
-	m.h = aligned(p->n * p->h * lanes);
+	m.front = p->joint ? p->in * lanes : 0;
+	m.h = aligned(p->n * (m.front + p->h * lanes));
+	m.cells = aligned(p->n * p->h * lanes);
 	m.turn = aligned((p->rows + p->h) * lanes);
 	return m;
 }
@@ -472,22 +501,22 @@ static size_t product_scratch(const struct pare_call *c, const struct pare_conv 
 
 static size_t recurrent_scratch(const struct pare_call *c)
 {
+	const struct plan *packed = c->packed;
 	struct plan p = plan_of(kind_of(c->node->op), c->attr, &c->in[X]->shape, &c->in[R]->shape);
-	struct room m = room_of(&p, (size_t)c->lanes);
+	struct room m = room_of(packed ? packed : &p, (size_t)c->lanes);
 	size_t most = 0;
 
-	if (c->packed) {
-		const struct plan *packed = c->packed;
+	if (packed) {
 
 		for (int d = 0; d < packed->dirs; d++) {
 			size_t x = product_scratch(c, &packed->x[d]);
-			size_t r = product_scratch(c, &packed->r[d]);
+			size_t r = packed->joint ? 0 : product_scratch(c, &packed->r[d]);
 
 			most = most > x ? most : x;
 			most = most > r ? most : r;
 		}
 	}
-	return (m.x + m.r + 2 * m.h + m.turn) * sizeof(float) + most;
+	return (m.x + m.r + m.h + m.cells + m.turn) * sizeof(float) + most;
 }
 
 /* Where sample b of direction d lies in a state, in units of H. */
@@ -496,28 +525,28 @@ static size_t state_at(const struct plan *p, size_t b, int d)
 	return p->batch_first ? b * (size_t)p->dirs + (size_t)d : (size_t)d * p->n + b;
 }
 
-static void
-load_state(const struct pare_call *c, const struct plan *p, int input, int d, float *state)
+static void load_state(
+	const struct pare_call *c, const struct plan *p, int input, int d, float *state, size_t by)
 {
 	size_t w = p->h * (size_t)c->lanes;
 
 	for (size_t b = 0; b < p->n; b++)
 		if (op_given(c, input))
-			memcpy(state + b * w, c->in[input]->f32 + state_at(p, b, d) * w,
+			memcpy(state + b * by, c->in[input]->f32 + state_at(p, b, d) * w,
 				w * sizeof *state);
 		else
-			memset(state + b * w, 0, w * sizeof *state);
+			memset(state + b * by, 0, w * sizeof *state);
 }
 
-static void
-store_state(const struct pare_call *c, const struct plan *p, int output, int d, const float *state)
+static void store_state(const struct pare_call *c, const struct plan *p, int output, int d,
+	const float *state, size_t by)
 {
 	size_t w = p->h * (size_t)c->lanes;
 
 	if (!op_wants(c, output))
 		return;
 	for (size_t b = 0; b < p->n; b++)
-		memcpy(c->out[output]->f32 + state_at(p, b, d) * w, state + b * w,
+		memcpy(c->out[output]->f32 + state_at(p, b, d) * w, state + b * by,
 			w * sizeof *state);
 }
 
@@ -528,47 +557,69 @@ static size_t length_of(const struct pare_call *c, const struct plan *p, size_t 
 	return n < 0 ? 0 : (size_t)n < p->t ? (size_t)n : p->t;
 }
 
+/* Where a sample's row of input and of output lie at a step, in rows. */
+static void rows_at(const struct plan *p, int d, size_t b, size_t t, size_t *x, size_t *y)
+{
+	*x = p->batch_first ? b * p->t + t : t * p->n + b;
+	*y = p->batch_first ? *x * (size_t)p->dirs + (size_t)d
+			    : (t * (size_t)p->dirs + (size_t)d) * p->n + b;
+}
+
+/* x [gates*H] and r as in struct step; `in` is the row of input, h has room before it for it. */
+static void run_step(const struct step *s, const float *in, float *x, float *r, float *h, float *c)
+{
+	const struct plan *p = s->p;
+	size_t n = p->in * (size_t)s->c->lanes;
+
+	if (p->joint) {
+		memcpy(h - n, in, n * sizeof *h);
+		multiply(s->c, p, s->dir, false, h - n, 1, x, s->scratch);
+		r = NULL;
+	} else if (s->c->lanes > 1)
+		multiply(s->c, p, s->dir, false, in, 1, x, s->scratch);
+	if (p->kind == RNN)
+		rnn_step(s, x, r, h);
+	else if (p->kind == GRU)
+		gru_step(s, x, r, h);
+	else
+		lstm_step(s, x, r, h, c);
+}
+
 static void run_direction(const struct pare_call *c, const struct plan *p, int d)
 {
-	size_t lanes = (size_t)c->lanes, w = p->h * lanes;
+	size_t lanes = (size_t)c->lanes, w = p->h * lanes, rows = p->rows * lanes;
 	struct room m = room_of(p, lanes);
-	float *x = c->scratch, *r = x + m.x, *h = r + m.r, *cells = h + m.h, *turn = cells + m.h;
+	float *x = c->scratch, *r = x + m.x, *h = r + m.r + m.front, *cells = r + m.r + m.h;
+	float *turn = cells + m.cells;
 	struct step s = { c, p, d, w, turn + m.turn, turn };
 	bool back = p->reverse || d == 1;
+	size_t by = m.front + w; /* from state to state */
 
-	load_state(c, p, H0, d, h);
-	load_state(c, p, C0, d, cells);
+	load_state(c, p, H0, d, h, by);
+	load_state(c, p, C0, d, cells, w);
 	if (lanes == 1)
 		multiply(c, p, d, false, c->in[X]->f32, p->t * p->n, x, s.scratch);
 	for (size_t i = 0; i < p->t; i++) {
-		multiply(c, p, d, true, h, p->n, r, s.scratch);
+		if (!p->joint)
+			multiply(c, p, d, true, h, p->n, r, s.scratch);
 		for (size_t b = 0; b < p->n; b++) {
-			size_t len = length_of(c, p, b), t = back && i < len ? len - 1 - i : i;
-			size_t row = p->batch_first ? b * p->t + t : t * p->n + b;
-			size_t to = p->batch_first ? row * (size_t)p->dirs + (size_t)d
-						   : (t * (size_t)p->dirs + (size_t)d) * p->n + b;
-			float *gates = x + (lanes == 1 ? row : b) * p->rows * lanes;
-			float *y = c->out[0]->f32 + to * w;
+			size_t len = length_of(c, p, b), from, to;
+			float *y;
 
+			rows_at(p, d, b, back && i < len ? len - 1 - i : i, &from, &to);
+			y = c->out[0]->f32 + to * w;
 			if (i >= len) {
 				memset(y, 0, w * sizeof *y);
 				continue;
 			}
-			if (lanes > 1)
-				multiply(c, p, d, false, c->in[X]->f32 + row * p->in * lanes, 1,
-					gates, s.scratch);
-			if (p->kind == RNN)
-				rnn_step(&s, gates, r + b * p->rows * lanes, h + b * w);
-			else if (p->kind == GRU)
-				gru_step(&s, gates, r + b * p->rows * lanes, h + b * w);
-			else
-				lstm_step(&s, gates, r + b * p->rows * lanes, h + b * w,
-					cells + b * w);
-			memcpy(y, h + b * w, w * sizeof *y);
+			run_step(&s, c->in[X]->f32 + from * p->in * lanes,
+				x + (lanes == 1 ? from : b) * rows, r + b * rows, h + b * by,
+				cells + b * w);
+			memcpy(y, h + b * by, w * sizeof *y);
 		}
 	}
-	store_state(c, p, 1, d, h);
-	store_state(c, p, 2, d, cells);
+	store_state(c, p, 1, d, h, by);
+	store_state(c, p, 2, d, cells, w);
 }
 
 static void recurrent_forward(const struct pare_call *c)
