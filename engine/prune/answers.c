@@ -72,8 +72,7 @@ double pare_answers_moved(const struct pare_model *m, const struct pare_calibrat
 	return sum / (double)n;
 }
 
-/* Logarithms of chances: of what is none yet by softmax. */
-static void log_chances(const float *v, int64_t k, double *out)
+void pare_log_chances(const float *v, int64_t k, double *out)
 {
 	double sum = 0, top = -INFINITY;
 	bool chances = true;
@@ -100,8 +99,8 @@ double pare_answers_apart(const struct pare_model *m, const struct pare_calibrat
 	double *p = malloc(2 * (size_t)k * sizeof *p), sum = 0, move = 0, all = 0;
 
 	for (int64_t i = 0; i < n && p; i++) {
-		log_chances(was + i * k, k, p);
-		log_chances(now + i * k, k, p + k);
+		pare_log_chances(was + i * k, k, p);
+		pare_log_chances(now + i * k, k, p + k);
 		for (int64_t j = 0; j < k; j++) {
 			sum += exp(p[j]) * (p[j] - p[k + j]);
 			move += (p[j] - p[k + j]) * (p[j] - p[k + j]);

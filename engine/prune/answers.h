@@ -11,6 +11,8 @@ pare_answers_of(const struct pare_model *m, const struct pare_calibration *calib
 double pare_answers_moved(const struct pare_model *m, const struct pare_calibration *calibration,
 	const float *was, const float *now);
 
+/* Logarithms of the chances of k classes: of what is none yet by softmax. */
+void pare_log_chances(const float *v, int64_t k, double *out);
 /* Mean divergence of the second from the first, both as chances of the classes (Kullback & Leibler
  * 1951): unlike the move it counts for little where the first is sure and stays so.  A trace of the
  * move is in it, so that a network that is always sure still tells edits apart. */

@@ -1,74 +1,24 @@
 /* Which channels of a group go. */
 #include "../base/err.h"
-#include "../base/rng.h"
-#include "prune.h"
-#include <math.h>
+#include "criteria.h"
+#include "reader.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- criteria ----------------------------------------------------------------------------------
- */
-
-static void score_l2(const struct pare_channel_view *v, float *score)
-{
-	for (int u = 0; u < v->n; u++) {
-		double sum = 0;
-
-		for (int64_t i = 0; i < v->len; i++)
-			sum += (double)v->row[u * v->len + i] * (double)v->row[u * v->len + i];
-		score[u] = (float)sum;
-	}
-}
-
-static void score_l1(const struct pare_channel_view *v, float *score)
-{
-	for (int u = 0; u < v->n; u++) {
-		double sum = 0;
-
-		for (int64_t i = 0; i < v->len; i++)
-			sum += fabs((double)v->row[u * v->len + i]);
-		score[u] = (float)sum;
-	}
-}
-
-/* He et al. 2019, "Filter Pruning via Geometric Median": what lies closest to all others. */
-static void score_fpgm(const struct pare_channel_view *v, float *score)
-{
-	for (int u = 0; u < v->n; u++) {
-		double far = 0;
-
-		for (int w = 0; w < v->n; w++) {
-			double sum = 0;
-
-			for (int64_t i = 0; i < v->len; i++) {
-				double d = (double)v->row[u * v->len + i] -
-					   (double)v->row[w * v->len + i];
-
-				sum += d * d;
-			}
-			far += sqrt(sum);
-		}
-		score[u] = (float)far;
-	}
-}
-
-static void score_random(const struct pare_channel_view *v, float *score)
-{
-	struct pare_rng r = pare_rng_seed(1, (uint64_t)v->group);
-
-	for (int u = 0; u < v->n; u++)
-		score[u] = (float)pare_rng_unit(&r);
-}
-
+/* clang-format off */
 const struct pare_channel_criterion pare_channel_criteria[] = {
-	{ "reconstruction", "what those who read the channel cannot make up for, by least squares",
-		NULL },
-	{ "l2", "size of the weights that make the channel", score_l2 },
-	{ "l1", "sum of the weights that make the channel", score_l1 },
-	{ "fpgm", "distance to the weights of all other channels", score_fpgm },
-	{ "random", "chance, as a control", score_random },
+	{ "reconstruction", "what readers cannot make up for: OBS on channels, by least squares", NULL, NULL },
+	{ "l2", "size of the weights that make the channel", pare_score_l2, NULL },
+	{ "l1", "sum of the weights that make the channel", pare_score_l1, NULL },
+	{ "fpgm", "distance to the weights of all other channels", pare_score_fpgm, NULL },
+	{ "random", "chance, as a control", pare_score_random, NULL },
+	{ "batchnorm", "scale of the BatchNorm over the channel, where the file has one", pare_score_batchnorm, NULL },
+	{ "activation", "mean size of what is read of the channel, on samples", NULL, pare_measure_activation },
+	{ "taylor", "what the loss would change, to first order, on samples", NULL, pare_measure_taylor },
+	{ "fisher", "how sharply the answers hang on the channel, on samples", NULL, pare_measure_fisher },
 	{ 0 },
 };
+/* clang-format on */
 
 const struct pare_repair pare_repairs[] = {
 	{ "least-squares", "those who read them are refitted to give what the float network gives",
@@ -110,54 +60,78 @@ void pare_drop_units(
 	}
 }
 
-/* Layers that make channels of the group: they come out of it and do not merely pass. */
-static const struct pare_var_channels *makes(const struct pare_model *m, int group, int layer)
-{
-	const struct pare_node *n = &m->graph.nodes[m->layers[layer].node];
-	const struct pare_var_channels *out = &m->channels[n->out[0]];
+/* ---- what makes them ---------------------------------------------------------------------------
+ */
 
-	return m->layers[layer].group == group &&
-			       out->n == m->layers[layer].weight.d[m->layers[layer].out_axis]
-		       ? out
-		       : NULL;
+/* Rows of weights by unit: [n][most], as far as they are filled. */
+struct rows {
+	int first, n;
+	int64_t *used, most;
+	float *row; /* NULL: they are counted first */
+};
+
+/* A weight whose channels, over and over, lie along an axis. */
+static void
+add_rows(struct rows *r, const struct pare_tensor *t, int axis, const struct pare_var_channels *c)
+{
+	int64_t inner = pare_shape_span(&t->shape, axis + 1, t->shape.n);
+
+	for (int64_t i = 0; i < pare_shape_elems(&t->shape); i++) {
+		int u = c->unit[i / inner % t->shape.d[axis] % c->n] - r->first;
+
+		if (u < 0 || u >= r->n)
+			continue;
+		if (r->row)
+			r->row[u * r->most + r->used[u]] = t->f32[i];
+		r->used[u]++;
+	}
+}
+
+/* What a layer makes its channels of, if they are of the group and do not merely pass. */
+static void add_layer(struct rows *r, const struct pare_model *m, int layer)
+{
+	const struct pare_layer *l = &m->layers[layer];
+	const struct pare_node *n = &m->graph.nodes[l->node];
+	const struct pare_var_channels *own = pare_own_units(m, layer),
+				       *c = own ? own : &m->channels[n->out[0]];
+	const struct pare_tensor *w =
+		m->graph.vars[n->in[m->weight_at[layer].input]].declared.value;
+
+	if (!own && c->n != l->weight.d[l->out_axis])
+		return;
+	add_rows(r, w, l->out_axis, c);
+	for (const struct pare_beside *b = n->op->beside; own && b->input; b++)
+		if (b->reads) /* rows of what reads them make them too */
+			add_rows(r, m->graph.vars[n->in[b->input]].declared.value, l->out_axis, c);
 }
 
 /* The weights that make each unit, one behind the other; owned by the caller. */
 static float *unit_rows(const struct pare_model *m, int group, int64_t *len)
 {
 	const struct pare_group *g = &m->groups[group];
-	int64_t *used = calloc((size_t)g->n, sizeof *used), most = 1;
-	float *row = NULL;
+	struct rows r = { g->first, g->n, calloc((size_t)g->n, sizeof *r.used), 1, NULL };
 
-	for (int pass = 0; pass < 2 && used; pass++) {
-		for (int l = 0; l < m->info.n_layers; l++) {
-			const struct pare_var_channels *out = makes(m, group, l);
-			const struct pare_layer *x = &m->layers[l];
-			const float *w = pare_model_weights(m, l);
-			int64_t inner = pare_shape_span(&x->weight, x->out_axis + 1, x->weight.n);
-
-			for (int64_t i = 0; out && i < x->weights; i++) {
-				int u = out->unit[i / inner % out->n] - g->first;
-
-				if (row)
-					row[u * most + used[u]] = w[i];
-				used[u]++;
-			}
-		}
+	for (int pass = 0; pass < 2 && r.used; pass++) {
+		for (int l = 0; l < m->info.n_layers; l++)
+			if (m->layers[l].group == group)
+				add_layer(&r, m, l);
 		for (int u = 0; u < g->n && !pass; u++) {
-			most = used[u] > most ? used[u] : most;
-			used[u] = 0;
+			r.most = r.used[u] > r.most ? r.used[u] : r.most;
+			r.used[u] = 0;
 		}
-		if (!pass && !(row = calloc((size_t)g->n * (size_t)most, sizeof *row)))
+		if (!pass && !(r.row = calloc((size_t)g->n * (size_t)r.most, sizeof *r.row)))
 			break;
 	}
-	free(used);
-	*len = most;
-	return row;
+	free(r.used);
+	*len = r.most;
+	return r.row;
 }
 
+/* ---- the order ---------------------------------------------------------------------------------
+ */
+
 struct scored {
-	float score;
+	double score;
 	int unit;
 };
 
@@ -169,30 +143,41 @@ static int by_score(const void *a, const void *b)
 				    : x->unit - y->unit;
 }
 
-enum pare_status pare_drop_by_score(const struct pare_model *m, int group,
-	const struct pare_dials *d, bool *keep, struct pare_err *err)
+enum pare_status pare_order_by_score(const double *score, int n, int *order, struct pare_err *err)
 {
-	size_t n = (size_t)m->groups[group].n;
-	struct pare_channel_view v = { .m = m, .group = group, .n = (int)n };
-	float *score = malloc(n * sizeof *score), *row = unit_rows(m, group, &v.len);
-	struct scored *s = malloc(n * sizeof *s);
-	int *order = malloc(n * sizeof *order);
+	struct scored *s = malloc((size_t)n * sizeof *s);
+
+	if (!s)
+		return pare_nomem(err, "the scores of channels");
+	for (int i = 0; i < n; i++)
+		s[i] = (struct scored){ score[i], i };
+	qsort(s, (size_t)n, sizeof *s, by_score);
+	for (int i = 0; i < n; i++)
+		order[i] = s[i].unit;
+	free(s);
+	return PARE_OK;
+}
+
+enum pare_status pare_order_by_weights(const struct pare_model *m, int group,
+	const struct pare_channel_criterion *by, int *order, struct pare_err *err)
+{
+	int n = m->groups[group].n;
+	struct pare_channel_view v = { .m = m, .group = group, .n = n };
+	float *score = malloc((size_t)n * sizeof *score), *row = unit_rows(m, group, &v.len);
+	double *sum = malloc((size_t)n * sizeof *sum);
 	enum pare_status st = PARE_OK;
 
-	if (score && row && s && order) {
-		v.row = row;
-		pare_channel_criteria[d->channel_criterion].score(&v, score);
-		for (size_t i = 0; i < n; i++)
-			s[i] = (struct scored){ score[i], (int)i };
-		qsort(s, n, sizeof *s, by_score);
-		for (size_t i = 0; i < n; i++)
-			order[i] = s[i].unit;
-		pare_drop_units(m, group, d->channels, order, keep);
-	} else
+	v.row = row;
+	if (score && row && sum)
+		st = by->score(&v, score, err);
+	else
 		st = pare_nomem(err, "the scores of channels");
+	for (int i = 0; i < n && !st; i++)
+		sum[i] = (double)score[i];
+	if (!st)
+		st = pare_order_by_score(sum, n, order, err);
 	free(score);
 	free(row);
-	free(s);
-	free(order);
+	free(sum);
 	return st;
 }

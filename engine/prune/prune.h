@@ -42,11 +42,15 @@ struct pare_channel_view {
 	const float *row; /* [n][len] the weights that make each unit */
 };
 
-/* Which channels of a group go first: those of least score. */
+/* Which channels of a group go first: those of least score, from weights or from samples; neither:
+ * one after the other by what their readers lose (reader.h).  See criteria.h. */
 struct pare_channel_criterion {
 	const char *name, *help;
-	/* [n]; NULL: one after the other by what their readers lose (reader.h) */
-	void (*score)(const struct pare_channel_view *v, float *score);
+	enum pare_status (*score)(
+		const struct pare_channel_view *v, float *score, struct pare_err *err);
+	enum pare_status (*measure)(const struct pare_model *m, const bool *wanted,
+		const struct pare_calibration *calibration, struct pare_ctl *ctl, double *score,
+		struct pare_err *err);
 };
 extern const struct pare_channel_criterion pare_channel_criteria[];
 
@@ -72,15 +76,19 @@ int pare_kind_size(const struct pare_model *m, int group, int kind);
 void pare_drop_units(
 	const struct pare_model *m, int group, float share, const int *order, bool *keep);
 
-/* keep[] of units of least score becomes false, as the dials say. */
-PARE_MUST_CHECK enum pare_status pare_drop_by_score(const struct pare_model *m, int group,
-	const struct pare_dials *d, bool *keep, struct pare_err *err);
+/* The order in which units go by a criterion that looks at weights: [units of the group], counted
+ * from its first. */
+PARE_MUST_CHECK enum pare_status pare_order_by_weights(const struct pare_model *m, int group,
+	const struct pare_channel_criterion *by, int *order, struct pare_err *err);
+/* The same by scores [units of the group]; among equals the first. */
+PARE_MUST_CHECK enum pare_status
+pare_order_by_score(const double *score, int n, int *order, struct pare_err *err);
 
 /* What was found out of the float network for one plan and holds for the next, of the same model
  * and calibration.  Begins as zeros. */
 struct pare_channel_memo {
 	struct pare_moments_memo first; /* of the layer that reads pruned channels first */
-	int group;                      /* that `order` is of */
+	int group, criterion;           /* that `order` is of */
 	int *order;                     /* in which its units go; NULL = none */
 };
 void pare_channel_memo_free(struct pare_channel_memo *memo);

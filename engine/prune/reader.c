@@ -20,6 +20,16 @@ const struct pare_var_channels *pare_reads(const struct pare_model *m, int layer
 	return in && in->n && m->weight_at[layer].groups < in->n ? in : NULL;
 }
 
+const struct pare_var_channels *pare_own_units(const struct pare_model *m, int layer)
+{
+	const struct pare_node *n = &m->graph.nodes[m->layers[layer].node];
+
+	for (int i = 0; i < n->n_out && n->op->beside; i++)
+		if (n->out[i] >= 0 && m->channels[n->out[i]].n)
+			return &m->channels[n->out[i]];
+	return NULL;
+}
+
 bool pare_reads_group(const struct pare_model *m, int layer, int group)
 {
 	const struct pare_var_channels *in = pare_reads(m, layer);

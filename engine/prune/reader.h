@@ -17,6 +17,8 @@ struct pare_reader {
 
 /* The channels that a layer mixes; NULL: it mixes none (depthwise, or nothing is known). */
 const struct pare_var_channels *pare_reads(const struct pare_model *m, int layer);
+/* Those of its own that a recurrent layer reads a step later; NULL: it is none. */
+const struct pare_var_channels *pare_own_units(const struct pare_model *m, int layer);
 bool pare_reads_group(const struct pare_model *m, int layer, int group);
 
 /* Layers in the order in which a program runs them, those that it runs: [n_layers]; how many. */

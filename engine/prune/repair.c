@@ -7,11 +7,13 @@
  * at what went. */
 #include "../quantize/follow.h"
 #include "behind.h"
+#include "criteria.h"
 #include <stdlib.h>
 #include <string.h>
 
 struct repair {
 	const struct pare_model *m;
+	struct pare_model *start; /* the same, whose recurrent layers do not look at what went */
 	const struct pare_calibration *calibration; /* NULL = none */
 	struct pare_channel_memo *memo;             /* NULL = none is kept */
 	struct pare_ctl *ctl;
@@ -180,6 +182,7 @@ static enum pare_status walk_through(struct repair *r, struct pare_err *err)
 
 	if (st)
 		return st;
+	r->pruned.m = r->start;
 	pare_walk_want_columns(r->pruned.walk, true);
 	n = pare_layers_in_order(r->m, pare_walk_program(r->pruned.walk), r->order);
 	for (int i = 0; i < n && !st; i++)
@@ -191,13 +194,22 @@ static enum pare_status walk_through(struct repair *r, struct pare_err *err)
 /* ---- the choice that need not wait for the walk ------------------------------------------------
  */
 
+/* Layers that read the group and whose loss can be told. */
 static int n_readers(const struct pare_model *m, int group)
 {
 	int n = 0;
 
 	for (int l = 0; l < m->info.n_layers; l++)
-		n += pare_reads_group(m, l, group);
+		n += pare_reads_group(m, l, group) && m->graph.nodes[m->layers[l].node].op->windows;
 	return n;
+}
+
+static bool is_recurrent(const struct pare_model *m, int group)
+{
+	for (int l = 0; l < m->info.n_layers; l++)
+		if (m->layers[l].group == group && pare_own_units(m, l))
+			return true;
+	return false;
 }
 
 static void drop(struct repair *r, int group, const int *order)
@@ -206,22 +218,47 @@ static void drop(struct repair *r, int group, const int *order)
 	r->chosen[group] = true;
 }
 
-/* Groups of several readers, or none, are chosen by what all of them lose in the float network. */
+/* Drop by an order [units] that is taken over and kept for the next plan. */
+static void drop_and_keep(struct repair *r, int group, int *order)
+{
+	struct pare_channel_memo *memo = r->memo;
+
+	drop(r, group, order);
+	if (!memo) {
+		free(order);
+		return;
+	}
+	free(memo->order);
+	memo->group = group;
+	memo->criterion = r->dials[group]->channel_criterion;
+	memo->order = order;
+}
+
+static bool drop_as_before(struct repair *r, int group)
+{
+	const struct pare_channel_memo *memo = r->memo;
+
+	if (!memo || !memo->order || memo->group != group ||
+		memo->criterion != r->dials[group]->channel_criterion)
+		return false;
+	drop(r, group, memo->order);
+	return true;
+}
+
+/* Groups of several readers, or none, and those that read themselves, are chosen by what all of
+ * them lose in the float network. */
 static enum pare_status choose_shared(struct repair *r, struct pare_err *err)
 {
 	bool *wanted = calloc((size_t)r->m->n_groups + 1, sizeof *wanted), any = false;
 	struct pare_survey survey = { 0 };
-	struct pare_channel_memo *memo = r->memo;
 	enum pare_status st = PARE_OK;
 
 	if (!wanted)
 		return pare_nomem(err, "the choice of channels");
 	for (int g = 0; g < r->m->n_groups; g++) {
-		wanted[g] = r->dials[g] && !r->chosen[g] && n_readers(r->m, g) != 1;
-		if (wanted[g] && memo && memo->order && memo->group == g) {
-			drop(r, g, memo->order);
-			wanted[g] = false;
-		}
+		wanted[g] = r->dials[g] && !r->chosen[g] &&
+			    (n_readers(r->m, g) != 1 || is_recurrent(r->m, g)) &&
+			    !drop_as_before(r, g);
 		any |= wanted[g];
 	}
 	if (any)
@@ -229,38 +266,120 @@ static enum pare_status choose_shared(struct repair *r, struct pare_err *err)
 	for (int g = 0; g < r->m->n_groups && any && !st; g++) {
 		if (!wanted[g])
 			continue;
-		drop(r, g, survey.group[g].n ? survey.group[g].order : NULL);
-		if (memo) { /* the survey's own is left to it */
-			free(memo->order);
-			memo->group = g;
-			memo->order = survey.group[g].order;
-			survey.group[g].order = NULL;
+		if (!survey.group[g].n) {
+			drop(r, g, NULL);
+			continue;
 		}
+		drop_and_keep(r, g, survey.group[g].order);
+		survey.group[g].order = NULL;
 	}
 	pare_survey_free(&survey);
 	free(wanted);
 	return st;
 }
 
-/* By their criteria, where those need no samples; true in *looks when samples are needed still. */
-static enum pare_status choose_by_score(struct repair *r, bool *looks, struct pare_err *err)
+/* The first criterion that looks at weights alone stands in where no reader's loss can be told. */
+static const struct pare_channel_criterion *criterion_of(const struct repair *r, int group)
+{
+	const struct pare_channel_criterion *c =
+		&pare_channel_criteria[r->dials[group]->channel_criterion];
+
+	if (!c->score && !c->measure && !n_readers(r->m, group))
+		for (c = pare_channel_criteria; !c->score;)
+			c++;
+	return c;
+}
+
+/* By weights, where criteria look at no more; true in *looks when samples are needed still. */
+static enum pare_status choose_by_weights(struct repair *r, bool *looks, struct pare_err *err)
 {
 	enum pare_status st = PARE_OK;
 
 	*looks = false;
 	for (int g = 0; g < r->m->n_groups && !st; g++) {
-		const struct pare_dials *d = r->dials[g];
+		const struct pare_channel_criterion *c = r->dials[g] ? criterion_of(r, g) : NULL;
+		int *order;
 
-		if (!d)
+		if (!c)
 			continue;
-		*looks |= pare_repairs[d->repair].looks;
-		if (!pare_channel_criteria[d->channel_criterion].score) {
-			*looks = true;
+		*looks |= pare_repairs[r->dials[g]->repair].looks || !c->score;
+		if (!c->score)
 			continue;
-		}
-		st = pare_drop_by_score(r->m, g, d, r->keep, err);
-		r->chosen[g] = true;
+		order = malloc((size_t)r->m->groups[g].n * sizeof *order);
+		st = order ? pare_order_by_weights(r->m, g, c, order, err)
+			   : pare_nomem(err, "the choice of channels");
+		if (!st)
+			drop(r, g, order);
+		free(order);
 	}
+	return st;
+}
+
+/* The groups that ask for one criterion, by what it finds on samples. */
+static enum pare_status choose_measured(struct repair *r, const struct pare_channel_criterion *by,
+	bool *wanted, struct pare_err *err)
+{
+	double *score = calloc((size_t)r->m->n_units + 1, sizeof *score);
+	bool any = false;
+	enum pare_status st = score ? PARE_OK : pare_nomem(err, "the choice of channels");
+
+	for (int g = 0; g < r->m->n_groups; g++) {
+		wanted[g] = r->dials[g] && criterion_of(r, g) == by && !drop_as_before(r, g);
+		any |= wanted[g];
+	}
+	if (!st && any)
+		st = by->measure(r->m, wanted, r->calibration, r->ctl, score, err);
+	for (int g = 0; g < r->m->n_groups && !st; g++) {
+		const struct pare_group *u = &r->m->groups[g];
+		int *order;
+
+		if (!wanted[g])
+			continue;
+		order = malloc((size_t)u->n * sizeof *order);
+		st = order ? pare_order_by_score(score + u->first, u->n, order, err)
+			   : pare_nomem(err, "the choice of channels");
+		if (!st)
+			drop_and_keep(r, g, order);
+		else
+			free(order);
+	}
+	free(score);
+	return st;
+}
+
+static enum pare_status choose_by_samples(struct repair *r, struct pare_err *err)
+{
+	bool *wanted = calloc((size_t)r->m->n_groups + 1, sizeof *wanted);
+	enum pare_status st = wanted ? PARE_OK : pare_nomem(err, "the choice of channels");
+
+	for (const struct pare_channel_criterion *c = pare_channel_criteria; c->name && !st; c++)
+		if (c->measure)
+			st = choose_measured(r, c, wanted, err);
+	free(wanted);
+	return st ? st : choose_shared(r, err);
+}
+
+/* Recurrent layers look at themselves all along: what went of them is gone from the start. */
+static enum pare_status begin(struct repair *r, struct pare_err *err)
+{
+	float *gate = malloc(((size_t)r->m->n_units + 1) * sizeof *gate);
+	enum pare_status st;
+
+	if (!gate)
+		return pare_nomem(err, "the choice of channels");
+	for (int u = 0; u < r->m->n_units; u++)
+		gate[u] = 1;
+	for (int g = 0; g < r->m->n_groups; g++) {
+		const struct pare_group *u = &r->m->groups[g];
+
+		if (!r->dials[g] || !is_recurrent(r->m, g))
+			continue;
+		r->changed = true;
+		for (int i = u->first; i < u->first + u->n; i++)
+			gate[i] = r->keep[i];
+	}
+	st = pare_model_gated(r->m, gate, &r->start, err);
+	free(gate);
 	return st;
 }
 
@@ -268,18 +387,20 @@ static enum pare_status prune(struct repair *r, struct pare_model **out, struct 
 {
 	struct pare_model *masked;
 	bool looks;
-	enum pare_status st = choose_by_score(r, &looks, err);
+	enum pare_status st = choose_by_weights(r, &looks, err);
 
 	if (!st && looks && (!r->calibration || !r->calibration->dataset))
 		return pare_fail(err, PARE_E_ARG,
 			"channels are chosen and made up for by looking at calibration data: name "
 			"some with --data, or prune by l2 with repair none");
 	if (!st && looks)
-		st = choose_shared(r, err);
+		st = choose_by_samples(r, err);
+	if (!st)
+		st = begin(r, err);
 	if (!st && looks)
 		st = walk_through(r, err);
 	if (!st)
-		st = pare_model_now(r->m, r->weights, r->bias, &masked, err);
+		st = pare_model_now(r->start, r->weights, r->bias, &masked, err);
 	if (st)
 		return st;
 	st = pare_model_without_channels(masked, r->keep, false, out, err);
@@ -313,6 +434,7 @@ enum pare_status pare_prune_channels(const struct pare_model *m, const struct pa
 		pare_blob_free(r.weights[i]);
 		pare_blob_free(r.bias[i]);
 	}
+	pare_model_free(r.start);
 	pare_arena_free(a);
 	return st;
 }

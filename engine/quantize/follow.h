@@ -5,7 +5,7 @@
 #include "moments.h"
 
 struct pare_follow {
-	const struct pare_model *m;
+	const struct pare_model *m; /* from which it becomes others; may be set to an edit */
 	struct pare_walk *walk;
 	struct pare_blob **weights, **bias; /* [n_layers] of the caller's; NULL = as in the model */
 	int n;
