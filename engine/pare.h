@@ -738,6 +738,18 @@ int64_t pare_study_samples(const struct pare_study *s);
 /* NULL before the baseline is there. */
 const struct pare_calibration *pare_study_calibration(const struct pare_study *s);
 
+/* What rounding costs a layer at its output, in dB: the power of what it gives in float on
+ * calibration samples over that of what differs; infinite = nothing does, NaN = it does not run.
+ * Its own weights alone (their bias, and those that went to zero, with them) against the
+ * activation that enters alone, the rest of the network float; what runs in one step with the layer
+ * (a Relu, a sum) is in it.  plain_: the same formats without craft, weights by magnitude and to
+ * the nearest, bounds of all that was seen. */
+struct pare_noise {
+	double weights, activations, plain_weights, plain_activations;
+};
+/* Of each layer of a plan that was measured; NULL = it was not, or with no such figures. */
+const struct pare_noise *pare_study_noise(const struct pare_study *s, const struct pare_plan *p);
+
 /* The part of an estimate that comes from data, without the cost; both unknown without it. */
 void pare_study_value(const struct pare_study *s, const struct pare_plan *p,
 	struct pare_value *accuracy, struct pare_value *drop);

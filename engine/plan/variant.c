@@ -22,7 +22,7 @@ static double snr_db(const float *was, const float *now, int64_t n)
 	return noise > 0 ? 10 * log10(signal / noise) : INFINITY;
 }
 
-static void round_floats(const struct pare_format *f, float *w, int64_t n)
+void pare_round_floats(const struct pare_format *f, float *w, int64_t n)
 {
 	for (int64_t k = 0; f->store == PARE_F16 && k < n; k++)
 		w[k] = pare_f16_to_f32(pare_f32_to_f16(w[k]));
@@ -92,7 +92,7 @@ static enum pare_status quantize_layer(struct making *k, const struct pare_layer
 		return pare_quantize_stored(
 			pare_stored_codes(k->m, i, d), &l->weight, v->arena, w, s, err);
 	if (f->kind == PARE_KIND_FLOAT) {
-		round_floats(f, w, l->weights);
+		pare_round_floats(f, w, l->weights);
 		return PARE_OK;
 	}
 	g = pare_plan_grid(l, d);
@@ -216,13 +216,12 @@ static void find_range(struct making *k, int i, struct pare_act_choices *choices
 	const struct pare_range *r = wants_range(k->m, i, d) ? &k->calibration->range[i] : NULL;
 	const struct pare_calibrator *c = &pare_calibrators[d->calibrator];
 
-	if (pare_stored_act(k->m, i, d)) {
+	if (pare_stored_act(k->m, i, d))
 		k->v->acts[i] = *pare_stored_act(k->m, i, d);
-		return;
-	}
-	if (!d->activations)
-		return;
-	k->v->acts[i] = pare_act_quant_of(r, c, how, f);
+	else if (d->activations)
+		k->v->acts[i] = pare_act_quant_of(r, c, how, f);
+	k->v->plain_acts[i] =
+		r ? pare_act_quant_of(r, pare_calibrator_plain(), how, f) : k->v->acts[i];
 	if (!r || !c->tries || !k->calibration->dataset)
 		return;
 	for (c = pare_calibrators; c->name && choices->n < PARE_MOST_CHOICES; c++)
@@ -313,8 +312,8 @@ static enum pare_status look(struct making *k, struct pare_err *err)
 		k->ctl, err);
 	for (int i = 0; i < n && !st; i++)
 		if (k->fit[i].fits)
-			round_floats(&pare_formats[k->p->dials[i].weights], k->weights[i]->data,
-				pare_model_layer(k->m, i)->weights);
+			pare_round_floats(&pare_formats[k->p->dials[i].weights],
+				k->weights[i]->data, pare_model_layer(k->m, i)->weights);
 	return st;
 }
 
@@ -419,6 +418,7 @@ static enum pare_status part(struct making *k, struct pare_model **narrow, struc
 		return PARE_OK;
 	if ((st = pare_plan_of_parts(m, k->p, &k->parts, &whole, err)))
 		return st;
+	memcpy(k->v->whole, whole, (size_t)k->parts->n * sizeof *whole);
 	free(whole);
 	st = pare_factor_layers(m, k->p, k->calibration, false, k->ctl, &factored, err);
 	if (st)
@@ -450,11 +450,16 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 		!(k.v->store = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->store)) ||
 		!(k.v->pack = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->pack)) ||
 		!(k.v->acts = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->acts)) ||
+		!(k.v->plain_acts = pare_alloc_n(a, n + 1, sizeof *k.v->plain_acts)) ||
+		!(k.v->whole = pare_alloc_n(a, n + 1, sizeof *k.v->whole)) ||
+		!(k.v->dials = pare_alloc_n(a, n + 1, sizeof *k.v->dials)) ||
 		!(k.v->snr = pare_alloc_n(a, n, sizeof *k.v->snr))) {
 		pare_arena_free(a);
 		return pare_nomem(err, "a variant");
 	}
 	k.v->arena = a;
+	for (int i = 0; i < (int)n; i++)
+		k.v->whole[i] = i;
 	if (p->n != pare_model_info(m)->n_layers)
 		st = pare_fail(err, PARE_E_MISMATCH, "the plan is for %d layers, the model has %d",
 			p->n, pare_model_info(m)->n_layers);
@@ -476,6 +481,9 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 		k.calibration = narrow_ranges;
 	}
 	k.memo = memo && !narrow ? &memo->first : NULL;
+	k.v->plain = pare_model_ref(k.m);
+	if (!st && k.p->n)
+		memcpy(k.v->dials, k.p->dials, (size_t)k.p->n * sizeof *k.p->dials);
 	if (!st)
 		st = make(&k, err);
 	for (size_t i = 0; i < n; i++) {
@@ -494,6 +502,7 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 	pare_model_free(narrow);
 	if (st) {
 		pare_model_free(k.v->model);
+		pare_model_free(k.v->plain);
 		pare_arena_free(a);
 	} else
 		*out = k.v;
@@ -533,6 +542,7 @@ void pare_variant_free(struct pare_variant *v)
 		return;
 	pare_model_free(v->joined);
 	pare_model_free(v->model);
+	pare_model_free(v->plain);
 	pare_arena_free(v->arena);
 }
 

@@ -13,6 +13,12 @@ struct pare_variant {
 	struct pare_pack_layer *pack;    /* [n_layers] and when it is packed */
 	struct pare_act_quant *acts;     /* [n_layers] */
 	double *snr;                     /* [n_layers] dB */
+	/* What it was made from, without the channels that went and after the steps before
+	 * rounding; the plan's dials; quantizers with the bounds of all that was seen. */
+	struct pare_model *plain;
+	struct pare_dials *dials; /* [n_layers] */
+	int *whole;               /* [n_layers] the plan's layer that each is, or is a part of */
+	struct pare_act_quant *plain_acts; /* [n_layers] */
 	struct pare_exits exits;
 	/* the model with the heads of its exits, which are its last layers, and as output 1 which
 	 * of them a sample took; the model itself without exits.  acts, store and pack have room
@@ -35,6 +41,9 @@ struct pare_file_kind {
 		void **data, size_t *len, struct pare_err *err);
 };
 extern const struct pare_file_kind pare_file_kinds[];
+
+/* To the nearest of a float format; any other leaves them as they are. */
+void pare_round_floats(const struct pare_format *f, float *w, int64_t n);
 
 /* Does any channel go? */
 bool pare_plan_cuts(const struct pare_model *m, const struct pare_plan *p);

@@ -151,3 +151,12 @@ const struct pare_calibrator pare_calibrators[] = {
 	{ 0 },
 };
 /* clang-format on */
+
+const struct pare_calibrator *pare_calibrator_plain(void)
+{
+	const struct pare_calibrator *c = pare_calibrators;
+
+	while (c->clip != clip_min_max)
+		c++;
+	return c;
+}

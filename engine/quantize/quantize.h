@@ -55,6 +55,8 @@ struct pare_calibrator {
 	bool tries;  /* the others, on the samples (choose.h); `clip` where there are none */
 };
 extern const struct pare_calibrator pare_calibrators[];
+/* That which takes all that was seen. */
+const struct pare_calibrator *pare_calibrator_plain(void);
 
 /* What becomes of the bounds. */
 struct pare_ranging {

@@ -404,13 +404,19 @@ static enum pare_status run_plan(const struct pare_study *s, const struct pare_t
 	struct pare_ctl *ctl, struct pare_result *r, struct pare_err *err)
 {
 	struct pare_progress_span span = { 0, pare_feed_blocks(s->base->program, s->base->n) };
+	enum pare_status st;
 
 	r->n_parts = 1;
 	r->part = calloc(1, sizeof *r->part);
 	r->plan = pare_plan_copy(task->plan);
 	if (!r->part || !r->plan)
 		return pare_nomem(err, "a measured plan");
-	return run_trial(s, &r->plan, 1, 0, false, span, r->part, &r->variant, ctl, err);
+	r->noise = calloc((size_t)s->n_layers + 1, sizeof *r->noise);
+	if (!r->noise)
+		return pare_nomem(err, "a measured plan");
+	st = run_trial(s, &r->plan, 1, 0, false, span, r->part, &r->variant, ctl, err);
+	return st ? st
+		  : pare_variant_noise(r->variant, s->dataset, s->n_layers, ctl, r->noise, err);
 }
 
 enum pare_status pare_study_run(const struct pare_study *s, const struct pare_task *t,

@@ -155,8 +155,10 @@ enum pare_status pare_result_pack(
 		put(&b, base->calibration->range,
 			(size_t)base->calibration->n * sizeof *base->calibration->range);
 	}
-	if (r->plan)
+	if (r->plan) {
 		put_plan(&b, r->plan);
+		put(&b, r->noise, (size_t)r->plan->n * sizeof *r->noise);
+	}
 	for (int i = 0; i < r->n_parts; i++) {
 		const struct study_part *p = &r->part[i];
 		int64_t counts[3] = { p->n_right, p->fixed, p->broken };
@@ -269,8 +271,10 @@ enum pare_status pare_result_unpack(const struct pare_study *s, const void *data
 	r->seconds = h.seconds;
 	if (r->kind == PARE_TASK_BASELINE)
 		st = get_baseline(s, &b, &h, r, err);
-	else if (r->kind == PARE_TASK_PLAN)
+	else if (r->kind == PARE_TASK_PLAN) {
 		r->plan = get_plan(&b, s->n_layers);
+		r->noise = get_array(&b, (size_t)s->n_layers, sizeof *r->noise);
+	}
 	for (int i = 0; i < r->n_parts && !st && !b.bad; i++) {
 		int64_t counts[3] = { 0 };
 

@@ -82,6 +82,7 @@ void pare_study_free(struct pare_study *s)
 	for (int i = 0; i < s->n_plans; i++) {
 		pare_plan_free(s->plan[i].plan);
 		free(s->plan[i].slots);
+		free(s->plan[i].noise);
 	}
 	pare_baseline_free(s->base);
 	free(s->cell);
@@ -104,6 +105,7 @@ void pare_result_free(struct pare_result *r)
 	for (int i = 0; i < r->n_parts && r->part; i++)
 		free(r->part[i].slots);
 	free(r->part);
+	free(r->noise);
 	pare_plan_free(r->plan);
 	pare_baseline_free(r->base);
 	pare_variant_free(r->variant);
@@ -131,6 +133,13 @@ const struct study_plan *pare_study_find(const struct pare_study *s, const struc
 		if (s->plan[i].hash == hash && pare_plan_equal(s->plan[i].plan, p))
 			return &s->plan[i];
 	return NULL;
+}
+
+const struct pare_noise *pare_study_noise(const struct pare_study *s, const struct pare_plan *p)
+{
+	const struct study_plan *known = pare_study_find(s, p);
+
+	return known ? known->noise : NULL;
 }
 
 enum pare_status pare_study_next(const struct pare_study *s, const struct pare_plan *plan,
@@ -234,7 +243,8 @@ static enum pare_status add_plan(struct pare_study *s, struct pare_result *r, st
 		.slots = found->slots,
 		.n_right = found->n_right,
 		.fixed = found->fixed,
-		.broken = found->broken };
+		.broken = found->broken,
+		.noise = r->noise };
 	struct study_guess g;
 	bool guessed = pare_study_superpose(s, r->plan, NULL, &g);
 	enum pare_status st;
@@ -246,6 +256,7 @@ static enum pare_status add_plan(struct pare_study *s, struct pare_result *r, st
 	if (st)
 		return st;
 	r->plan = NULL; /* the study's now */
+	r->noise = NULL;
 	r->part[0].slots = NULL;
 	if (guessed)
 		s->surprise[s->n_surprises++] = fabs(g.n_right - (double)p.n_right) * 100 /

@@ -40,6 +40,7 @@ struct study_plan {
 	float *slots; /* [n][k] */
 	int64_t n_right, fixed, broken;
 	int64_t left[PARE_MAX_EXITS + 1]; /* samples by where they left; see pare_plan_exits */
+	struct pare_noise *noise;         /* [n_layers] */
 };
 
 struct pare_study {
@@ -63,6 +64,7 @@ struct pare_result {
 	int layer;
 	enum pare_dial dial;
 	struct pare_plan *plan;
+	struct pare_noise *noise; /* PLAN: [n_layers] */
 	int64_t n;
 	int k;
 	double seconds;
@@ -75,6 +77,11 @@ struct pare_result {
 	} * part;
 	struct pare_variant *variant; /* of a plan that was measured here; may be NULL */
 };
+
+/* out: [n_out], of the plan's layers.  Time: up to six times that of a few samples. */
+PARE_MUST_CHECK enum pare_status
+pare_variant_noise(const struct pare_variant *v, const struct pare_dataset *d, int n_out,
+	struct pare_ctl *ctl, struct pare_noise *out, struct pare_err *err);
 
 double pare_study_clock(void); /* seconds, from some fixed moment on */
 

@@ -65,6 +65,28 @@ static json_t *exits_json(const struct pare_replay *r)
 	return list;
 }
 
+/* Nothing differs: no finite number says so. */
+static json_t *decibels_json(double db)
+{
+	return isfinite(db) ? json_real(db) : json_null();
+}
+
+static json_t *layers_json(const struct pare_replay *r)
+{
+	const struct pare_noise *x = pare_study_noise(r->study, r->plan);
+	json_t *list = json_array();
+
+	for (int i = 0; x && i < r->plan->n; i++)
+		json_array_append_new(
+			list, json_pack("{s:s s:o s:o s:o s:o}", "name",
+				      pare_model_layer(r->model, i)->name, "weights_snr_db",
+				      decibels_json(x[i].weights), "plain_weights_snr_db",
+				      decibels_json(x[i].plain_weights), "activations_snr_db",
+				      decibels_json(x[i].activations), "plain_activations_snr_db",
+				      decibels_json(x[i].plain_activations)));
+	return list;
+}
+
 static json_t *replay_json(const struct pare_replay *r)
 {
 	json_t *o = metrics_json(&r->now), *notes = json_array();
@@ -114,6 +136,26 @@ static void print_macs(const struct pare_replay *r)
 					     : pare_model_layer(r->model, r->exit[i].layer)->name);
 }
 
+/* The layers that lose most at their output, by their weights and by what enters them. */
+static void print_noise(const struct pare_replay *r)
+{
+	const struct pare_noise *x = pare_study_noise(r->study, r->plan);
+	int w = 0, a = 0;
+
+	for (int i = 1; x && i < r->plan->n; i++) {
+		w = x[i].weights < x[w].weights ? i : w;
+		a = x[i].activations < x[a].activations ? i : a;
+	}
+	if (x && isfinite(x[w].weights))
+		printf("weights    at least %.1f dB at a layer's output (plainly rounded %.1f): "
+		       "%s\n",
+			x[w].weights, x[w].plain_weights, pare_model_layer(r->model, w)->name);
+	if (x && isfinite(x[a].activations))
+		printf("activations at least %.1f dB at a layer's output (by min-max %.1f): %s\n",
+			x[a].activations, x[a].plain_activations,
+			pare_model_layer(r->model, a)->name);
+}
+
 static void print_replay(const struct pare_replay *r)
 {
 	print_value("float", &r->was.accuracy, "%");
@@ -121,6 +163,7 @@ static void print_replay(const struct pare_replay *r)
 	print_value("drop", &r->now.drop, "points");
 	printf("size       %" PRId64 " bytes, %.1f %% of float; as an ONNX file %" PRId64 "\n",
 		r->now.cost.bytes, 100 * r->now.ratio, r->now.cost.file_bytes);
+	print_noise(r);
 	print_macs(r);
 	for (int i = 0; i < r->n_devices; i++) {
 		const struct pare_device_figures *was = &r->device[i].was, *now = &r->device[i].now;
@@ -157,6 +200,7 @@ static int report(const struct pare_replay *r, bool applied)
 			json_object_set_new(o, "metric",
 				r->data ? json_string(cli_measure_name(r->measure)) : json_null());
 			json_object_set_new(o, "estimated", metrics_json(&r->estimated));
+			json_object_set_new(o, "layers", layers_json(r));
 			json_object_set_new(o, "promised", promised_json(r));
 			json_object_set_new(
 				o, "sha256", json_string(*r->written ? r->written : r->sha256));

@@ -26,7 +26,9 @@ struct scene_row { /* of the map: a layer */
 	int64_t bytes[2];       /* its weights: float, as chosen; -1 = not known */
 	bool changed;           /* something is chosen */
 	bool exit;              /* samples may leave behind it */
-	char beside[96];        /* methods that are not the usual ones, in the language's words */
+	bool heard;             /* noise is known: the plan was measured */
+	struct pare_noise noise;
+	char beside[96]; /* methods that are not the usual ones, in the language's words */
 };
 
 struct scene_device {

@@ -273,6 +273,7 @@ static void fill_map(struct scene *s, const struct pare_workspace *w)
 {
 	const struct pare_study *study = pare_workspace_study(w);
 	const struct pare_plan *p = pare_workspace_plan(w);
+	const struct pare_noise *noise = pare_study_noise(study, p);
 
 	fill_steps(s, p->steps);
 	for (int i = 0; i < s->n_rows; i++) {
@@ -289,6 +290,8 @@ static void fill_map(struct scene *s, const struct pare_workspace *w)
 		}
 		r->exit = p->dials[i].exit != 0;
 		fill_beside(r, p->dials[i]);
+		if ((r->heard = noise != NULL))
+			r->noise = noise[i];
 		r->drop = choice_drop(s, i);
 		r->bytes[0] = r->bytes[1] = -1;
 	}

@@ -46,7 +46,7 @@ static void about(const struct tui_state *s, struct grid *g, int row)
 }
 
 /* Where samples leave: the places in their order, this layer's among them. */
-static void exits(const struct tui_state *s, struct grid *g, int row)
+static bool exits(const struct tui_state *s, struct grid *g, int row)
 {
 	const struct scene *sc = s->scene;
 	double mean = pare_exits_macs(sc->exit, sc->n_exits);
@@ -54,7 +54,7 @@ static void exits(const struct tui_state *s, struct grid *g, int row)
 	int x = 10;
 
 	if (sc->n_exits < 2)
-		return;
+		return false;
 	grid_put(g, 6, 1, 9, ST_HEAD, "leave");
 	for (int i = 0; i < sc->n_exits && x < s->w - 1; i++) {
 		const struct pare_exit *e = &sc->exit[i];
@@ -70,6 +70,35 @@ static void exits(const struct tui_state *s, struct grid *g, int row)
 	if (!isnan(mean))
 		grid_put(g, 6, x, s->w - x - 1, ST_MEASURED, "%s MACs on average",
 			figure_count((int64_t)mean, v));
+	return true;
+}
+
+static const char *decibels(double db, char buf[16])
+{
+	if (isinf(db))
+		return "exact";
+	snprintf(buf, 16, "%.1f dB", db);
+	return buf;
+}
+
+/* What rounding costs at the layer's output; false: there is nothing to say. */
+static bool noise(const struct tui_state *s, struct grid *g, int y, const struct scene_row *r)
+{
+	const struct pare_noise *n = &r->noise;
+	char a[16], b[16], c[16], d[16];
+
+	if (!r->changed)
+		return false;
+	grid_put(g, y, 1, 9, ST_HEAD, "error");
+	if (!r->heard || isnan(n->weights))
+		grid_put(g, y, 10, s->w - 11, ST_DIM, "unknown%s",
+			r->heard ? "" : " until the plan is measured");
+	else
+		grid_put(g, y, 10, s->w - 11, ST_MEASURED,
+			"weights %s (plain %s)   activations %s (plain %s)",
+			decibels(n->weights, a), decibels(n->plain_weights, b),
+			decibels(n->activations, c), decibels(n->plain_activations, d));
+	return true;
 }
 
 static void bar(struct grid *g, int y, int x, int w, double part, unsigned style)
@@ -144,13 +173,15 @@ void view_layer_render(const struct tui_state *s, struct grid *g)
 	static const char *const title[] = { "weights", "activations", "pruned channels",
 		"pruned weights" };
 	const struct scene *sc = s->scene;
-	int row = tui_row(s), half = s->w / 2, y[2] = { 7, 7 }, bottom = s->h - 3;
+	int row = tui_row(s), half = s->w / 2, y[2], bottom = s->h - 3;
 	double worst = 1;
 
 	if (row < 0)
 		return;
 	about(s, g, row);
-	exits(s, g, row);
+	y[0] = 6 + exits(s, g, row);
+	y[0] += noise(s, g, y[0], &sc->row[row]);
+	y[1] = y[0] = y[0] < 7 ? 7 : y[0];
 	summary(s, g);
 	for (int c = 0; c < sc->n_columns; c++)
 		if (tui_cell(s, row, c)->kind != PARE_UNKNOWN)
