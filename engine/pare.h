@@ -359,6 +359,7 @@ enum pare_method {
 	PARE_GOAL, /* what a budget of channels counts; no dial */
 	PARE_SCHEME,
 	PARE_RANGING,
+	PARE_EFFORT,
 	PARE_STEP,
 	PARE_FILE, /* what a variant is written as; no dial */
 	PARE_FACTORING,      /* of a layer in two */
@@ -386,6 +387,7 @@ struct pare_dials {
 	uint8_t channel_criterion, repair, pattern;           /* rows of their family */
 	uint8_t scheme, ranging; /* rows: scales and zero points of weights, of activations */
 	uint8_t factoring, rank_criterion; /* rows of their family */
+	uint8_t effort;          /* row: what a rounding that tries others may put into it */
 	float channels; /* share of the group's channels that go, 0 <= s < 1; the same for all
 			   layers of a group, see pare_plan_tie */
 	float sparsity; /* share of the weights set to zero, 0 <= s < 1 */
@@ -558,6 +560,8 @@ const struct pare_model *pare_variant_model(const struct pare_variant *v);
 /* Signal-to-noise of the weights of its layer i by zeros and rounding, in dB; +inf when there were
  * none. */
 double pare_variant_weight_snr(const struct pare_variant *v, int i);
+/* The row of PARE_ROUNDING that was picked for its layer i where several were tried; else -1. */
+int pare_variant_picked(const struct pare_variant *v, int i);
 
 /* Write it as ONNX with QuantizeLinear/DequantizeLinear; `recipe_sha` (NULL allowed) goes into the
  * metadata.  The file appears whole or not at all; `sha256` and `bytes` tell of it. */

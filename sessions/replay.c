@@ -348,6 +348,20 @@ static void check(struct pare_replay *r)
 }
 
 static enum pare_status
+note_picks(struct pare_replay *r, const struct pare_variant *v, struct pare_err *err)
+{
+	const struct pare_model *m = pare_variant_model(v);
+	int n = pare_model_info(m)->n_layers;
+
+	if (!(r->picked = calloc((size_t)n + 1, sizeof *r->picked)))
+		return pare_nomem(err, "what came of a recipe");
+	r->carried = pare_model_ref(m);
+	for (int i = 0; i < n; i++)
+		r->picked[i] = pare_variant_picked(v, i);
+	return PARE_OK;
+}
+
+static enum pare_status
 carry_out(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_err *err)
 {
 	struct pare_recipe_parts parts;
@@ -373,6 +387,8 @@ carry_out(struct pare_replay *r, const struct pare_replay_spec *spec, struct par
 			r->data ? pare_study_calibration(r->study) : NULL, spec->ctl, &v, err);
 	if (!st)
 		st = export(r, spec, v, err);
+	if (!st)
+		st = note_picks(r, v, err);
 	if (!st)
 		st = ask_devices(r, spec, v, err);
 	if (!st && spec->check)
@@ -400,6 +416,8 @@ pare_replay_run(const struct pare_replay_spec *spec, struct pare_replay *out, st
 void pare_replay_free(struct pare_replay *r)
 {
 	free(r->device);
+	free(r->picked);
+	pare_model_free(r->carried);
 	pare_devices_free(r->devices);
 	pare_study_free(r->study);
 	pare_plan_free(r->plan);

@@ -38,6 +38,8 @@ struct pare_replay {
 	struct pare_metrics estimated;             /* from the session's map; unknown without one */
 	struct pare_exit exit[PARE_MAX_EXITS + 1]; /* where samples leave */
 	int n_exits;
+	struct pare_model *carried; /* the model as it became; NULL = nothing was carried out */
+	int *picked;                /* of its layers, as pare_variant_picked */
 	enum pare_measure measure;
 	char recipe_sha[PARE_SHA_HEX];
 	char sha256[PARE_SHA_HEX];  /* of the ONNX file; "" when not made */

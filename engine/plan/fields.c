@@ -8,6 +8,11 @@ static bool with_integers(const struct pare_dials *d)
 	return pare_formats[d->weights].kind == PARE_KIND_INT;
 }
 
+static bool with_tries(const struct pare_dials *d)
+{
+	return with_integers(d) && pare_roundings[d->rounding].tries;
+}
+
 static bool with_activations(const struct pare_dials *d)
 {
 	return d->activations != 0;
@@ -49,6 +54,7 @@ const struct pare_field pare_fields[] = {
 	{ AT(ranging), PARE_RANGING, with_activations },
 	{ AT(factoring), PARE_FACTORING, with_rank },
 	{ AT(rank_criterion), PARE_RANK_CRITERION, with_rank },
+	{ AT(effort), PARE_EFFORT, with_tries },
 };
 /* clang-format on */
 const int pare_n_fields = sizeof pare_fields / sizeof *pare_fields;

@@ -28,6 +28,10 @@ struct pare_fit_layer {
 			    where a row has but one and it is free, and where it prunes */
 	int8_t *zero;    /* [pare_grid_scales], filled anew where it prunes */
 	int8_t *q;       /* [elements], filled */
+	/* Of a rounding that tries others: how much work it may put into all such layers; what came
+	 * of it. */
+	double work;
+	const struct pare_rounding *picked;
 };
 
 /* weights[i]: what layer i's are to be, NULL = the model's own; those of layers that fit give
@@ -38,7 +42,7 @@ struct pare_fit_layer {
 PARE_MUST_CHECK enum pare_status
 pare_fit(const struct pare_model *m, const struct pare_calibration *calibration,
 	struct pare_moments_memo *memo, const struct pare_act_quant *acts,
-	const struct pare_fit_layer *layers, struct pare_blob **weights, struct pare_blob **bias,
+	struct pare_fit_layer *layers, struct pare_blob **weights, struct pare_blob **bias,
 	struct pare_ctl *ctl, struct pare_err *err);
 
 #endif

@@ -19,6 +19,8 @@ static struct label label_of(enum pare_method family, int i)
 		return (struct label){ pare_schemes[i].name, pare_schemes[i].help };
 	case PARE_RANGING:
 		return (struct label){ pare_rangings[i].name, pare_rangings[i].help };
+	case PARE_EFFORT:
+		return (struct label){ pare_efforts[i].name, pare_efforts[i].help };
 	case PARE_STEP:
 		return (struct label){ pare_plan_steps[i].name, pare_plan_steps[i].help };
 	case PARE_CALIBRATOR:
@@ -69,6 +71,8 @@ const char *pare_method_title(enum pare_method family)
 		return "Codes of weights";
 	case PARE_RANGING:
 		return "Bounds of activations";
+	case PARE_EFFORT:
+		return "Work that round auto may take";
 	case PARE_STEP:
 		return "Steps around rounding";
 	case PARE_FACTORING:

@@ -113,7 +113,8 @@ static enum pare_status quantize_layer(struct making *k, const struct pare_layer
 
 static bool rounding_looks(const struct pare_dials *d)
 {
-	return pare_formats[d->weights].kind == PARE_KIND_INT && pare_roundings[d->rounding].look;
+	return pare_formats[d->weights].kind == PARE_KIND_INT &&
+	       pare_rounding_looks(&pare_roundings[d->rounding]);
 }
 
 /* Each weight to the nearest will do where there are no samples. */
@@ -306,14 +307,18 @@ static enum pare_status look(struct making *k, struct pare_err *err)
 			.keep_zeros = d->sparsity > 0,
 			.scale = (float *)(uintptr_t)s->scale,
 			.zero = (int8_t *)(uintptr_t)s->zero,
-			.q = (int8_t *)(uintptr_t)s->q };
+			.q = (int8_t *)(uintptr_t)s->q,
+			.work = pare_efforts[d->effort].work };
 	}
 	st = pare_fit(k->m, k->calibration, k->memo, k->v->acts, k->fit, k->weights, k->bias,
 		k->ctl, err);
-	for (int i = 0; i < n && !st; i++)
+	for (int i = 0; i < n && !st; i++) {
+		if (k->fit[i].picked)
+			k->v->picked[i] = (int)(k->fit[i].picked - pare_roundings);
 		if (k->fit[i].fits)
 			pare_round_floats(&pare_formats[k->p->dials[i].weights],
 				k->weights[i]->data, pare_model_layer(k->m, i)->weights);
+	}
 	return st;
 }
 
@@ -343,6 +348,7 @@ static enum pare_status make(struct making *k, struct pare_err *err)
 	for (int i = 0; i < n; i++) {
 		if (k->ctl && atomic_load(&k->ctl->cancel))
 			return pare_fail(err, PARE_E_CANCELED, "stopped");
+		k->v->picked[i] = -1;
 		if ((st = carry_out(k, i, err)))
 			return pare_wrap(err, st, "layer '%s'", pare_model_layer(k->m, i)->name);
 		looks |= k->pruned[i] || (k->weights[i] && pare_steps_shift(k->p->steps));
@@ -453,6 +459,7 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 		!(k.v->plain_acts = pare_alloc_n(a, n + 1, sizeof *k.v->plain_acts)) ||
 		!(k.v->whole = pare_alloc_n(a, n + 1, sizeof *k.v->whole)) ||
 		!(k.v->dials = pare_alloc_n(a, n + 1, sizeof *k.v->dials)) ||
+		!(k.v->picked = pare_alloc_n(a, n, sizeof *k.v->picked)) ||
 		!(k.v->snr = pare_alloc_n(a, n, sizeof *k.v->snr))) {
 		pare_arena_free(a);
 		return pare_nomem(err, "a variant");
@@ -554,4 +561,9 @@ const struct pare_model *pare_variant_model(const struct pare_variant *v)
 double pare_variant_weight_snr(const struct pare_variant *v, int i)
 {
 	return v->snr[i];
+}
+
+int pare_variant_picked(const struct pare_variant *v, int i)
+{
+	return v->picked[i];
 }

@@ -19,6 +19,7 @@ struct pare_variant {
 	struct pare_dials *dials; /* [n_layers] */
 	int *whole;               /* [n_layers] the plan's layer that each is, or is a part of */
 	struct pare_act_quant *plain_acts; /* [n_layers] */
+	int *picked;                       /* [n_layers] as pare_variant_picked */
 	struct pare_exits exits;
 	/* the model with the heads of its exits, which are its last layers, and as output 1 which
 	 * of them a sample took; the model itself without exits.  acts, store and pack have room

@@ -110,7 +110,7 @@ static enum pare_status walk(struct surveying *s, struct pare_walk *walk, struct
 
 		if (!needed(s, s->order[i], i))
 			continue;
-		st = pare_walk_to(walk, s->order[i], p, span, s->ctl, &moments, err);
+		st = pare_walk_to(walk, s->order[i], p, span, s->ctl, &moments, NULL, err);
 		if (!st)
 			st = visit(s, i, &moments, err);
 		pare_moments_free(&moments);

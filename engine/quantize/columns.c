@@ -20,9 +20,9 @@ take_room(const struct pare_columns *like, struct pare_columns *out, struct pare
 {
 	struct pare_columns c = *like;
 
-	c.x = room_for((size_t)c.groups * (size_t)c.k, c.n);
-	c.t = room_for((size_t)c.groups * (size_t)c.o, c.n);
-	c.s = room_for((size_t)c.groups * (size_t)c.o, c.n);
+	c.x = room_for((size_t)c.groups * (size_t)c.k, c.wide);
+	c.t = room_for((size_t)c.groups * (size_t)c.o, c.wide);
+	c.s = room_for((size_t)c.groups * (size_t)c.o, c.wide);
 	if (!c.x || !c.t || !c.s) {
 		pare_columns_free(&c);
 		return pare_nomem(err, "what enters a layer");
@@ -31,22 +31,25 @@ take_room(const struct pare_columns *like, struct pare_columns *out, struct pare
 	return PARE_OK;
 }
 
-enum pare_status pare_columns_new(const struct pare_windows *w, int full, int lanes,
+enum pare_status pare_columns_new(const struct pare_windows *w, int full, int aside, int lanes,
 	struct pare_columns *out, struct pare_err *err)
 {
 	struct pare_columns c = {
-		.groups = w->groups, .k = w->k, .o = w->o, .lanes = lanes, .blocks = full
+		.groups = w->groups, .k = w->k, .o = w->o, .lanes = lanes, .every = 1
 	};
 	int64_t rows = (int64_t)w->groups * (w->k + 2 * w->o), most = FLOATS / rows;
 
-	most = most > COLUMNS ? COLUMNS : most;
-	if (c.blocks > most / lanes)
-		c.blocks = (int)(most / lanes);
-	if (c.blocks > 0) {
-		int64_t per = most / lanes / c.blocks;
+	most = (most > COLUMNS ? COLUMNS : most) / lanes;
+	if (most > 0 && full > 0) {
+		int64_t per;
 
+		c.every = (int)((full + most - 1) / most);
+		c.blocks = (full + c.every - 1) / c.every;
+		per = most / c.blocks;
 		c.per = per < w->columns ? (int)per : (int)w->columns;
-		c.n = (int64_t)c.blocks * c.per * lanes;
+		c.n = c.wide = (int64_t)c.blocks * c.per * lanes;
+		aside = (aside + c.every - 1) / c.every;
+		c.aside = aside < c.blocks ? (int64_t)(c.blocks - aside) * c.per * lanes : 0;
 	}
 	return take_room(&c, out, err);
 }
@@ -55,8 +58,8 @@ enum pare_status
 pare_columns_copy(const struct pare_columns *from, struct pare_columns *to, struct pare_err *err)
 {
 	struct pare_columns c;
-	size_t k = (size_t)from->groups * (size_t)from->k * (size_t)from->n,
-	       o = (size_t)from->groups * (size_t)from->o * (size_t)from->n;
+	size_t k = (size_t)from->groups * (size_t)from->k * (size_t)from->wide,
+	       o = (size_t)from->groups * (size_t)from->o * (size_t)from->wide;
 	enum pare_status st = take_room(from, &c, err);
 
 	if (st)
@@ -66,6 +69,17 @@ pare_columns_copy(const struct pare_columns *from, struct pare_columns *to, stru
 	memcpy(c.s, from->s, o * sizeof *c.s);
 	*to = c;
 	return PARE_OK;
+}
+
+struct pare_columns pare_columns_part(const struct pare_columns *c)
+{
+	struct pare_columns part = *c;
+	int64_t block = (int64_t)c->per * c->lanes;
+
+	part.n -= c->aside;
+	part.blocks = (int)(part.n / (block ? block : 1));
+	part.aside = (part.blocks - pare_aside_from(part.blocks)) * block;
+	return part;
 }
 
 void pare_columns_free(struct pare_columns *c)
@@ -90,19 +104,20 @@ void pare_columns_take(struct pare_columns *c, const struct pare_windows *w, int
 	int64_t from, int64_t n, const float *x, const float *t, const float *s)
 {
 	size_t lanes = (size_t)c->lanes, bytes = lanes * sizeof(float);
+	int mine = block / c->every;
 
-	for (int i = 0; i < c->per && block < c->blocks; i++) {
+	for (int i = 0; i < c->per && block % c->every == 0 && mine < c->blocks; i++) {
 		int64_t at = pare_columns_pick(c, w, block, i);
-		size_t to = ((size_t)block * (size_t)c->per + (size_t)i) * lanes;
+		size_t to = ((size_t)mine * (size_t)c->per + (size_t)i) * lanes;
 
 		if (at < from || at >= from + n)
 			continue;
 		for (int j = 0; j < c->k; j++)
-			memcpy(c->x + (size_t)(group * c->k + j) * (size_t)c->n + to,
+			memcpy(c->x + (size_t)(group * c->k + j) * (size_t)c->wide + to,
 				x + (size_t)(j * n + at - from) * lanes, bytes);
 		for (int j = 0; j < c->o; j++) {
 			int row = group * c->o + j;
-			size_t here = (size_t)row * (size_t)c->n + to;
+			size_t here = (size_t)row * (size_t)c->wide + to;
 
 			memcpy(c->t + here, t + (size_t)(j * n + at - from) * lanes, bytes);
 			if (s)

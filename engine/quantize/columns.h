@@ -6,19 +6,32 @@
 #include "../ops/op.h"
 
 struct pare_columns {
-	int64_t n;        /* 0 = none: a block of samples was not full, or there is no memory */
+	int64_t n;        /* 0 = none: no block of samples was full, or there is no memory */
+	int64_t aside;    /* the last of them, of samples that are kept aside; may be 0 */
+	int64_t wide;     /* from row to row; n, but for a part of them */
 	int groups, k, o; /* as in struct pare_windows */
 	int blocks, per;  /* blocks that give some, and how many positions each */
+	int every;        /* of how many blocks one gives some */
 	int lanes;
 	float lo, hi; /* the layer's result is clamped to */
-	float *x;     /* [groups][k][n]: entering the compressed layer */
-	float *t;     /* [groups * o][n]: what it should give, without the bias */
-	float *s;     /* [groups * o][n]: what the compressed network adds to it, or zeros */
+	float *x;     /* [groups][k][wide]: entering the compressed layer */
+	float *t;     /* [groups * o][wide]: what it should give, without the bias */
+	float *s;     /* [groups * o][wide]: what the compressed network adds to it, or zeros */
 };
 
-/* Room for columns of `full` blocks of `lanes` samples.  PARE_E_NOMEM. */
-PARE_MUST_CHECK enum pare_status pare_columns_new(const struct pare_windows *w, int full, int lanes,
-	struct pare_columns *out, struct pare_err *err);
+/* Of n full blocks of samples the last quarter is kept aside from what is fitted; the first that
+ * is, n = none. */
+static inline int pare_aside_from(int n)
+{
+	return n - n / 4;
+}
+
+/* Room for columns of `full` blocks of `lanes` samples, those from block `aside` on kept aside.
+ * PARE_E_NOMEM. */
+PARE_MUST_CHECK enum pare_status pare_columns_new(const struct pare_windows *w, int full, int aside,
+	int lanes, struct pare_columns *out, struct pare_err *err);
+/* Those that are not kept aside, of which again some are; borrowed. */
+struct pare_columns pare_columns_part(const struct pare_columns *c);
 void pare_columns_free(struct pare_columns *c);
 PARE_MUST_CHECK enum pare_status
 pare_columns_copy(const struct pare_columns *from, struct pare_columns *to, struct pare_err *err);

@@ -67,5 +67,5 @@ enum pare_status pare_follow_to(struct pare_follow *f, int layer, struct pare_pr
 		return st;
 	}
 	f->n++;
-	return pare_walk_to(f->walk, layer, f->programs[k], span, ctl, out, err);
+	return pare_walk_to(f->walk, layer, f->programs[k], span, ctl, out, NULL, err);
 }

@@ -24,7 +24,8 @@ static const float sharp = 20, blunt = 2; /* β, from and to */
 struct state {
 	const struct pare_learning *l;
 	int64_t n, batch;             /* columns to learn from; the others judge what was learned */
-	size_t wide;                  /* all of them */
+	int64_t all;                  /* both */
+	size_t wide;                  /* from row to row */
 	float *x;                     /* [k][wide] of the group, borrowed */
 	float *w, *g;                 /* [rows][k]: weights, gradient */
 	float *shift;                 /* [rows] */
@@ -103,12 +104,12 @@ static void judge(const struct state *s, const int8_t *q, float *y, float *e)
 }
 
 /* Errors of the rows by q and its shifts on the columns that are kept aside; of all where there are
- * none.  y: room [rows][wide] */
+ * none.  y: room [rows][all] */
 static void
 prove(const struct state *s, const int8_t *q, const float *shift, float *y, double *error)
 {
 	const struct pare_learning *l = s->l;
-	int64_t all = (int64_t)s->wide, from = s->n < all ? s->n : 0;
+	int64_t all = s->all, from = s->n < all ? s->n : 0;
 
 	for (int i = 0; i < l->rows * l->k; i++)
 		s->w[i] = (float)q[i] * l->scale[i / l->k];
@@ -253,11 +254,9 @@ static enum pare_status begin(const struct pare_learning *l, struct state *s, st
 	size_t n = (size_t)l->rows * (size_t)l->k, rows = (size_t)l->rows;
 	const struct pare_columns *c = l->columns;
 
-	int64_t block = (int64_t)c->per * c->lanes, aside = c->blocks / 4;
-
-	*s = (struct state){ .l = l, .n = c->n - aside * block, .wide = (size_t)c->n };
+	*s = (struct state){ .l = l, .n = c->n - c->aside, .all = c->n, .wide = (size_t)c->wide };
 	s->batch = s->n < BATCH ? s->n : BATCH;
-	s->x = c->x + (size_t)(l->row / c->o) * (size_t)c->k * (size_t)c->n;
+	s->x = c->x + (size_t)(l->row / c->o) * (size_t)c->k * s->wide;
 	s->w = calloc(2 * n + rows, sizeof *s->w);
 	s->error = calloc(3 * rows, sizeof *s->error);
 	if (!s->w || !s->error)
@@ -429,7 +428,7 @@ enum pare_status pare_adaround(const struct pare_learning *l, struct pare_err *e
 		f.h = f.v + n;
 		f.m1 = f.h + n;
 		f.m2 = f.m1 + n;
-		f.e = y + rows * s.wide;
+		f.e = y + rows * (size_t)s.all;
 		f.weight = was + rows;
 		judge(&s, l->q, y, f.e);
 		memcpy(was, s.error, rows * sizeof *was);

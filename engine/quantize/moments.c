@@ -33,6 +33,7 @@ struct pare_walk {
 	struct pare_program *plain;
 	const struct pare_program *quantized;
 	int lanes, n_blocks, threads;
+	int aside;      /* the first block that is kept aside; n_blocks = none is */
 	int step, from; /* of the layer at hand; where the blocks were kept */
 	bool keeps;
 	struct pare_cut **cut[2]; /* [n_blocks] of the float and of the compressed network */
@@ -253,12 +254,31 @@ static void worker_end(struct worker *k)
 	k->entry = k->want = k->x = k->t = NULL;
 }
 
+/* Slots from here on are of the samples that are kept aside; n_slots = there are none. */
+static int slot_aside(const struct pare_walk *w)
+{
+	int apart = w->n_slots / 4;
+
+	if (w->n_slots < 2 || w->aside == w->n_blocks)
+		return w->n_slots;
+	return w->n_slots - (apart ? apart : 1);
+}
+
+/* The first block of slot i. */
+static int slot_begin(const struct pare_walk *w, int i)
+{
+	int aside = slot_aside(w), n = w->n_slots;
+	int64_t all = w->n_blocks, fitted = aside < n ? w->aside : all;
+
+	return (int)(i <= aside ? fitted * i / aside
+				: fitted + (all - fitted) * (i - aside) / (n - aside));
+}
+
 static enum pare_status take_slot(void *ctx, int i, int worker, struct pare_err *err)
 {
 	struct pare_walk *w = ctx;
 	struct worker *k = &w->worker[worker];
-	int from = (int)((int64_t)w->n_blocks * i / w->n_slots);
-	int to = (int)((int64_t)w->n_blocks * (i + 1) / w->n_slots);
+	int from = slot_begin(w, i), to = slot_begin(w, i + 1);
 	enum pare_status st = PARE_OK;
 
 	if (!k->quantized && worker_begin(w, k))
@@ -274,24 +294,27 @@ static enum pare_status take_slot(void *ctx, int i, int worker, struct pare_err 
 /* ---- the layer ---------------------------------------------------------------------------------
  */
 
-/* What the layer is; win.k 0 = no matrix product that can be looked at. */
-static void look_at(struct pare_walk *w)
+struct pare_windows pare_walk_windows(const struct pare_walk *w, int layer)
 {
-	const struct pare_step *s = &w->plain->steps[w->step];
-	const struct pare_layer *l = pare_model_layer(w->m, w->layer);
+	int step = pare_program_step_of_layer(w->plain, layer);
+	const struct pare_step *s = step < 0 ? NULL : &w->plain->steps[step];
+	const struct pare_layer *l = pare_model_layer(w->m, layer);
 	struct pare_channels c = pare_channels_of(&l->weight, l->out_axis);
+	struct pare_windows win = { 0 }, none = { 0 };
 	const struct pare_tensor *in[2];
-	struct pare_call call = { .node = s->n, .attr = s->n->attr, .lanes = w->lanes, .in = in };
+	struct pare_call call = { .lanes = w->lanes, .in = in };
 
-	w->win = (struct pare_windows){ 0 };
-	if (s->entry != 0 || w->m->weight_at[w->layer].input != 1 || !s->n->op->windows ||
-		(w->m->weight_at[w->layer].bias >= 0 && !pare_model_bias(w->m, w->layer)))
-		return;
+	if (!s || s->entry != 0 || w->m->weight_at[layer].input != 1 || !s->n->op->windows ||
+		(w->m->weight_at[layer].bias >= 0 && !pare_model_bias(w->m, layer)))
+		return none;
+	call.node = s->n;
+	call.attr = s->n->attr;
 	for (int i = 0; i < 2; i++)
 		in[i] = &w->plain->places[s->n->in[i]].t;
-	if (!s->n->op->windows(&call, &w->win) || w->win.k != c.outer * c.inner ||
-		(int64_t)w->win.o * w->win.groups != c.channels)
-		w->win = (struct pare_windows){ 0 };
+	return s->n->op->windows(&call, &win) && win.k == c.outer * c.inner &&
+			       (int64_t)win.o * win.groups == c.channels
+		       ? win
+		       : none;
 }
 
 static enum pare_status slots_new(struct pare_walk *w, struct pare_err *err)
@@ -372,17 +395,19 @@ pare_moments_copy(const struct pare_moments *from, struct pare_moments *to, stru
 	return st;
 }
 
-/* Slots in their order, so that sums do not depend on who took them. */
+/* The first slots in their order, so that sums do not depend on who took them. */
 static enum pare_status
-merge(const struct pare_walk *w, struct pare_moments *out, struct pare_err *err)
+merge(const struct pare_walk *w, int slots, struct pare_moments *out, struct pare_err *err)
 {
 	size_t g = (size_t)w->win.groups, k = (size_t)w->win.k, o = (size_t)w->win.o;
+	int64_t samples = (int64_t)slot_begin(w, slots) * w->lanes;
+	double n = (double)(samples < w->n ? samples : w->n);
 	struct pare_moments m;
-	enum pare_status st = moments_new(&w->win, (double)w->n * (double)w->win.columns, &m, err);
+	enum pare_status st = moments_new(&w->win, n * (double)w->win.columns, &m, err);
 
 	if (st)
 		return st;
-	for (int i = 0; i < w->n_slots; i++) {
+	for (int i = 0; i < slots; i++) {
 		const struct slot *s = &w->slot[i];
 
 		for (size_t j = 0; j < g * k * (k + o); j++)
@@ -424,7 +449,7 @@ void pare_moments_free(struct pare_moments *s)
 
 enum pare_status pare_walk_to(struct pare_walk *w, int layer, const struct pare_program *quantized,
 	struct pare_progress_span span, struct pare_ctl *ctl, struct pare_moments *out,
-	struct pare_err *err)
+	struct pare_moments *part, struct pare_err *err)
 {
 	enum pare_status st;
 
@@ -432,16 +457,19 @@ enum pare_status pare_walk_to(struct pare_walk *w, int layer, const struct pare_
 	w->layer = layer;
 	w->quantized = quantized;
 	w->ctl = ctl;
-	look_at(w);
+	w->win = pare_walk_windows(w, layer);
 	st = slots_new(w, err);
 	if (!st && w->win.k && w->want_columns)
-		st = pare_columns_new(&w->win, (int)(w->n / w->lanes), w->lanes, &w->columns, err);
+		st = pare_columns_new(&w->win, (int)(w->n / w->lanes), slot_begin(w, slot_aside(w)),
+			w->lanes, &w->columns, err);
 	if (!st && w->win.k) {
 		st = pare_parallel(w->n_slots, take_slot, w, ctl, span, err);
 		w->from = w->step;
 	}
 	if (!st)
-		st = merge(w, out, err);
+		st = merge(w, w->n_slots, out, err);
+	if (!st && part && slot_aside(w) < w->n_slots)
+		st = merge(w, slot_aside(w), part, err);
 	slots_free(w);
 	if (!st && w->columns.n) {
 		out->columns = w->columns;
@@ -461,7 +489,7 @@ enum pare_status pare_walk_float(struct pare_walk *w, int layer, struct pare_mom
 
 	if (memo && memo->kept && memo->layer == layer)
 		return pare_moments_copy(memo->kept, out, err);
-	st = pare_walk_to(w, layer, w->plain, span, ctl, out, err);
+	st = pare_walk_to(w, layer, w->plain, span, ctl, out, NULL, err);
 	if (st || !memo)
 		return st;
 	pare_moments_memo_free(memo);
@@ -525,6 +553,9 @@ enum pare_status pare_walk_new(const struct pare_model *m,
 	if (!st) {
 		w->lanes = pare_program_lanes(w->plain);
 		w->n_blocks = pare_feed_blocks(w->plain, w->n);
+		w->aside = pare_aside_from((int)(w->n / w->lanes));
+		if (w->aside == w->n / w->lanes) /* too few */
+			w->aside = w->n_blocks;
 		w->keeps = widest(w->plain) <= KEPT_BYTES / 2 / (size_t)(w->n_blocks + 1);
 		w->cut[0] = calloc((size_t)w->n_blocks + 1, sizeof *w->cut[0]);
 		w->cut[1] = calloc((size_t)w->n_blocks + 1, sizeof *w->cut[1]);

@@ -33,13 +33,16 @@ void pare_walk_free(struct pare_walk *w);
 const struct pare_program *pare_walk_program(const struct pare_walk *w);
 /* Whether what is collected from now on comes with columns. */
 void pare_walk_want_columns(struct pare_walk *w, bool want);
+/* What a layer is; k 0 = no matrix product that can be looked at. */
+struct pare_windows pare_walk_windows(const struct pare_walk *w, int layer);
 /* Go on to `layer`, which runs no earlier than the one before, in the compressed network
  * `quantized` (borrowed; the one before must still be there), and collect.  win.k 0: the layer is
- * no matrix product and nothing was collected.  span: of ctl's progress, in slots; see
- * pare_walk_slots. */
+ * no matrix product and nothing was collected.  part: the same without the samples that are kept
+ * aside and without columns, win.k 0 where none are; NULL = not wanted.  span: of ctl's progress,
+ * in slots. */
 PARE_MUST_CHECK enum pare_status pare_walk_to(struct pare_walk *w, int layer,
 	const struct pare_program *quantized, struct pare_progress_span span, struct pare_ctl *ctl,
-	struct pare_moments *out, struct pare_err *err);
+	struct pare_moments *out, struct pare_moments *part, struct pare_err *err);
 
 /* What enters a layer in the float network, kept for the next who asks.  Begins as zeros. */
 struct pare_moments_memo {

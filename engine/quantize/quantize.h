@@ -10,6 +10,7 @@
 
 struct pare_row;
 struct pare_learning;
+struct pare_windows;
 struct pare_rounding {
 	const char *name, *help;
 	/* Round a row by what the calibration samples tell of it (lattice.h); `scale` > 0: at that
@@ -23,8 +24,24 @@ struct pare_rounding {
 	enum pare_status (*learn)(const struct pare_learning *l, struct pare_err *err);
 	bool stored;   /* the file's integers and scales, where it has them at the dial's width */
 	bool makes_do; /* without samples each weight goes to the nearest; else that is an error */
+	bool tries;    /* the others, layer by layer, on samples that they were not fitted to
+			  (plan/pick.h) */
+	/* Work on a layer, in multiplications or what takes as long; NULL = next to none. */
+	double (*work)(const struct pare_windows *w);
 };
 extern const struct pare_rounding pare_roundings[];
+/* Does it look at samples? */
+static inline bool pare_rounding_looks(const struct pare_rounding *r)
+{
+	return r->look || r->tries;
+}
+
+/* How much work a rounding that tries others may put into all layers together. */
+struct pare_effort {
+	const char *name, *help;
+	double work; /* as in struct pare_rounding */
+};
+extern const struct pare_effort pare_efforts[];
 
 /* The bias [n] of a layer of integers, for an activation of act_scale, as integers of 32 bits would
  * give it, for ONNX Runtime makes such integers of it where it joins a layer with the quantizer

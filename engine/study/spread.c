@@ -229,7 +229,8 @@ static enum pare_status look(struct spreading *s, struct pare_err *err)
 
 		if (!s->curve[order[i]].wanted)
 			continue;
-		st = pare_walk_to(w, order[i], pare_walk_program(w), span, s->ctl, &moments, err);
+		st = pare_walk_to(
+			w, order[i], pare_walk_program(w), span, s->ctl, &moments, NULL, err);
 		if (!st && moments.win.k)
 			st = look_at_layer(s, order[i], &moments, err);
 		else

@@ -4,8 +4,7 @@
 #include "engine/onnx/onnx.h"
 #include "engine/plan/variant.h"
 #include "engine/run/feed.h"
-#include "tests/tap.h"
-#include "tests/tiny.h"
+#include "tests/network.h"
 #include <math.h>
 
 enum { N = 20, F = 3, K = 2, SAMPLES = 96 };
@@ -111,9 +110,7 @@ static void the_ridge_is_that_of_fits_apart(void)
 /* ---- a network ---------------------------------------------------------------------------------
  */
 
-static struct pare_model *model;
-static struct pare_dataset *data;
-static struct pare_calibration *calibration;
+static struct network t;
 
 static struct pare_plan *plan(int layer, float exit, int other, float second)
 {
@@ -130,7 +127,7 @@ static struct pare_array sample(enum pare_split split, int i)
 	struct pare_array a = { PARE_F32, { 4, { 1, 1, TINY_EDGE, TINY_EDGE } },
 		malloc(TINY_EDGE * TINY_EDGE * sizeof(float)) };
 
-	pare_dataset_read(data, split, i, 1, a.data);
+	pare_dataset_read(t.d, split, i, 1, a.data);
 	return a;
 }
 
@@ -195,15 +192,15 @@ static void samples_leave(void)
 	struct pare_err err = { 0 };
 
 	p->dials[3].weights = (uint8_t)pare_format_find("int8");
-	ok_status(pare_plan_exits(model, p, e, &n, &err), err, "places for heads");
+	ok_status(pare_plan_exits(t.m, p, e, &n, &err), err, "places for heads");
 	ok(n == 3 && e[0].layer == 0 && e[1].layer == 5 && e[2].layer == -1 &&
 			e[0].macs < e[1].macs && e[1].macs < e[2].macs && isnan(e[0].share),
 		"in the order in which samples come by");
-	ok_status(pare_variant_new(model, p, calibration, NULL, &v, &err), err, "carried out");
+	ok_status(pare_variant_new(t.m, p, t.c, NULL, &v, &err), err, "carried out");
 	if (!v)
 		return;
 	the_file_says_the_same(v, 2);
-	ok_status(pare_plan_cost(model, p, &cost, &err), err, "its cost");
+	ok_status(pare_plan_cost(t.m, p, &cost, &err), err, "its cost");
 	ok_status(pare_variant_hash(v,
 			  "0000000000000000000000000000000000000000000000000000000000000000", sha,
 			  &bytes, &err),
@@ -219,15 +216,15 @@ static void an_open_threshold_is_set(void)
 {
 	struct pare_plan *p = plan(6, PARE_EXIT_AUTO, -1, 0);
 	struct pare_variant *v = NULL;
-	int n = (int)pare_dataset_info(data)->n_calibrate, left = 0, wrong = 0;
+	int n = (int)pare_dataset_info(t.d)->n_calibrate, left = 0, wrong = 0;
 	struct pare_err err = { 0 };
 
-	ok_status(pare_variant_new(model, p, calibration, NULL, &v, &err), err, "carried out");
+	ok_status(pare_variant_new(t.m, p, t.c, NULL, &v, &err), err, "carried out");
 	for (int i = 0; i < n && v; i++) {
 		struct pare_array x = sample(PARE_CALIBRATE, i), early[2] = { { 0 } }, late = { 0 };
 
 		if (pare_model_run(v->joined, &x, early, &err) ||
-			pare_model_run(model, &x, &late, &err))
+			pare_model_run(t.m, &x, &late, &err))
 			break;
 		if (*(float *)early[1].data < 1) {
 			left++;
@@ -252,12 +249,12 @@ static void what_cannot_be(void)
 	struct pare_err err = { 0 };
 	int n;
 
-	ok(pare_plan_exits(model, p, e, &n, &err) == PARE_E_UNSUPPORTED &&
+	ok(pare_plan_exits(t.m, p, e, &n, &err) == PARE_E_UNSUPPORTED &&
 			strstr(err.text, "'dense/11'"),
 		"none leaves behind the last layer: %s", err.text);
 	pare_plan_free(p);
 	p = plan(2, 0.5f, -1, 0);
-	ok(pare_variant_new(model, p, NULL, NULL, &v, &err) == PARE_E_ARG &&
+	ok(pare_variant_new(t.m, p, NULL, NULL, &v, &err) == PARE_E_ARG &&
 			strstr(err.text, "--data"),
 		"no heads without data: %s", err.text);
 	pare_plan_free(p);
@@ -265,21 +262,12 @@ static void what_cannot_be(void)
 
 int main(void)
 {
-	struct pare_err err = { 0 };
-
 	the_ridge_is_that_of_fits_apart();
-	if (!tiny_home() || !tiny_model(tiny_path("m.onnx"), 1) ||
-		!tiny_data(tiny_path("d"), 500, 1, 1))
+	if (!network_open(&t))
 		return 1;
-	ok_status(pare_model_open(tiny_path("m.onnx"), &model, &err), err, "a network");
-	ok_status(pare_dataset_open(tiny_path("d"), model, &data, &err), err, "its samples");
-	ok_status(
-		pare_calibration_new(model, data, 0, NULL, &calibration, &err), err, "calibrates");
 	samples_leave();
 	an_open_threshold_is_set();
 	what_cannot_be();
-	pare_calibration_free(calibration);
-	pare_dataset_free(data);
-	pare_model_free(model);
+	network_close(&t);
 	return tap_done();
 }

@@ -5,8 +5,7 @@
 #include "engine/quantize/learn.h"
 #include "engine/quantize/quantize.h"
 #include "engine/run/kernels.h"
-#include "tests/tap.h"
-#include "tests/tiny.h"
+#include "tests/network.h"
 #include <math.h>
 
 enum { K = 3, LO = -4, HI = 3, CASES = 200 };
@@ -234,6 +233,7 @@ static void adaround_learns(void)
 	for (int n = 0; n < 20; n++) {
 		struct behind b = { .bias = -.5f, .scale = .4f };
 		struct pare_columns c = { .n = SEEN,
+			.wide = SEEN,
 			.groups = 1,
 			.k = K,
 			.o = 1,
@@ -347,12 +347,6 @@ static void grams_of_every_kernel(void)
 /* ---- on a network ------------------------------------------------------------------------------
  */
 
-struct network {
-	struct pare_model *m;
-	struct pare_dataset *d;
-	struct pare_calibration *c;
-};
-
 /* `like`: what dials say beside. */
 static struct pare_variant *variant_like(const struct network *t, struct pare_dials like,
 	const char *method, int bits, struct pare_ctl *ctl)
@@ -381,30 +375,6 @@ variant_of(const struct network *t, const char *method, int bits, struct pare_ct
 	return variant_like(t, (struct pare_dials){ 0 }, method, bits, ctl);
 }
 
-/* Mean squared distance of the answers from those in float, on samples that nothing was fitted to;
- * weights alone. */
-static double distance(const struct network *t, const struct pare_variant *v)
-{
-	enum { N = 64, ELEMS = TINY_EDGE * TINY_EDGE };
-	float x[N * ELEMS];
-	struct pare_array in = { PARE_F32, { 4, { N, 1, TINY_EDGE, TINY_EDGE } }, x }, out[2];
-	struct pare_err err = { 0 };
-	double e = 0;
-
-	pare_dataset_read(t->d, PARE_EVALUATE, 0, N, x);
-	ok_status(pare_model_run(t->m, &in, &out[0], &err), err, "float runs");
-	ok_status(
-		pare_model_run(pare_variant_model(v), &in, &out[1], &err), err, "the variant runs");
-	for (int i = 0; i < N * TINY_CLASSES; i++) {
-		double d = (double)((float *)out[0].data)[i] - (double)((float *)out[1].data)[i];
-
-		e += d * d / N;
-	}
-	pare_array_free(&out[0]);
-	pare_array_free(&out[1]);
-	return e;
-}
-
 static void looking_pays(const struct network *t)
 {
 	static const char *const method[] = { "nearest", "gptq", "descent", "adaround", "auto" };
@@ -413,7 +383,7 @@ static void looking_pays(const struct network *t)
 	for (int i = 0; i < 5; i++) {
 		struct pare_variant *v = variant_of(t, method[i], 3, NULL);
 
-		e[i] = distance(t, v);
+		e[i] = network_loss(t, v);
 		pare_variant_free(v);
 	}
 	/* inputs of white noise leave GPTQ little to make up with */
@@ -435,7 +405,7 @@ static void looking_pays_on_every_grid(const struct network *t)
 			struct pare_variant *v =
 				variant_like(t, like, looks ? "descent" : "nearest", 3, NULL);
 
-			e[looks] = distance(t, v);
+			e[looks] = network_loss(t, v);
 			pare_variant_free(v);
 		}
 		ok(e[1] < 0.8 * e[0], "3 bits, groups, %s: nearest %.4g, descent %.4g",
@@ -666,7 +636,6 @@ static void the_default_makes_do_without_samples(const struct network *t)
 int main(void)
 {
 	struct network t = { 0 };
-	struct pare_err err = { 0 };
 
 	the_plane_is_gptq();
 	descent_goes_down();
@@ -675,12 +644,8 @@ int main(void)
 	adaround_learns();
 	dead_inputs_do_no_harm();
 	grams_of_every_kernel();
-	if (!tiny_home() || !tiny_model(tiny_path("m.onnx"), 1) ||
-		!tiny_data(tiny_path("d"), 500, 1, 1))
+	if (!network_open(&t))
 		return 1;
-	ok_status(pare_model_open(tiny_path("m.onnx"), &t.m, &err), err, "a network");
-	ok_status(pare_dataset_open(tiny_path("d"), t.m, &t.d, &err), err, "its samples");
-	ok_status(pare_calibration_new(t.m, t.d, 0, NULL, &t.c, &err), err, "calibrates");
 	looking_pays(&t);
 	looking_pays_on_every_grid(&t);
 	means_are_right(&t);
@@ -692,8 +657,6 @@ int main(void)
 	the_best_quantizer_is_chosen(&t);
 	a_stop_is_a_stop(&t);
 	the_default_makes_do_without_samples(&t);
-	pare_calibration_free(t.c);
-	pare_dataset_free(t.d);
-	pare_model_free(t.m);
+	network_close(&t);
 	return tap_done();
 }

@@ -1,8 +1,7 @@
 /* Grids of weights: groups, zero points, powers of two; each against a search that leaves nothing
  * out, and all of them carried out on a network. */
 #include "engine/quantize/quantize.h"
-#include "tests/tap.h"
-#include "tests/tiny.h"
+#include "tests/network.h"
 #include <math.h>
 
 static struct pare_grid grid(struct pare_channels c, const char *scheme, int lo, int hi)
@@ -138,12 +137,6 @@ static void schemes_find_the_best(void)
 /* ---- on a network ------------------------------------------------------------------------------
  */
 
-struct network {
-	struct pare_model *m;
-	struct pare_dataset *d;
-	struct pare_calibration *c;
-};
-
 static struct pare_plan *plan_of(const char *format, int granularity, int scheme, int rounding)
 {
 	struct pare_plan *p = pare_plan_new(TINY_LAYERS);
@@ -223,22 +216,15 @@ static void zeros_stay(const struct network *t)
 int main(void)
 {
 	struct network t = { 0 };
-	struct pare_err err = { 0 };
 
 	grids_are_exact();
 	channels_are_apart();
 	groups_are_apart();
 	schemes_find_the_best();
-	if (!tiny_home() || !tiny_model(tiny_path("m.onnx"), 1) ||
-		!tiny_data(tiny_path("d"), 500, 1, 1))
+	if (!network_open(&t))
 		return 1;
-	ok_status(pare_model_open(tiny_path("m.onnx"), &t.m, &err), err, "a network");
-	ok_status(pare_dataset_open(tiny_path("d"), t.m, &t.d, &err), err, "its samples");
-	ok_status(pare_calibration_new(t.m, t.d, 0, NULL, &t.c, &err), err, "calibrates");
 	every_grid_is_carried_out(&t);
 	zeros_stay(&t);
-	pare_calibration_free(t.c);
-	pare_dataset_free(t.d);
-	pare_model_free(t.m);
+	network_close(&t);
 	return tap_done();
 }

@@ -3,8 +3,7 @@
 #include "engine/prune/obs.h"
 #include "engine/prune/prune.h"
 #include "engine/quantize/quantize.h"
-#include "tests/tap.h"
-#include "tests/tiny.h"
+#include "tests/network.h"
 #include <math.h>
 
 static int row_of(enum pare_method family, const char *name)
@@ -354,12 +353,6 @@ static void costs_add_up(void)
 /* ---- on a network ------------------------------------------------------------------------------
  */
 
-struct network {
-	struct pare_model *m;
-	struct pare_dataset *d;
-	struct pare_calibration *c;
-};
-
 static struct pare_plan *plan_of(float sparsity, const char *by, const char *pattern, int bits)
 {
 	struct pare_plan *p = pare_plan_new(TINY_LAYERS);
@@ -385,29 +378,6 @@ static struct pare_variant *variant_of(const struct network *t, const struct par
 	return v;
 }
 
-/* Mean squared distance of the answers from those in float, on samples that nothing saw. */
-static double distance(const struct network *t, const struct pare_variant *v)
-{
-	enum { N = 64, ELEMS = TINY_EDGE * TINY_EDGE };
-	float x[N * ELEMS];
-	struct pare_array in = { PARE_F32, { 4, { N, 1, TINY_EDGE, TINY_EDGE } }, x }, out[2];
-	const struct pare_model *m[2] = { t->m, pare_variant_model(v) };
-	struct pare_err err = { 0 };
-	double e = 0;
-
-	pare_dataset_read(t->d, PARE_EVALUATE, 0, N, x);
-	for (int i = 0; i < 2; i++)
-		ok_status(pare_model_run(m[i], &in, &out[i], &err), err, "runs");
-	for (int i = 0; i < N * TINY_CLASSES; i++) {
-		double d = (double)((float *)out[0].data)[i] - (double)((float *)out[1].data)[i];
-
-		e += d * d / N;
-	}
-	pare_array_free(&out[0]);
-	pare_array_free(&out[1]);
-	return e;
-}
-
 static int64_t zeros_of(const struct pare_model *m, int layer)
 {
 	int64_t n = 0;
@@ -426,7 +396,7 @@ static void making_up_pays(const struct network *t)
 		struct pare_plan *p = plan_of(.5f, by[i], "unstructured", 0);
 		struct pare_variant *v = variant_of(t, p);
 
-		e[i] = distance(t, v);
+		e[i] = network_loss(t, v);
 		pare_variant_free(v);
 		pare_plan_free(p);
 	}
@@ -567,7 +537,7 @@ static void spreading_pays(const struct network *t)
 	for (int i = 0; i < 2; i++) {
 		struct pare_variant *v = variant_of(t, p[i]);
 
-		e[i] = distance(t, v);
+		e[i] = network_loss(t, v);
 		pare_variant_free(v);
 	}
 	ok(left <= .3 && left > .29, "70 %% go: %.4f stay", left);
@@ -638,7 +608,6 @@ static void without_data_it_says_so(const struct network *t)
 int main(void)
 {
 	struct network t = { 0 };
-	struct pare_err err = { 0 };
 
 	the_smallest_go();
 	ties_fall_in_order();
@@ -657,12 +626,8 @@ int main(void)
 	one_sweep_is_sparsegpt("4x1", .5f);
 	one_sweep_is_sparsegpt("1x4", .5f);
 	costs_add_up();
-	if (!tiny_home() || !tiny_model(tiny_path("m.onnx"), 1) ||
-		!tiny_data(tiny_path("d"), 500, 1, 1))
+	if (!network_open(&t))
 		return 1;
-	ok_status(pare_model_open(tiny_path("m.onnx"), &t.m, &err), err, "a network");
-	ok_status(pare_dataset_open(tiny_path("d"), t.m, &t.d, &err), err, "its samples");
-	ok_status(pare_calibration_new(t.m, t.d, 0, NULL, &t.c, &err), err, "calibrates");
 	making_up_pays(&t);
 	zeros_are_as_many_as_said(&t);
 	rounding_keeps_the_zeros(&t);
@@ -672,8 +637,6 @@ int main(void)
 	what_cannot_be_spread_says_so(&t);
 	what_does_not_come_out_even_is_left(&t);
 	without_data_it_says_so(&t);
-	pare_calibration_free(t.c);
-	pare_dataset_free(t.d);
-	pare_model_free(t.m);
+	network_close(&t);
 	return tap_done();
 }

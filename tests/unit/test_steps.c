@@ -3,8 +3,7 @@
 #include "engine/quantize/steps.h"
 #include "sessions/recipe.h"
 #include "tests/build.h"
-#include "tests/tap.h"
-#include "tests/tiny.h"
+#include "tests/network.h"
 #include <math.h>
 
 enum { EDGE = TINY_EDGE, ELEMS = TINY_EDGE * TINY_EDGE };
@@ -208,32 +207,6 @@ static void biases_are_corrected_without_data(const struct pare_model *m)
 /* ---- with samples ------------------------------------------------------------------------------
  */
 
-struct network {
-	struct pare_model *m;
-	struct pare_dataset *d;
-	struct pare_calibration *c;
-};
-
-/* Squared distance of the answers on evaluation samples. */
-static double off(const struct network *t, const struct pare_variant *v)
-{
-	enum { N = 64 };
-	float *x = malloc(N * ELEMS * sizeof *x);
-	struct pare_array in = { PARE_F32, { 4, { N, 1, EDGE, EDGE } }, x }, out[2];
-	struct pare_err err = { 0 };
-	double e = 0;
-
-	pare_dataset_read(t->d, PARE_EVALUATE, 0, N, x);
-	ok_status(pare_model_run(t->m, &in, &out[0], &err), err, "runs");
-	ok_status(pare_model_run(pare_variant_model(v), &in, &out[1], &err), err, "runs");
-	for (int64_t i = 0; i < pare_shape_elems(&out[0].shape); i++)
-		e += pow((double)((float *)out[0].data)[i] - (double)((float *)out[1].data)[i], 2);
-	pare_array_free(&out[0]);
-	pare_array_free(&out[1]);
-	free(x);
-	return e / N;
-}
-
 static void corrections_bring_answers_back(const struct network *t)
 {
 	static const char *const name[] = { NULL, "correct-bias", "reestimate-batchnorm" };
@@ -242,7 +215,7 @@ static void corrections_bring_answers_back(const struct network *t)
 	for (int i = 0; i < 3; i++) {
 		struct pare_variant *v = variant(t->m, name[i], "int3", "per-channel", t->c);
 
-		e[i] = off(t, v);
+		e[i] = network_loss(t, v);
 		pare_variant_free(v);
 	}
 	ok(e[1] < e[0] && e[2] < e[0], "int3 %.4g, biases corrected %.4g, scales too %.4g", e[0],
@@ -312,7 +285,7 @@ static void smoothing_keeps_the_function(const struct network *tiny)
 	t.m = build_model(b);
 	ok_status(pare_calibration_new(t.m, t.d, 0, NULL, &t.c, &err), err, "calibrates");
 	v = variant(t.m, "smooth", "float32", "per-channel", t.c);
-	ok(off(&t, v) < 1e-6, "the same answers: %.2g", off(&t, v));
+	ok(network_loss(&t, v) < 1e-6, "the same answers: %.2g", network_loss(&t, v));
 	for (int64_t c = 0; c < 2; c++)
 		grown[c] = top_of(pare_variant_model(v), 1, 0, c) / top_of(t.m, 1, 0, c);
 	ok(grown[0] > 2 * grown[1], "weights of large features grew: by %.2g, others by %.2g",
@@ -326,24 +299,17 @@ int main(void)
 {
 	struct pare_model *m = chain_of_layers();
 	struct network t = { 0 };
-	struct pare_err err = { 0 };
 
 	equalizing_keeps_the_function(m);
 	equalizing_pays(m);
 	high_biases_move_on(m);
 	biases_are_corrected_without_data(m);
 	pare_model_free(m);
-	if (!tiny_home() || !tiny_model(tiny_path("m.onnx"), 1) ||
-		!tiny_data(tiny_path("d"), 500, 1, 1))
+	if (!network_open(&t))
 		return 1;
-	ok_status(pare_model_open(tiny_path("m.onnx"), &t.m, &err), err, "a network");
-	ok_status(pare_dataset_open(tiny_path("d"), t.m, &t.d, &err), err, "its samples");
-	ok_status(pare_calibration_new(t.m, t.d, 0, NULL, &t.c, &err), err, "calibrates");
 	corrections_bring_answers_back(&t);
 	steps_are_part_of_a_plan(&t);
 	smoothing_keeps_the_function(&t);
-	pare_calibration_free(t.c);
-	pare_dataset_free(t.d);
-	pare_model_free(t.m);
+	network_close(&t);
 	return tap_done();
 }

@@ -87,6 +87,24 @@ static json_t *layers_json(const struct pare_replay *r)
 	return list;
 }
 
+static int n_carried(const struct pare_replay *r)
+{
+	return r->carried ? pare_model_info(r->carried)->n_layers : 0;
+}
+
+static json_t *picked_json(const struct pare_replay *r)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < n_carried(r); i++)
+		if (r->picked[i] >= 0)
+			json_array_append_new(
+				list, json_pack("{s:s s:s}", "layer",
+					      pare_model_layer(r->carried, i)->name, "rounding",
+					      pare_method_name(PARE_ROUNDING, r->picked[i])));
+	return list;
+}
+
 static json_t *replay_json(const struct pare_replay *r)
 {
 	json_t *o = metrics_json(&r->now), *notes = json_array();
@@ -156,6 +174,25 @@ static void print_noise(const struct pare_replay *r)
 			pare_model_layer(r->model, a)->name);
 }
 
+/* What was picked where several roundings were tried. */
+static void print_picked(const struct pare_replay *r)
+{
+	bool any = false;
+
+	for (int k = 0; pare_method_name(PARE_ROUNDING, k); k++) {
+		int n = 0;
+
+		for (int i = 0; i < n_carried(r); i++)
+			n += r->picked[i] == k;
+		if (n)
+			printf("%s %s in %d", any ? "," : "picked    ",
+				pare_method_name(PARE_ROUNDING, k), n);
+		any |= n > 0;
+	}
+	if (any)
+		puts(" layers");
+}
+
 static void print_replay(const struct pare_replay *r)
 {
 	print_value("float", &r->was.accuracy, "%");
@@ -165,6 +202,7 @@ static void print_replay(const struct pare_replay *r)
 		r->now.cost.bytes, 100 * r->now.ratio, r->now.cost.file_bytes);
 	print_noise(r);
 	print_macs(r);
+	print_picked(r);
 	for (int i = 0; i < r->n_devices; i++) {
 		const struct pare_device_figures *was = &r->device[i].was, *now = &r->device[i].now;
 
@@ -199,6 +237,7 @@ static int report(const struct pare_replay *r, bool applied)
 		if (applied) {
 			json_object_set_new(o, "metric",
 				r->data ? json_string(cli_measure_name(r->measure)) : json_null());
+			json_object_set_new(o, "picked", picked_json(r));
 			json_object_set_new(o, "estimated", metrics_json(&r->estimated));
 			json_object_set_new(o, "layers", layers_json(r));
 			json_object_set_new(o, "promised", promised_json(r));
