@@ -399,8 +399,8 @@ static int shell(const char *fmt, ...)
 
 static int stub(const char *folder, const char *name, const char *flags)
 {
-	return !shell(
-		"${CC:-cc} -shared -fPIC %s -o %s/%s.so tests/unit/plugin_stub.c", flags, folder, name);
+	return !shell("${CC:-cc} -shared -fPIC %s -o %s/%s.so tests/unit/plugin_stub.c", flags,
+		folder, name);
 }
 
 /* Is there a problem that names `who` and says `what`? */
