@@ -1,6 +1,7 @@
 /* Chains against the same convolutions one after the other: the same bits. */
 #include "engine/base/rng.h"
 #include "engine/run/program.h"
+#include "tests/build.h"
 #include "tests/tap.h"
 #include <math.h>
 
@@ -127,11 +128,114 @@ static void what_fits_the_cache_is_left_alone(void)
 	pare_arena_free(a);
 }
 
+/* 1x1, depthwise, 1x1.  `apart`: what lies between them goes out as well, so that no chain can be.
+ */
+static struct pare_model *three_layers(bool apart)
+{
+	struct build *b = build_new(13);
+
+	build_input(b, "x", 4, -1, 4, 88, 84);
+	build_weight(b, "w0", 0.11f, 4, 104, 4, 1, 1);
+	build_weight(b, "w1", 0.07f, 4, 104, 1, 3, 3);
+	build_weight(b, "w2", 0.05f, 4, 7, 104, 1, 1);
+	build_node(b, "Conv", "", "x w0", "a");
+	build_node(b, "Relu", "", "a", "b");
+	build_node(b, "Conv", "", "b w1", "c");
+	build_ints(b, "pads", 4, 1, 1, 1, 1);
+	build_int(b, "group", 104);
+	build_node(b, "Relu", "", "c", "d");
+	build_node(b, "Conv", "", "d w2", "y");
+	build_output(b, "y");
+	if (apart) {
+		build_output(b, "b");
+		build_output(b, "d");
+	}
+	return build_model(b);
+}
+
+static int links(const struct pare_program *p)
+{
+	int n = 0;
+
+	for (int i = 0; i < p->n_steps; i++)
+		n += p->steps[i].chain ? p->steps[i].links : 0;
+	return n;
+}
+
+/* The first output of samples that differ from lane to lane, malloc'ed; its bytes in *len. */
+static float *answers(const struct pare_program *p, size_t *len)
+{
+	struct pare_frame *f = pare_frame_new(p);
+	struct pare_tensor *x = pare_frame_input(f, 0);
+	const struct pare_tensor *y = pare_frame_output(f, 0);
+	struct pare_rng r = pare_rng_seed(3, 1);
+	struct pare_err err = { 0 };
+	float *out;
+
+	for (int64_t i = 0; i < pare_shape_elems(&x->shape) * x->lanes; i++)
+		x->f32[i] = (float)pare_rng_normal(&r);
+	ok_status(pare_program_run(p, f, 0, pare_program_steps(p), &err), err, "it runs");
+	*len = (size_t)pare_shape_elems(&y->shape) * (size_t)y->lanes * sizeof *out;
+	out = malloc(*len);
+	memcpy(out, y->f32, *len);
+	pare_frame_free(f);
+	return out;
+}
+
+/* `acts`: of the three layers.  `like`: the program may take what it can from one without any. */
+static void a_network_gives_the_same_bits(
+	const char *what, const struct pare_act_quant *acts, int want_links, bool like)
+{
+	struct pare_model *m = three_layers(false), *apart = three_layers(true);
+	struct pare_program_spec spec = { 0 };
+	struct pare_program *p = NULL, *q = NULL, *plain = NULL;
+	struct pare_err err = { 0 };
+	size_t n = 0, k = 0;
+	float *x, *y;
+
+	if (like)
+		ok_status(pare_program_new(m, &spec, &plain, &err), err, "a program without");
+	spec.acts = acts;
+	ok_status(pare_program_new(apart, &spec, &q, &err), err, "one after the other");
+	spec.like = plain;
+	ok_status(pare_program_new(m, &spec, &p, &err), err, "a program");
+	ok(links(p) == want_links && !links(q), "%s: %d steps are linked, %d where all goes out",
+		what, links(p), links(q));
+	x = answers(p, &n);
+	y = answers(q, &k);
+	ok(n == k && !memcmp(x, y, n), "%s: the same bits", what);
+	free(x);
+	free(y);
+	pare_program_free(p);
+	pare_program_free(q);
+	pare_program_free(plain);
+	pare_model_free(m);
+	pare_model_free(apart);
+}
+
+static void networks_run_in_chains(void)
+{
+	struct pare_act_quant fixed = {
+		.on = true, .scale = 0.05f, .zero = 3, .lo = -128, .hi = 127
+	};
+	struct pare_act_quant moves = { .on = true, .lo = -128, .hi = 127, .dynamic = true };
+	struct pare_act_quant none[3] = { 0 }, all[3] = { fixed, fixed, fixed };
+	struct pare_act_quant middle[3] = { fixed, moves, fixed };
+	struct pare_act_quant last[3] = { fixed, fixed, moves };
+
+	a_network_gives_the_same_bits("floats", none, 3, false);
+	a_network_gives_the_same_bits("quantizers", all, 3, true);
+	a_network_gives_the_same_bits("bounds of the last as it goes", last, 2, false);
+	a_network_gives_the_same_bits("bounds of the last, like one without", last, 2, true);
+	a_network_gives_the_same_bits("bounds between them", middle, 0, true);
+}
+
 int main(void)
 {
 	for (int i = 0; pare_kernels_row(i); i++)
 		for (size_t j = 0; j < sizeof cases / sizeof *cases; j++)
 			a_chain_gives_the_same_bits(pare_kernels_row(i), &cases[j]);
 	what_fits_the_cache_is_left_alone();
+	networks_run_in_chains();
 	return tap_done();
 }

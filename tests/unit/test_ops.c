@@ -594,6 +594,13 @@ static void what_does_not_fit_is_said(void)
 		{ "ArgMax", "f32[1,3] axis=3", "axis 3", PARE_E_FORMAT },
 		{ "Range", "f32=0 f32=1 f32=0", "without end", PARE_E_FORMAT },
 		{ "Resize", "f32[1,1,4] _ f32{1,1,-2}", "axis 2", PARE_E_FORMAT },
+		/* what cannot be read ends the equation, whatever is left of it and of the inputs
+		 */
+		{ "Einsum", "f32[1,3] f32[1,3] equation=ab.,ab", "cannot be read", PARE_E_FORMAT },
+		{ "Einsum", "f32[1,3] f32[1,3] f32[1,3] equation=ab,a?,ab->a", "fit input 1",
+			PARE_E_FORMAT },
+		{ "Einsum", "f32[1,3] f32[1,3] equation=ab", "fit input 1", PARE_E_FORMAT },
+		{ "Einsum", "f32[1,3] equation=ab->a,", "cannot be read", PARE_E_FORMAT },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
