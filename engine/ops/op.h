@@ -365,8 +365,10 @@ enum pare_status pare_op_forward(const struct pare_call *c);
  * last. */
 const struct pare_op *pare_op_find(const char *domain, const char *name);
 const struct pare_op *pare_op_row(int i);
-/* The row whose output is its input. */
+/* The row whose output is its input; the row that gives it another type, which is its attribute
+ * "to" as ONNX counts them. */
 const struct pare_op *pare_op_identity(void);
+const struct pare_op *pare_op_cast(void);
 
 /* A node's attributes, all at their defaults, in `a`; for rows that have any.  NULL: no memory. */
 void *pare_op_attr(const struct pare_op *op, struct pare_arena *a);

@@ -27,6 +27,11 @@ const struct pare_op *pare_op_identity(void)
 	return pare_op_find(NULL, "Identity");
 }
 
+const struct pare_op *pare_op_cast(void)
+{
+	return pare_op_find(NULL, "Cast");
+}
+
 void *pare_op_attr(const struct pare_op *op, struct pare_arena *a)
 {
 	char *attr = pare_alloc(a, op->attr_size);

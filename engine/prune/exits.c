@@ -155,10 +155,12 @@ enum pare_status pare_exits_place(const struct pare_model *m, const struct pare_
 		return PARE_OK;
 	if ((st = pare_answer_check(m, err)))
 		return st;
-	if (m->graph.n_out != 1 || answer->shape.n != 2 || pare_answer_len(m) < 2)
+	if (m->graph.n_out != 1 || answer->dtype != PARE_F32 || answer->shape.n != 2 ||
+		pare_answer_len(m) < 2)
 		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"samples can leave early only where the one output is a score for each of "
-			"several classes");
+			"samples can leave early only where the one output is a score, in float32, "
+			"for "
+			"each of several classes");
 	if (!(last = last_reads(m)))
 		return pare_nomem(err, "an exit");
 	for (int i = 0; i < p->n && !st; i++)

@@ -230,7 +230,7 @@ static enum pare_status worker_begin(const struct pare_walk *w, struct worker *k
 
 	if (!k->plain) {
 		k->plain = pare_frame_new(w->plain);
-		k->samples = malloc(pare_feed_room(w->dataset, w->lanes) * sizeof(float));
+		k->samples = pare_feed_room(w->dataset, w->lanes);
 	}
 	k->quantized = pare_frame_new(w->quantized);
 	k->entry = room_for(w->plain->places[n->in[0]].bytes / sizeof(float));

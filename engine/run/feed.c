@@ -1,13 +1,19 @@
 #include "feed.h"
 #include "../base/err.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+static bool is_real(enum pare_dtype t)
+{
+	return t == PARE_F32 || t == PARE_F64 || t == PARE_F16 || t == PARE_BF16;
+}
 
 /* Inputs that a dataset can fill: what it reads are numbers. */
 static bool feedable(enum pare_dtype t)
 {
-	return t == PARE_F32 || t == PARE_F64 || t == PARE_I64 || t == PARE_I32 || t == PARE_I8 ||
-	       t == PARE_U8 || t == PARE_BOOL;
+	return is_real(t) || t == PARE_I64 || t == PARE_I32 || t == PARE_I8 || t == PARE_U8 ||
+	       t == PARE_BOOL;
 }
 
 enum pare_status pare_feed_program(const struct pare_model *m, const struct pare_act_quant *acts,
@@ -54,6 +60,12 @@ static void fill(const struct pare_tensor *to, const float *x, int64_t n)
 		case PARE_F64:
 			to->f64[i] = (double)x[i];
 			break;
+		case PARE_F16:
+			to->u16[i] = pare_f32_to_f16(x[i]);
+			break;
+		case PARE_BF16:
+			to->u16[i] = pare_f32_to_bf16(x[i]);
+			break;
 		case PARE_I64:
 			to->i64[i] = (int64_t)x[i];
 			break;
@@ -71,10 +83,12 @@ static void fill(const struct pare_tensor *to, const float *x, int64_t n)
 		}
 }
 
-/* As read, and one input in lanes. */
-size_t pare_feed_room(const struct pare_dataset *d, int lanes)
+/* As read, and one input in lanes, which starts at a whole vector. */
+float *pare_feed_room(const struct pare_dataset *d, int lanes)
 {
-	return 2 * (size_t)lanes * (size_t)pare_dataset_info(d)->elems;
+	size_t each = (size_t)lanes * (size_t)pare_dataset_info(d)->elems * sizeof(float);
+
+	return aligned_alloc(64, (2 * each + 63) / 64 * 64);
 }
 
 void pare_feed_load(const struct pare_dataset *d, enum pare_split split, int64_t first, int count,
@@ -107,7 +121,7 @@ static enum pare_status feed_block(void *ctx, int chunk, int worker, struct pare
 
 	if (!g->frame[worker]) {
 		g->frame[worker] = pare_frame_new(f->program);
-		g->room[worker] = malloc(pare_feed_room(f->dataset, g->lanes) * sizeof(float));
+		g->room[worker] = pare_feed_room(f->dataset, g->lanes);
 	}
 	if (!g->frame[worker] || !g->room[worker])
 		return pare_nomem(err, "the activations of a block of samples");
@@ -162,15 +176,25 @@ void pare_block_answers(const struct pare_block *b, const struct pare_frame *f,
 	const struct pare_program *p, float *out)
 {
 	const struct pare_tensor *y = pare_frame_output(f, 0);
+	int64_t n = pare_shape_elems(&y->shape);
+	size_t lanes = (size_t)pare_program_lanes(p), size = pare_dtype_bits(y->dtype) / 8;
 
-	pare_lanes_out(y->f32, pare_shape_elems(&y->shape), b->count, pare_program_lanes(p), out);
+	if (y->dtype == PARE_F32) {
+		pare_lanes_out(y->f32, n, b->count, (int)lanes, out);
+		return;
+	}
+	for (int64_t i = 0; i < n; i++)
+		for (int l = 0; l < b->count; l++)
+			if (pare_to_f32(y->dtype, y->u8 + ((size_t)i * lanes + (size_t)l) * size, 1,
+				    out + l * n + i, NULL))
+				assert(0); /* answers are real */
 }
 
 int64_t pare_answer_len(const struct pare_model *m)
 {
 	const struct pare_known *y = &m->known[m->graph.out[0]];
 
-	return y->dtype == PARE_F32 ? pare_shape_elems(&y->shape) : -1;
+	return is_real(y->dtype) ? pare_shape_elems(&y->shape) : -1;
 }
 
 enum pare_status pare_answer_check(const struct pare_model *m, struct pare_err *err)
@@ -183,7 +207,7 @@ enum pare_status pare_answer_check(const struct pare_model *m, struct pare_err *
 	}
 	if (pare_answer_len(m) < 1)
 		return pare_fail(err, PARE_E_UNSUPPORTED,
-			"%s: its first output '%s' is no float32 vector of known size, so there "
+			"%s: its first output '%s' is no vector of numbers of known size, so there "
 			"is no answer to count",
 			pare_model_info(m)->path, pare_model_output(m, 0)->name);
 	return PARE_OK;

@@ -35,8 +35,9 @@ int pare_feed_blocks(const struct pare_program *p, int64_t n);
 PARE_MUST_CHECK enum pare_status
 pare_feed_run(const struct pare_feed *f, struct pare_ctl *ctl, struct pare_err *err);
 
-/* Samples first … first + count - 1 into the lanes of a frame; `room`: pare_feed_room floats. */
-size_t pare_feed_room(const struct pare_dataset *d, int lanes);
+/* Samples first … first + count - 1 into the lanes of a frame, by way of `room`, which belongs to
+ * one thread at a time (free).  NULL: no memory. */
+float *pare_feed_room(const struct pare_dataset *d, int lanes);
 void pare_feed_load(const struct pare_dataset *d, enum pare_split split, int64_t first, int count,
 	int lanes, float *room, struct pare_frame *f);
 

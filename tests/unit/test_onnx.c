@@ -251,6 +251,52 @@ static void a_network_of_halves_is_one_of_floats(void)
 	pare_model_free(m);
 }
 
+/* Halves that enter and leave, one of them twice: cast there, and float32 in between. */
+static void halves_are_cast_at_the_border(void)
+{
+	static const uint16_t w[4] = { 0x3c00, 0x4000, 0x3800, 0xc000 }; /* 1 2 / 0.5 -2 */
+	static const uint16_t bias[2] = { 0x3c01, 0 };                   /* 1 + 2^-10, 0 */
+	uint16_t in[2] = { 0x3c00, 0x1000 };                             /* 1, 2^-11 */
+	struct build *b = build_new(13);
+	struct pare_array x = { PARE_F16, { 2, { 1, 2 } }, in }, y[3] = { 0 };
+	struct pare_err err = { 0 };
+	struct pare_model *m, *again = NULL;
+	char why[PARE_WHY];
+	void *data = NULL;
+	size_t len;
+
+	build_input_of(b, "x", PARE_F16, (struct pare_shape){ 2, { -1, 2 } });
+	build_tensor(b, "w", PARE_F16, w, (struct pare_shape){ 2, { 2, 2 } });
+	build_tensor(b, "b", PARE_F16, bias, (struct pare_shape){ 1, { 2 } });
+	build_node(b, "MatMul", "mm", "x w", "p");
+	build_node(b, "Add", "", "p b", "s");
+	build_node(b, "Relu", "", "s", "r");
+	for (int i = 0; i < 3; i++) {
+		build_output(b, i == 1 ? "r" : "s");
+		b->outputs[i]->type->tensor_type->elem_type = 10;
+	}
+	m = build_model(b);
+	ok(pare_model_running(m, why) == PARE_RUNS_BATCHED &&
+			pare_model_layer(m, 0)->stored_weight_bits == 16,
+		"it runs side by side, and its weights are said to be halves %s", why);
+	ok_status(pare_model_run(m, &x, y, &err), err, "it runs");
+	/* 1 + 2^-12 + 1 + 2^-10 is 2 in halves if the sum before were one, else 2 + 2^-9 */
+	ok(y[0].data && y[0].dtype == PARE_F16 && !memcmp(y[0].data, y[2].data, 4) &&
+			((uint16_t *)y[0].data)[0] == 0x4001 &&
+			((uint16_t *)y[1].data)[0] == 0x4001,
+		"nothing is rounded to halves on the way");
+	ok_status(pare_onnx_write(m, NULL, &data, &len, &err), err, "it is written");
+	ok_status(pare_onnx_read(data, len, "again.onnx", &again, &err), err, "and read again");
+	ok(again && again->inputs[0].dtype == PARE_F16 && again->outputs[1].dtype == PARE_F16 &&
+			again->info.n_layers == 1,
+		"as it was outside");
+	free(data);
+	for (int i = 0; i < 3; i++)
+		pare_array_free(&y[i]);
+	pare_model_free(again);
+	pare_model_free(m);
+}
+
 /* A model that is quantized already: its layers say what they are stored in. */
 static void stored_bits_are_told(void)
 {
@@ -805,6 +851,7 @@ int main(void)
 	every_type_is_read();
 	weights_become_float();
 	a_network_of_halves_is_one_of_floats();
+	halves_are_cast_at_the_border();
 	stored_bits_are_told();
 	shapes_can_be_given();
 	weights_are_found_wherever_they_are();
