@@ -428,6 +428,10 @@ void pare_plan_tie(const struct pare_model *m, struct pare_plan *p, int i);
  * takes away; 0 without a group. */
 int pare_group_units(const struct pare_model *m, int layer);
 int pare_group_gone(const struct pare_model *m, int layer, float share);
+/* The share nearest to `share` with which a multiple of `multiple` stays of each kind of channel in
+ * the layer's group, or the kind as a whole; `share` itself where the group is smaller than that.
+ */
+float pare_group_even(const struct pare_model *m, int layer, float share, int multiple);
 
 /* Values between the two parts of a layer whose dials have a rank; 0: it stays whole, and `why`
  * (NULL allowed) says why. */
@@ -521,12 +525,25 @@ PARE_MUST_CHECK enum pare_status
 pare_calibration_new(const struct pare_model *m, const struct pare_dataset *d, int64_t limit,
 	struct pare_ctl *ctl, struct pare_calibration **out, struct pare_err *err);
 void pare_calibration_free(struct pare_calibration *r);
+/* What a budget of channels asks for. */
+struct pare_channel_budget {
+	int goal;     /* row of PARE_GOAL */
+	double left;  /* so much of what the model has, a share; 0 = `most` is said */
+	double most;  /* in the goal's unit */
+	int multiple; /* of which the channels that stay are, where that can be; 0, 1 = of none */
+	/* Counts a goal that pare cannot (pare_goal_unit), on the calling thread; else not used. */
+	enum pare_status (*count)(void *user, const struct pare_model *m, const struct pare_plan *p,
+		double *out, struct pare_err *err);
+	void *user;
+};
+/* Of a goal that a device counts, what it is counted in: "ms"; NULL: pare counts it. */
+const char *pare_goal_unit(int goal);
 /* Shares of channels for the groups of `layers` ([n], the others stay as they are) that bring the
- * network down to `left` (a share of what the model has) of row `goal` of PARE_GOAL at the least
- * expected cost.  Their criterion and repair are those in the plan.  Minutes on large networks.
- * PARE_E_ARG: it cannot be reached. */
+ * network down to the budget at the least expected cost.  Their criterion and repair are those in
+ * the plan.  Looked for on at most 256 samples of the calibration: a minute or two on networks of
+ * 100 million MACs.  PARE_E_ARG: it cannot be reached. */
 PARE_MUST_CHECK enum pare_status pare_plan_channels_to(const struct pare_model *m,
-	struct pare_plan *p, const bool *layers, int goal, double left,
+	struct pare_plan *p, const bool *layers, const struct pare_channel_budget *budget,
 	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);
 /* Shares of weights for `layers` ([n], the others stay as they are) that together take `share` of
  * all their weights, where they cost least: by obs as the network's answers tell, by a score where

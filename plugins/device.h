@@ -90,6 +90,9 @@ struct pare_plugin_device {
 	/* Patterns in which it leaves zeros out, separated by blanks; NULL or "" = it multiplies by
 	 * them. */
 	const char *patterns;
+	/* It runs layers as if they had a multiple of so many channels; 0, 1 = as many as they
+	 * have. */
+	int32_t channels;
 };
 
 enum pare_plugin_fits { PARE_PLUGIN_FITS_UNKNOWN, PARE_PLUGIN_FITS_NO, PARE_PLUGIN_FITS_YES };

@@ -89,6 +89,7 @@ static struct pare_device_info info_of(const struct pare_plugin_device *d)
 		.ram = d->ram > 0 ? d->ram : 0,
 		.flash = d->flash > 0 ? d->flash : 0,
 		.patterns = PARE_PLUGIN_HAS(d, patterns) ? or_empty(d->patterns) : "",
+		.channels = PARE_PLUGIN_HAS(d, channels) && d->channels > 1 ? d->channels : 1,
 	};
 }
 

@@ -20,6 +20,7 @@ struct pare_device_info {
 		when a model / a whole family is left out of the fit; NaN = not known */
 	int64_t ram, flash;                       /* bytes it has; 0 = not said */
 	const char *patterns; /* in which it leaves zeros out, separated by blanks; "" = none */
+	int channels;         /* runs best with multiples of so many; 1 = with any number */
 };
 
 /* Does the device leave out zeros in this pattern ("2:4", "unstructured")? */

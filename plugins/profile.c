@@ -29,7 +29,7 @@ static const struct key {
 	P("name", name, true), P("class", chip_class, true), P("device", device, true),
 	P("runtime", runtime, true), P("threads", threads, false), P("clock", clock, false),
 	P("source", source, true), P("rules", rules, true),
-	P("patterns", patterns, false), PN("ram", ram), PN("flash", flash),
+	P("patterns", patterns, false), PN("ram", ram), PN("flash", flash), PN("channels", channels),
 	P("fit-ram", need_ram.terms, false), PN("ram-rows", need_ram.rows),
 	PN("ram-error", need_ram.error), P("fit-flash", need_flash.terms, false),
 	PN("flash-rows", need_flash.rows), PN("flash-error", need_flash.error), PN("macs-from", macs_from), PN("macs-to", macs_to),

@@ -71,6 +71,7 @@ struct pare_profile {
 	 */
 	char patterns[PARE_PROFILE_WORD];
 	double ram, flash;         /* bytes it has; 0 = not said */
+	double channels;           /* runs best with multiples of so many; 0, 1 = with any number */
 	double macs_from, macs_to; /* of the networks that it is fitted on; 0 = not said */
 	struct pare_profile_memory need_ram, need_flash;
 	int n_sets;

@@ -45,6 +45,7 @@ static int32_t profile_device(void *state, int32_t i, struct pare_plugin_device 
 		.ram = (int64_t)p->ram,
 		.flash = (int64_t)p->flash,
 		.patterns = p->patterns,
+		.channels = p->channels > 1 && p->channels <= 1024 ? (int32_t)p->channels : 1,
 	};
 	return 1;
 }

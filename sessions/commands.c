@@ -120,14 +120,32 @@ static void tell_of_zeros(const struct saying *y, const struct pare_plan *p, cha
 	}
 }
 
-static enum pare_status say_change(const struct saying *y)
+/* Where a line does not say of how many the channels that stay shall be a multiple: what the
+ * devices on the screen ask for.  `who`: the one that does, NULL = none. */
+static int multiple_asked(const struct pare_workspace *w, const char **who)
+{
+	int most = 1;
+
+	*who = NULL;
+	for (int i = 0; i < w->n_rows; i++) {
+		const struct pare_device_info *d = pare_device_info(w->row[i].device);
+
+		if (d->channels > most) {
+			most = d->channels;
+			*who = d->name;
+		}
+	}
+	return most;
+}
+
+static enum pare_status change_plan(const struct saying *y, const char *who)
 {
 	struct pare_plan *p = pare_plan_copy(here(y));
 	enum pare_status st;
 	struct pare_exit exits[PARE_MAX_EXITS + 1];
 	bool later = false;
 	int n, changed, n_exits;
-	char zeros[300];
+	char beside[300];
 
 	if (!p)
 		return pare_nomem(y->err, "a plan");
@@ -147,13 +165,28 @@ static enum pare_status say_change(const struct saying *y)
 		return answer(y, "%s already", n == 1 ? "it is so" : "all are so");
 	}
 	changed = n_differ(p, here(y));
-	tell_of_zeros(y, p, zeros, sizeof zeros);
+	tell_of_zeros(y, p, beside, sizeof beside);
+	if (who)
+		snprintf(beside, sizeof beside, "; multiples of %d channels stay, as %s asks",
+			y->s->multiple, who);
 	if ((st = tree_add(y->w, p, y->line, y->err)))
 		return st;
 	moved(y);
 	if (n == 1)
-		return *zeros ? answer(y, "%s", zeros + 2) : PARE_OK;
-	return answer(y, "%d of %d layers changed%s", changed, n, zeros);
+		return *beside ? answer(y, "%s", beside + 2) : PARE_OK;
+	return answer(y, "%d of %d layers changed%s", changed, n, beside);
+}
+
+static enum pare_status say_change(const struct saying *y)
+{
+	struct pare_statement s = *y->s;
+	struct saying even = *y;
+	const char *who = NULL;
+
+	if (!s.multiple && s.change.named & 1u << PARE_CHANGE_CHANNELS)
+		s.multiple = multiple_asked(y->w, &who);
+	even.s = &s;
+	return change_plan(&even, who);
 }
 
 static enum pare_status say_undo(const struct saying *y)

@@ -1,5 +1,6 @@
 /* From text to statements. */
 #include "parser.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,13 +223,86 @@ check_pattern(struct pare_parser *p, const struct pare_word *share, const struct
 		pare_method_name(PARE_PATTERN, to->pattern), 100 * (double)own);
 }
 
+/* Words behind the share; k: row of pare_prune_words. */
+static enum pare_status
+prune_dials(struct pare_parser *p, int k, struct pare_statement *s, bool budget)
+{
+	const struct pare_word *w;
+	enum pare_status st = PARE_OK;
+	bool channels = k == PARE_PRUNE_CHANNELS;
+	double n;
+
+	while (!st && pare_parse_more(p)) {
+		if (channels && !s->multiple && pare_parse_accept(p, "multiple")) {
+			if ((st = pare_parse_take(p, "a number of channels such as 8", &w)))
+				return st;
+			if (!pare_parse_real(w->text, "", &n) || n < 1 || n > 1024 ||
+				n != floor(n)) {
+				p->at--;
+				return pare_parse_wrong(p, "is no number from 1 to 1024");
+			}
+			s->multiple = (int)n;
+		} else if (budget && pare_goal_unit(s->goal) && !s->device &&
+			   pare_parse_accept(p, "on")) {
+			p->offers.devices = true;
+			if ((st = pare_parse_take(p, "the name of a device", &w)))
+				return st;
+			s->device = w->text;
+		} else if (!accept_dial(p, PARE_SAY_PRUNE, pare_prune_words[k].of, &s->change, &st))
+			return pare_parse_unexpected(p);
+	}
+	return st;
+}
+
+/* channels to macs|bytes|latency N%, or latency 12 ms */
+static enum pare_status parse_budget(struct pare_parser *p, struct pare_statement *s)
+{
+	const struct pare_word *w;
+	const char *name, *unit;
+	enum pare_status st;
+	double v = 0;
+	int i = 0;
+
+	while ((name = pare_method_name(PARE_GOAL, i)) && !pare_parse_accept(p, name))
+		i++;
+	if (!name)
+		return pare_parse_unexpected(p);
+	s->goal = i;
+	unit = pare_goal_unit(i);
+	if ((st = pare_parse_take(
+		     p, unit ? "a share such as 50%, or a time" : "a share such as 50%", &w)))
+		return st;
+	if (pare_parse_real(w->text, "%", &v) && v > 0 && v <= 100)
+		s->left = v / 100;
+	else if (unit && v >= 0 &&
+		 (pare_parse_real(w->text, unit, &v) ||
+			 (pare_parse_real(w->text, "", &v) && pare_parse_accept(p, unit))) &&
+		 v > 0)
+		s->most = v;
+	else {
+		p->at--;
+		return pare_parse_wrong(
+			p, unit ? "is no share of what there is, and no time: write 1%% to 100%%, "
+				  "or 12 ms"
+				: "is no share of what there is: write 1%% to 100%%");
+	}
+	s->change.named |= 1u << PARE_CHANGE_CHANNELS;
+	st = prune_dials(p, PARE_PRUNE_CHANNELS, s, true);
+	if (!st && unit && !s->device) {
+		p->offers.n = 0;
+		pare_parse_accept(p, "on");
+		return pare_parse_unexpected(p);
+	}
+	return st;
+}
+
 static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement *s)
 {
 	enum pare_status st = take_layers(p, s);
 	const struct pare_word *w;
 	const struct pare_prune_word *what;
 	double percent;
-	bool budget = false, spread = false;
+	bool spread = false;
 	float share;
 	int k = 0;
 
@@ -239,28 +313,13 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 	if (k == PARE_N_PRUNE)
 		return pare_parse_unexpected(p);
 	what = &pare_prune_words[k];
-	if (k == PARE_PRUNE_CHANNELS && pare_parse_accept(p, "to")) {
-		const char *name;
-
-		for (int i = 0; !budget && (name = pare_method_name(PARE_GOAL, i)); i++)
-			if ((budget = pare_parse_accept(p, name)))
-				s->goal = i;
-		if (!budget)
-			return pare_parse_unexpected(p);
-	}
+	if (k == PARE_PRUNE_CHANNELS && pare_parse_accept(p, "to"))
+		return parse_budget(p, s);
 	if (k == PARE_PRUNE_WEIGHTS)
 		spread = pare_parse_accept(p, "spread");
 	if ((st = pare_parse_take(p, "a share such as 50%", &w)))
 		return st;
-	if (budget && pare_parse_real(w->text, "%", &percent) && percent > 0 && percent <= 100) {
-		s->left = percent / 100;
-		s->change.named |= 1u << PARE_CHANGE_CHANNELS;
-		while (!st && pare_parse_more(p))
-			if (!accept_dial(p, PARE_SAY_PRUNE, what->of, &s->change, &st))
-				return pare_parse_unexpected(p);
-		return st;
-	}
-	if (budget || !pare_parse_real(w->text, "%", &percent) || percent < 0 ||
+	if (!pare_parse_real(w->text, "%", &percent) || percent < 0 ||
 		(float)(percent / 100) >= 1) {
 		p->at--;
 		return pare_parse_wrong(p, "is no %s: write 0%% to 99%%", what->share);
@@ -268,9 +327,7 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 	share = (float)(percent / 100);
 	memcpy((char *)&s->change.to + what->at, &share, sizeof share);
 	s->change.named |= 1u << what->named;
-	while (!st && pare_parse_more(p))
-		if (!accept_dial(p, PARE_SAY_PRUNE, what->of, &s->change, &st))
-			return pare_parse_unexpected(p);
+	st = prune_dials(p, k, s, false);
 	if (spread && !st && pare_pattern_share(s->change.to.pattern) > 0) {
 		p->at = (int)(w - p->word);
 		return pare_parse_wrong(p,

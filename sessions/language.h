@@ -123,8 +123,11 @@ struct pare_statement {
 	const char *sha256;           /* MODEL, DATA, EXPECT: 64 digits, NULL = not said */
 	const char *cpu;              /* EXPECT: the kind of CPU that promised; NULL = not said */
 	struct pare_bounds bounds[2]; /* DATA: by enum pare_split */
-	double left;                  /* PRUNE: of row `goal` of PARE_GOAL; 0 = not said */
+	double left, most; /* PRUNE: so much of row `goal` of PARE_GOAL, a share or in its
+			      unit; 0 = not said */
 	int goal;
+	const char *device;           /* PRUNE: the device that counts it; NULL = not said */
+	int multiple;                 /* PRUNE: of which the channels that stay are; 0 = not said */
 	double spread;                /* PRUNE: what goes of all these weights; 0 = not said */
 	uint64_t number;              /* SEED, GO; PARE: the version */
 	const struct pare_word *rest; /* DEVICE: names; NOTE: what is said; MODEL: shapes */

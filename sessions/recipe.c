@@ -269,8 +269,11 @@ enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 	for (int i = 0; !st && i < p->n; i++)
 		if (picked[i]) {
 			pare_change_apply(&s->change, &p->dials[i]);
-			if (s->change.named & 1u << PARE_CHANGE_CHANNELS)
+			if (s->change.named & 1u << PARE_CHANGE_CHANNELS) {
+				p->dials[i].channels =
+					pare_group_even(m, i, p->dials[i].channels, s->multiple);
 				pare_plan_tie(m, p, i);
+			}
 			++*n;
 		}
 	free(picked);

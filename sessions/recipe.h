@@ -75,16 +75,17 @@ PARE_MUST_CHECK enum pare_status pare_plan_say(struct pare_plan *p, const struct
 
 /* What is asked of many layers together, each one's share to be found by looking at samples. */
 struct pare_budget {
-	int goal;
-	double left, spread; /* as in struct pare_statement; one of them is not 0 */
-	bool *layers;        /* [n_layers] */
+	struct pare_channel_budget channels;
+	double spread; /* as in struct pare_statement; 0: it is about channels */
+	char *on;      /* the device that counts; NULL = none */
+	bool *layers;  /* [n_layers] */
 };
 bool pare_statement_spreads(const struct pare_statement *s);
 PARE_MUST_CHECK enum pare_status
 pare_budget_new(const struct pare_statement *s, const struct pare_model *m, const char *name,
 	struct pare_budget *out, struct pare_err *err);
 void pare_budget_free(struct pare_budget *b);
-/* p: what the line's other words say is in it. */
+/* p: what the line's other words say is in it.  Devices are loaded where one counts. */
 PARE_MUST_CHECK enum pare_status
 pare_budget_spread(const struct pare_budget *b, const struct pare_model *m, struct pare_plan *p,
 	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);

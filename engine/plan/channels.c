@@ -1,6 +1,7 @@
 /* Which channels a plan takes away. */
 #include "../prune/prune.h"
 #include "variant.h"
+#include <math.h>
 
 void pare_plan_tie(const struct pare_model *m, struct pare_plan *p, int i)
 {
@@ -33,6 +34,34 @@ int pare_group_gone(const struct pare_model *m, int layer, float share)
 	for (int k = 0; group >= 0 && k < m->groups[group].n_kinds; k++)
 		gone += (int)pare_n_pruned(pare_kind_size(m, group, k), share);
 	return gone;
+}
+
+/* Does a multiple stay of each kind, or the kind as a whole? */
+static bool stays_even(const struct pare_model *m, int group, float share, int multiple)
+{
+	for (int k = 0; k < m->groups[group].n_kinds; k++) {
+		int64_t size = pare_kind_size(m, group, k), gone = pare_n_pruned(size, share);
+
+		if (gone && (gone == size || (size - gone) % multiple))
+			return false;
+	}
+	return true;
+}
+
+float pare_group_even(const struct pare_model *m, int layer, float share, int multiple)
+{
+	int group = pare_model_layer(m, layer)->group, n = pare_group_units(m, layer);
+	float best = 0;
+
+	if (group < 0 || multiple < 2 || n < multiple || !pare_group_gone(m, layer, share))
+		return share;
+	for (int gone = 1; gone < n; gone++) {
+		float at = (float)gone / (float)n;
+
+		if (fabsf(at - share) < fabsf(best - share) && stays_even(m, group, at, multiple))
+			best = at;
+	}
+	return best;
 }
 
 bool pare_plan_cuts(const struct pare_model *m, const struct pare_plan *p)

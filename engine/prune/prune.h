@@ -65,7 +65,8 @@ extern const struct pare_repair pare_repairs[];
 /* What a budget counts. */
 struct pare_goal {
 	const char *name, *help;
-	int64_t (*of)(const struct pare_cost *c);
+	int64_t (*of)(const struct pare_cost *c); /* NULL: a device says, in `unit` */
+	const char *unit;
 };
 extern const struct pare_goal pare_goals[];
 

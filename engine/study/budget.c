@@ -2,7 +2,8 @@
  *
  * What a group costs is measured once, at a middling share, by how far the network's answers on the
  * calibration samples move; between shares it follows what the group's readers lose by least
- * squares.  Moves of several groups are taken to add up as squares. */
+ * squares.  Moves of several groups are taken to add up as squares.  Few samples tell this; the
+ * plan that comes of it is carried out with all of them. */
 #include "../base/err.h"
 #include "../base/pool.h"
 #include "../prune/answers.h"
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOOKED_AT = 256 }; /* samples */
 static const float middling = .4f;
 
 static int64_t macs(const struct pare_cost *c)
@@ -24,16 +26,22 @@ static int64_t bytes(const struct pare_cost *c)
 }
 
 const struct pare_goal pare_goals[] = {
-	{ "macs", "multiply-accumulates of one sample", macs },
-	{ "bytes", "what weights and all other constants take", bytes },
+	{ "macs", "multiply-accumulates of one sample", macs, NULL },
+	{ "bytes", "what weights and all other constants take", bytes, NULL },
+	{ "latency", "time for one sample on a device, as it is estimated", NULL, "ms" },
 	{ 0 },
 };
+
+const char *pare_goal_unit(int goal)
+{
+	return pare_goals[goal].unit;
+}
 
 struct spreading {
 	const struct pare_model *m;
 	struct pare_plan *p;
-	const struct pare_goal *goal;
-	int64_t whole; /* of the goal */
+	const struct pare_channel_budget *budget;
+	double whole; /* of the goal */
 	const struct pare_calibration *calibration;
 	struct pare_ctl *ctl;
 	struct pare_survey survey;
@@ -87,26 +95,43 @@ static enum pare_status measure_group(struct spreading *s, int group, struct par
 }
 
 static enum pare_status
-count(const struct spreading *s, const struct pare_plan *p, int64_t *out, struct pare_err *err)
+count(const struct spreading *s, const struct pare_plan *p, double *out, struct pare_err *err)
 {
+	const struct pare_goal *goal = &pare_goals[s->budget->goal];
 	struct pare_cost c;
-	enum pare_status st = pare_plan_cost(s->m, p, &c, err);
+	enum pare_status st;
 
-	if (!st)
-		*out = s->goal->of(&c);
+	if (!goal->of)
+		return s->budget->count(s->budget->user, s->m, p, out, err);
+	if (!(st = pare_plan_cost(s->m, p, &c, err)))
+		*out = (double)goal->of(&c);
 	return st;
+}
+
+/* How many may be gone after `was`: a step further, and on until what stays is even.  More than can
+ * go: none. */
+static int step_from(const struct spreading *s, int group, int was)
+{
+	int n = s->m->groups[group].n, step = n / 16, layer = s->member[group];
+	int to = was + (step < 1 ? 1 : step);
+
+	while (to < n &&
+		share_of(s, group, to) !=
+			pare_group_even(s->m, layer, share_of(s, group, to), s->budget->multiple))
+		to++;
+	return to;
 }
 
 /* The price of what is counted when the group loses a few more; infinite when it cannot. */
 static enum pare_status
-price(struct spreading *s, int group, int64_t now, double *out, int *to, struct pare_err *err)
+price(struct spreading *s, int group, double now, double *out, int *to, struct pare_err *err)
 {
 	const struct pare_surveyed *v = &s->survey.group[group];
-	int step = s->m->groups[group].n / 16, was = s->gone[group];
-	int64_t then = now;
+	int was = s->gone[group];
+	double then = now;
 	enum pare_status st;
 
-	*to = was + (step < 1 ? 1 : step);
+	*to = step_from(s, group, was);
 	*out = INFINITY;
 	if (*to > v->n)
 		return PARE_OK;
@@ -115,16 +140,16 @@ price(struct spreading *s, int group, int64_t now, double *out, int *to, struct 
 	set_gone(s, s->p, group, was);
 	if (!st && then < now)
 		*out = s->scale[group] * (v->cost[*to - 1] - (was ? v->cost[was - 1] : 0)) /
-		       (double)(now - then);
+		       (now - then);
 	return st;
 }
 
 static enum pare_status spend(struct spreading *s, double target, struct pare_err *err)
 {
-	int64_t now;
+	double now;
 	enum pare_status st = count(s, s->p, &now, err);
 
-	while (!st && (double)now > target) {
+	while (!st && now > target) {
 		double least = INFINITY;
 		int best = -1, best_to = 0;
 
@@ -146,7 +171,7 @@ static enum pare_status spend(struct spreading *s, double target, struct pare_er
 		if (!st && best < 0)
 			return pare_fail(err, PARE_E_ARG,
 				"these layers cannot bring the network below %.0f%% of its %s",
-				100 * (double)now / (double)s->whole, s->goal->name);
+				100 * now / s->whole, pare_goals[s->budget->goal].name);
 		if (!st) {
 			s->gone[best] = best_to;
 			set_gone(s, s->p, best, best_to);
@@ -188,44 +213,69 @@ static enum pare_status spread(struct spreading *s, double target, struct pare_e
 	return st ? st : spend(s, target, err);
 }
 
-enum pare_status pare_plan_channels_to(const struct pare_model *m, struct pare_plan *p,
-	const bool *layers, int goal, double left, const struct pare_calibration *calibration,
-	struct pare_ctl *ctl, struct pare_err *err)
+static enum pare_status can_look(
+	const struct pare_channel_budget *b, const struct pare_calibration *c, struct pare_err *err)
 {
-	size_t n = (size_t)m->n_groups + 1;
-	struct spreading s = { .m = m,
-		.p = pare_plan_copy(p),
-		.goal = &pare_goals[goal],
-		.calibration = calibration,
-		.ctl = ctl,
-		.scale = calloc(n, sizeof *s.scale),
-		.gone = calloc(n, sizeof *s.gone),
-		.member = malloc(n * sizeof *s.member) };
-	struct pare_plan *whole = NULL;
-	enum pare_status st = PARE_OK;
-
-	if (!calibration || !calibration->dataset || m->info.macs < 1)
-		st = pare_fail(err, PARE_E_ARG,
+	if (!c || !c->dataset)
+		return pare_fail(err, PARE_E_ARG,
 			"a budget is spread by looking at calibration data: "
 			"name some with --data");
-	else if (!s.p || !s.scale || !s.gone || !s.member)
+	if (!pare_goals[b->goal].of && !b->count)
+		return pare_fail(err, PARE_E_ARG, "a device says what %s is: name it with 'on'",
+			pare_goals[b->goal].name);
+	return PARE_OK;
+}
+
+/* To what, in the goal's unit; whole: of the model. */
+static enum pare_status find_target(struct spreading *s, double *target, struct pare_err *err)
+{
+	struct pare_plan *whole = pare_plan_of(s->m);
+	enum pare_status st = whole ? PARE_OK : pare_nomem(err, "a budget");
+
+	if (!st)
+		st = count(s, whole, &s->whole, err);
+	pare_plan_free(whole);
+	if (!st && !(s->whole > 0))
+		return pare_fail(err, PARE_E_ARG, "%s of this network are not known",
+			pare_goals[s->budget->goal].name);
+	if (!st)
+		*target = s->budget->left > 0 ? s->budget->left * s->whole : s->budget->most;
+	return st;
+}
+
+enum pare_status pare_plan_channels_to(const struct pare_model *m, struct pare_plan *p,
+	const bool *layers, const struct pare_channel_budget *budget,
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err)
+{
+	size_t n = (size_t)m->n_groups + 1;
+	struct pare_calibration few;
+	struct spreading s = { .m = m, .budget = budget, .calibration = &few, .ctl = ctl };
+	double target = 0;
+	enum pare_status st = can_look(budget, calibration, err);
+
+	if (st)
+		return st;
+	few = *calibration;
+	few.n_samples = few.n_samples < LOOKED_AT ? few.n_samples : LOOKED_AT;
+	s.p = pare_plan_copy(p);
+	s.scale = calloc(n, sizeof *s.scale);
+	s.gone = calloc(n, sizeof *s.gone);
+	s.member = malloc(n * sizeof *s.member);
+	if (!s.p || !s.scale || !s.gone || !s.member)
 		st = pare_nomem(err, "a budget");
 	for (int g = 0; g < m->n_groups && s.member; g++)
 		s.member[g] = -1;
 	for (int i = 0; i < p->n && !st; i++)
 		if (layers[i] && m->layers[i].group >= 0)
 			s.member[m->layers[i].group] = i;
-	if (!st && !(whole = pare_plan_of(m)))
-		st = pare_nomem(err, "a budget");
 	if (!st)
-		st = count(&s, whole, &s.whole, err);
+		st = find_target(&s, &target, err);
 	if (!st)
-		st = spread(&s, left * (double)s.whole, err);
+		st = spread(&s, target, err);
 	if (!st)
 		memcpy(p->dials, s.p->dials, (size_t)p->n * sizeof *p->dials);
 	pare_survey_free(&s.survey);
 	pare_plan_free(s.p);
-	pare_plan_free(whole);
 	free(s.float_answers);
 	free(s.scale);
 	free(s.gone);

@@ -5,7 +5,8 @@ device           snapdragon-8gen3 HTP
 runtime          AI Hub tflite
 clock            Hexagon HTP v75
 source           perf.yaml of quic/ai-hub-models (commit 52c080d245), Samsung Galaxy S24; few of these networks have published layers, so the intervals are wide
-rules            float networks run in float16; int8 weights with int8 activations are 2.4 to 2.7 times faster on convolutional networks; int4 is supported, but no gain over int8 is published; zeros run as dense weights
+rules            float networks run in float16; int8 weights with int8 activations are 2.4 to 2.7 times faster on convolutional networks; int4 is supported, but no gain over int8 is published; zeros run as dense weights; activations are stored as multiples of 32 channels (Qualcomm, QNN HTP guidelines, "Avoid low depth Activations")
+channels         32
 macs-from        40476448
 macs-to          17563828224
 

@@ -262,6 +262,7 @@ static void what_comes_behind_is_refitted_when_asked(void)
 
 static void a_budget_is_met(void)
 {
+	struct pare_channel_budget b = { .left = .8 };
 	struct pare_study *s = study_with_baseline();
 	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
 	bool layers[64];
@@ -269,16 +270,64 @@ static void a_budget_is_met(void)
 	double whole = (double)pare_model_info(model)->macs;
 
 	memset(layers, true, sizeof layers);
-	ok_status(pare_plan_channels_to(
-			  model, p, layers, 0, .8, pare_study_calibration(s), NULL, &err),
+	ok_status(
+		pare_plan_channels_to(model, p, layers, &b, pare_study_calibration(s), NULL, &err),
 		err, "channels to 80 %% of the MACs");
 	ok_status(pare_plan_cost(model, p, &cost, &err), err, "what it leaves");
 	ok((double)cost.macs <= .8 * whole && (double)cost.macs > .7 * whole, "%.1f %% are left",
 		100 * (double)cost.macs / whole);
-	ok(pare_plan_channels_to(model, p, layers, 0, .001, pare_study_calibration(s), NULL,
-		   &err) == PARE_E_ARG &&
+	b.left = .001;
+	ok(pare_plan_channels_to(model, p, layers, &b, pare_study_calibration(s), NULL, &err) ==
+				PARE_E_ARG &&
 			strstr(err.text, "cannot bring"),
 		"what cannot be reached: %s", err.text);
+	pare_plan_free(p);
+	pare_study_free(s);
+}
+
+/* Layers of which what stays is no multiple, though it could be. */
+static int n_odd(const struct pare_plan *p, int multiple)
+{
+	int odd = 0;
+
+	for (int i = 0; i < p->n; i++) {
+		int n = pare_group_units(model, i),
+		    gone = pare_group_gone(model, i, p->dials[i].channels);
+
+		odd += n >= multiple && gone && (n - gone) % multiple;
+	}
+	return odd;
+}
+
+static void what_stays_is_a_multiple(void)
+{
+	struct pare_channel_budget b = { .left = .8, .multiple = 4 };
+	struct pare_study *s = study_with_baseline();
+	struct pare_plan *p = pare_plan_new(pare_model_info(model)->n_layers);
+	bool layers[64];
+	int group = 0, n, gone = 0;
+
+	while (pare_group_units(model, group) < 8)
+		group++;
+	n = pare_group_units(model, group);
+	gone = pare_group_gone(model, group, pare_group_even(model, group, .4f, 4));
+	ok((n - gone) % 4 == 0 && abs(gone - (int)(.4f * (float)n)) <= 2,
+		"of %d channels %d go for 40 %%", n, gone);
+	ok(pare_group_even(model, group, .4f, 1) == .4f &&
+			pare_group_even(model, group, .4f, n + 1) == .4f &&
+			pare_group_even(model, group, 0, 4) == 0,
+		"where there is nothing to make even the share stays");
+	memset(layers, true, sizeof layers);
+	ok_status(
+		pare_plan_channels_to(model, p, layers, &b, pare_study_calibration(s), NULL, &err),
+		err, "a budget in steps of four channels");
+	ok(!n_odd(p, 4), "all are multiples");
+	b.multiple = 1;
+	b.goal = pare_method_find(PARE_GOAL, "latency");
+	ok(pare_plan_channels_to(model, p, layers, &b, pare_study_calibration(s), NULL, &err) ==
+				PARE_E_ARG &&
+			strstr(err.text, "name it with 'on'"),
+		"%s", err.text);
 	pare_plan_free(p);
 	pare_study_free(s);
 }
@@ -458,6 +507,7 @@ int main(void)
 	plans_made_at_once_are_those_made_alone();
 	what_comes_behind_is_refitted_when_asked();
 	a_budget_is_met();
+	what_stays_is_a_multiple();
 	measured_plans_are_anchors();
 	results_survive_the_session_file();
 	work_can_be_canceled();

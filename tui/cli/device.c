@@ -10,12 +10,12 @@ static const char *plan_text;
 
 static json_t *info_json(const struct pare_device_info *d)
 {
-	return json_pack("{s:s s:s s:s s:s s:s s:i s:i s:o s:o s:b s:s s:s}", "name", d->name,
+	return json_pack("{s:s s:s s:s s:s s:s s:i s:i s:o s:o s:b s:s s:s s:i}", "name", d->name,
 		"class", d->class, "device", d->device, "runtime", d->runtime, "precision",
 		d->precision, "threads", d->threads, "rows", d->rows, "error_model_out",
 		cli_real_json(d->error_model_out), "error_family_out",
 		cli_real_json(d->error_family_out), "measures", d->measures, "source", d->source,
-		"rules", d->rules);
+		"rules", d->rules, "channels", d->channels);
 }
 
 json_t *cli_figures_json(const struct pare_device_figures *f)
@@ -77,6 +77,8 @@ static int show(const struct pare_device *dev)
 		printf("RAM        %" PRId64 " KiB\n", d->ram / 1024);
 	if (d->flash)
 		printf("flash      %" PRId64 " KiB\n", d->flash / 1024);
+	if (d->channels > 1)
+		printf("channels   multiples of %d\n", d->channels);
 	printf("source     %s\nrules      %s\n", d->source, d->rules);
 	return CLI_OK;
 }

@@ -11,7 +11,7 @@ static const struct pare_value unknown = { PARE_UNKNOWN, NAN, NAN, NAN, 0 };
 
 /* ---- what never changes ---------------------------------------------------------------------- */
 
-static void fill_column(struct scene_column *c, const struct pare_option *o)
+static void fill_column(struct scene_column *c, const struct pare_option *o, bool exact)
 {
 	const struct pare_format *f = &pare_formats[o->format];
 	int percent = (int)lrint(100 * (double)o->share);
@@ -30,8 +30,9 @@ static void fill_column(struct scene_column *c, const struct pare_option *o)
 	if (o->dial == PARE_DIAL_SPARSITY || o->dial == PARE_DIAL_CHANNELS) {
 		snprintf(c->label, sizeof c->label, "%d", percent);
 		snprintf(c->name, sizeof c->name, "%d%%", percent);
-		snprintf(c->choose, sizeof c->choose, "prune %%s %s %d%%",
-			o->dial == PARE_DIAL_CHANNELS ? "channels" : "weights", percent);
+		snprintf(c->choose, sizeof c->choose, "prune %%s %s %d%%%s",
+			o->dial == PARE_DIAL_CHANNELS ? "channels" : "weights", percent,
+			o->dial == PARE_DIAL_CHANNELS && exact ? " multiple 1" : "");
 		return;
 	}
 	if (o->format)
@@ -41,6 +42,17 @@ static void fill_column(struct scene_column *c, const struct pare_option *o)
 	snprintf(c->name, sizeof c->name, "%s", f->name);
 	snprintf(c->choose, sizeof c->choose, "set %%s %s %s",
 		o->dial == PARE_DIAL_WEIGHTS ? "weights" : "activations", f->name);
+}
+
+/* A column is chosen as it was measured, also where a device wants multiples of channels. */
+static void fill_columns(struct scene *s, const struct pare_workspace *w)
+{
+	bool exact = false;
+
+	for (int i = 0; i < pare_workspace_n_devices(w); i++)
+		exact |= pare_device_info(pare_workspace_device(w, i)->device)->channels > 1;
+	for (int i = 0; i < s->n_columns; i++)
+		fill_column(&s->column[i], &pare_options[i], exact);
 }
 
 /* Axes of one sample without the batch. */
@@ -164,8 +176,6 @@ struct scene *scene_new(const struct pare_workspace *w)
 		scene_free(s);
 		return NULL;
 	}
-	for (int i = 0; i < s->n_columns; i++)
-		fill_column(&s->column[i], &pare_options[i]);
 	for (int i = 0; i < s->n_rows; i++) {
 		fill_row(&s->row[i], pare_model_layer(m, i));
 		for (int c = 0; c < s->n_columns && c < 64; c++)
@@ -428,6 +438,7 @@ bool scene_fill(struct scene *s, const struct pare_workspace *w)
 	struct pare_work work = pare_workspace_work_state(w);
 	double off;
 
+	fill_columns(s, w);
 	fill_map(s, w);
 	s->was = *pare_workspace_float(w);
 	s->now = *pare_workspace_metrics(w);
