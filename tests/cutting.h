@@ -92,7 +92,7 @@ static inline struct pare_model *masked(const struct pare_model *m, const bool *
 			inner = pare_shape_span(&x->weight, x->in_axis + 1, x->weight.n);
 		float *v;
 
-		if (!in->n || len == 1)
+		if (in->n != len * m->weight_at[l].groups || len == 1)
 			continue;
 		w[l] = pare_blob_new((size_t)x->weights * sizeof(float));
 		v = w[l]->data;
@@ -112,14 +112,11 @@ static inline struct pare_model *masked(const struct pare_model *m, const bool *
 	return out;
 }
 
-static inline struct pare_array inputs_of(const struct pare_model *m)
+static inline struct pare_array input_of(const struct pare_shape *s)
 {
-	struct pare_array x = { .dtype = PARE_F32 };
-	int64_t n;
+	int64_t n = pare_shape_elems(s);
+	struct pare_array x = { PARE_F32, *s, malloc((size_t)n * sizeof(float)) };
 
-	pare_model_sample_shapes(m, &x.shape);
-	n = pare_shape_elems(&x.shape);
-	x.data = malloc((size_t)n * sizeof(float));
 	for (int64_t i = 0; i < n; i++)
 		((float *)x.data)[i] = (float)pare_rng_normal(&rng);
 	return x;
@@ -127,10 +124,13 @@ static inline struct pare_array inputs_of(const struct pare_model *m)
 
 static inline double difference(const struct pare_model *a, const struct pare_model *b)
 {
-	struct pare_array x = inputs_of(a), y = { 0 }, z = { 0 };
+	struct pare_shape s;
+	struct pare_array x, y = { 0 }, z = { 0 };
 	struct pare_err err = { 0 };
 	double most = 0, size = 0;
 
+	pare_model_sample_shapes(a, &s);
+	x = input_of(&s);
 	if (pare_model_run(a, &x, &y, &err) || pare_model_run(b, &x, &z, &err)) {
 		printf("# %s\n", err.text);
 		pare_array_free(&x);

@@ -17,7 +17,13 @@ const struct pare_var_channels *pare_reads(const struct pare_model *m, int layer
 	int var = entry_of(m, layer);
 	const struct pare_var_channels *in = var < 0 ? NULL : &m->channels[var];
 
-	return in && in->n && m->weight_at[layer].groups < in->n ? in : NULL;
+	/* others lie along another axis than that which it mixes */
+	return in &&
+			       in->n == m->layers[layer].weight.d[m->layers[layer].in_axis] *
+						m->weight_at[layer].groups &&
+			       m->weight_at[layer].groups < in->n
+		       ? in
+		       : NULL;
 }
 
 const struct pare_var_channels *pare_own_units(const struct pare_model *m, int layer)

@@ -1,4 +1,4 @@
-/* Networks without some of their channels: on graphs drawn by hand and on real ones, what is left
+/* Networks without some of their channels: on graphs drawn by hand, what is left
  * computes what the whole network computes when nobody looks at those channels. */
 #include "tests/cutting.h"
 #include "tests/tap.h"
@@ -249,29 +249,6 @@ static void running_out_of_memory_is_an_error(void)
 	pare_model_free(m);
 }
 
-static void real_networks(void)
-{
-	static const char *const name[] = { "resnet8", "resnet20", "resnet56", "resnet8_large",
-		"kws_dscnn", "vww_mobilenet", "ad_autoencoder" };
-	const char *shared = getenv("PARE_SHARED") ? getenv("PARE_SHARED") : "../shared";
-
-	for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
-		struct pare_model *m = NULL;
-		char path[512];
-		bool good = true;
-
-		snprintf(path, sizeof path, "%s/models/%s/model.onnx", shared, name[i]);
-		if (pare_model_open(path, &m, NULL)) {
-			tap_skip(name[i], "no ../shared/models (set PARE_SHARED)");
-			continue;
-		}
-		for (int k = 0; k < 3 && good; k++)
-			good = cuts_well(m, .2 + .3 * k);
-		ok(good, "%s: %d groups of channels, cut = masked", name[i], m->n_groups);
-		pare_model_free(m);
-	}
-}
-
 int main(void)
 {
 	rng = pare_rng_seed(7, 1);
@@ -286,6 +263,5 @@ int main(void)
 	shortcuts_of_padded_channels();
 	units_have_kinds();
 	running_out_of_memory_is_an_error();
-	real_networks();
 	return tap_done();
 }
