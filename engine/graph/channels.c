@@ -159,7 +159,8 @@ set_number(struct cutting *c, struct pare_node *n, int i, int at, int64_t value)
 	struct pare_blob *b;
 	size_t bytes;
 
-	if (!from || from->dtype != PARE_I64 || at >= from->shape.d[0] || from->i64[at] <= 0)
+	if (!from || from->dtype != PARE_I64 || at >= pare_shape_elems(&from->shape) ||
+		from->i64[at] <= 0)
 		return PARE_OK;
 	bytes = (size_t)pare_shape_elems(&from->shape) * sizeof(int64_t);
 	t = pare_memdup(c->e->arena, from, sizeof *t);
@@ -270,31 +271,58 @@ static bool along_channels(enum pare_flow flow, const struct pare_shape *s, int 
 	       (flow == PARE_FLOW_TIE || (flow == PARE_FLOW_CAT && s->d[at] == n));
 }
 
-/* Constants that lie along the channels of the output. */
+/* The size of the channels' axis, wherever it lies. */
+static enum pare_status
+set_size(struct cutting *c, struct pare_node *n, int i, const struct pare_var_channels *out)
+{
+	struct pare_size_at at;
+
+	if (!pare_graph_size_at(&c->m->graph, (int)(n - c->e->graph.nodes), i, out->axis, &at))
+		return PARE_OK;
+	return set_number(c, &c->e->graph.nodes[at.node], at.input, at.at, left(c, out, out->n));
+}
+
+/* Packed heads are counted by attributes. */
+static enum pare_status cut_heads(struct cutting *c, struct pare_node *n)
+{
+	enum pare_status st = PARE_OK;
+
+	for (int i = 0; i < 2 && !st; i++) {
+		const struct pare_var_channels *in = channels_of(c, n->in[i]);
+		const int64_t *was = pare_node_attr(n, n->op->heads[i], PARE_ATTR_INT);
+
+		if (in && was && *was > 0 && left(c, in, in->n) < in->n)
+			st = set_attribute(
+				c, n, n->op->heads[i], *was * left(c, in, in->n) / in->n);
+	}
+	return st;
+}
+
+static enum pare_status
+cut_constant(struct cutting *c, struct pare_node *n, int i, const struct pare_var_channels *out)
+{
+	const struct pare_shape *s = &c->e->graph.vars[n->in[i]].declared.shape;
+	int at = out->axis - (c->m->known[n->out[0]].shape.n - s->n);
+
+	if (along_channels(n->op->flow, s, at, out->n))
+		return cut_axis(c, n, i, at, out);
+	if (n->op->per_channel >> i & 1 && s->n == 1 && s->d[0] == out->n)
+		return cut_axis(c, n, i, 0, out);
+	return PARE_OK;
+}
+
+/* Constants that lie along the channels of the output, and their size. */
 static enum pare_status cut_constants(struct cutting *c, struct pare_node *n)
 {
 	const struct pare_var_channels *out = channels_of(c, n->out[0]);
-	int rank = c->m->known[n->out[0]].shape.n;
+	enum pare_status st = PARE_OK;
 
-	for (int i = 0; i < n->n_in && out; i++) {
-		const struct pare_shape *s;
-		enum pare_status st = PARE_OK;
-		int at;
-
-		if (!is_constant(c, n->in[i]))
-			continue;
-		s = &c->e->graph.vars[n->in[i]].declared.shape;
-		at = out->axis - (rank - s->n);
-		if (along_channels(n->op->flow, s, at, out->n))
-			st = cut_axis(c, n, i, at, out);
-		else if (n->op->per_channel >> i & 1 && s->n == 1 && s->d[0] == out->n)
-			st = cut_axis(c, n, i, 0, out);
-		else if (n->op->sizes >> i & 1)
-			st = set_number(c, n, i, out->axis, left(c, out, out->n));
-		if (st)
-			return st;
-	}
-	return PARE_OK;
+	for (int i = 0; i < n->n_in && out && !st; i++)
+		if (n->in[i] >= 0 && n->op->sizes >> i & 1)
+			st = set_size(c, n, i, out);
+		else if (is_constant(c, n->in[i]))
+			st = cut_constant(c, n, i, out);
+	return st;
 }
 
 /* Constants beside the channels, of which fewer stay. */
@@ -352,6 +380,8 @@ static enum pare_status cut_node(struct cutting *c, int node)
 		return cut_layer(c, n, layer);
 	if (n->op->flow == PARE_FLOW_SPLIT)
 		return cut_parts(c, n);
+	if (n->op->flow == PARE_FLOW_HEADS)
+		return cut_heads(c, n);
 	if (n->op->pads)
 		return cut_pads(c, n);
 	return cut_constants(c, n);

@@ -112,15 +112,18 @@ void grouping_fresh(struct grouping *g, int var, int axis, int64_t n, const char
 		grouping_set(g, var, axis, id, n, 1);
 }
 
+void grouping_stick_element(struct grouping *g, int e, const char *why)
+{
+	struct block *b = &g->block[grouping_root_block(g, g->element[e].block)];
+
+	if (!b->stuck)
+		b->stuck = why;
+}
+
 void grouping_stick(struct grouping *g, int var, const char *why)
 {
-	for (int64_t i = 0; i < g->of[var].n; i++) {
-		struct block *b =
-			&g->block[grouping_root_block(g, g->element[g->of[var].id[i]].block)];
-
-		if (!b->stuck)
-			b->stuck = why;
-	}
+	for (int64_t i = 0; i < g->of[var].n; i++)
+		grouping_stick_element(g, g->of[var].id[i], why);
 }
 
 void grouping_tie_parts(struct grouping *g, const int *id, int64_t n, int64_t parts)

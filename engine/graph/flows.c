@@ -39,23 +39,6 @@ int grouping_only_activation(const struct grouping *g, const struct pare_node *n
 	return var;
 }
 
-/* Sizes of the output's axes that the node reads: one for the channels can be changed with them
- * when it is a constant of the file; 0 and -1 follow by themselves. */
-bool grouping_cut_sizes(struct grouping *g, const struct pare_node *n, int axis)
-{
-	for (int i = 0; i < n->n_in; i++) {
-		const struct pare_tensor *t;
-
-		if (!(n->op->sizes >> i & 1) || n->in[i] < 0)
-			continue;
-		t = g->m->known[n->in[i]].value;
-		if (!t || t->dtype != PARE_I64 || axis >= t->shape.d[0] ||
-			(!g->m->graph.vars[n->in[i]].blob && t->i64[axis] > 0))
-			return false;
-	}
-	return true;
-}
-
 bool grouping_call(struct grouping *g, const struct pare_node *n, struct pare_shape_call *c)
 {
 	const struct pare_known **in = pare_alloc_n(g->a, (size_t)n->n_in, sizeof *in);
@@ -107,8 +90,10 @@ static void pass(struct grouping *g, const struct pare_node *n)
 		if (!out || axis < 0 || axis >= out->n || in->d[c->axis] != out->d[axis] ||
 			!grouping_cut_sizes(g, n, axis))
 			grouping_block(g, n, "goes into");
-		else
+		else if (i)
 			grouping_set(g, n->out[i], axis, c->id, c->n, 1);
+		else
+			grouping_set_sized(g, n, axis, c->id, c->n);
 	}
 }
 
@@ -372,6 +357,9 @@ void grouping_visit(struct grouping *g, int node)
 		return;
 	case PARE_FLOW_PAD:
 		pad(g, n);
+		return;
+	case PARE_FLOW_HEADS:
+		grouping_heads(g, n);
 		return;
 	case PARE_FLOW_PRODUCE:
 	case PARE_FLOW_STATES:

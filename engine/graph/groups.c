@@ -159,11 +159,13 @@ enum pare_status pare_groups_find(struct pare_model *m, struct pare_err *err)
 		return pare_nomem(err, "channel groups");
 	g.of = pare_alloc_n(g.a, (size_t)m->graph.n_vars, sizeof *g.of);
 	g.layer_block = pare_alloc_n(g.a, (size_t)m->info.n_layers, sizeof *g.layer_block);
-	g.nomem = !g.of || !g.layer_block;
+	g.sized = pare_alloc_n(g.a, (size_t)m->graph.n_nodes, sizeof *g.sized);
+	g.nomem = !g.of || !g.layer_block || !g.sized;
 	if (!g.nomem)
 		enter(&g);
 	for (int i = 0; i < m->graph.n_nodes && !g.nomem; i++)
 		grouping_visit(&g, i);
+	grouping_check_sizes(&g);
 	if (!g.nomem)
 		leave(&g);
 	if (!g.nomem)

@@ -29,6 +29,14 @@ struct block {
 	const char *stuck; /* of a root: why its channels cannot be removed; NULL = they can */
 };
 
+/* A size in a list that a node computes, which goes with the channels of an axis. */
+struct sized {
+	struct pare_size_at at;
+	int list, place; /* the list's value; the axis */
+	const int *id;   /* [n] */
+	int64_t n;
+};
+
 struct grouping {
 	struct pare_model *m;
 	struct pare_arena *a; /* for what is needed until groups are found */
@@ -36,7 +44,9 @@ struct grouping {
 	struct element *element;
 	struct block *block;
 	int n_elements, element_room, n_blocks, block_room;
-	int *layer_block; /* [layers]; -1: several */
+	int *layer_block;    /* [layers]; -1: several */
+	struct sized *sized; /* [n_sized], at most one a node */
+	int n_sized;
 	bool nomem;
 };
 
@@ -56,6 +66,7 @@ void grouping_set(struct grouping *g, int var, int axis, const int *id, int64_t 
 /* NULL where it is not known. */
 const struct pare_shape *grouping_shape(const struct grouping *g, int var);
 void grouping_fresh(struct grouping *g, int var, int axis, int64_t n, const char *stuck);
+void grouping_stick_element(struct grouping *g, int e, const char *why);
 /* The channels of a value stay. */
 void grouping_stick(struct grouping *g, int var, const char *why);
 /* Feature i of each of `parts` equal parts goes with feature i of the others. */
@@ -74,8 +85,15 @@ void grouping_block(struct grouping *g, const struct pare_node *n, const char *w
 /* Sizes of the output's axes that the node reads: can that of `axis` be changed? */
 bool grouping_cut_sizes(struct grouping *g, const struct pare_node *n, int axis);
 
-/* PARE_FLOW_SPREAD, PRODUCE and STATES. */
+/* The output's channels, of which those sizes tell; after grouping_cut_sizes. */
+void grouping_set_sized(
+	struct grouping *g, const struct pare_node *n, int axis, const int *id, int64_t len);
+/* Lists of sizes that are read as anything else: what hangs on them stays. */
+void grouping_check_sizes(struct grouping *g);
+
+/* PARE_FLOW_SPREAD, HEADS, PRODUCE and STATES. */
 void grouping_spread(struct grouping *g, const struct pare_node *n);
+void grouping_heads(struct grouping *g, const struct pare_node *n);
 void grouping_produce(struct grouping *g, const struct pare_node *n, int layer);
 void grouping_states(struct grouping *g, const struct pare_node *n, int layer);
 

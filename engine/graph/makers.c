@@ -1,4 +1,4 @@
-/* What layers make of channels: those that come in are consumed, new ones go out. */
+/* What layers and attention make of channels. */
 #include "../base/err.h"
 #include "groups.h"
 
@@ -126,4 +126,46 @@ void grouping_states(struct grouping *g, const struct pare_node *n, int layer)
 	for (int i = 1; i < n->n_in && stuck && !g->nomem; i++)
 		if (n->op->states >> i & 1 && n->in[i] >= 0)
 			grouping_stick(g, n->in[i], stuck);
+}
+
+/* How many heads an input has, and how wide each is. */
+static int64_t heads_in(const struct grouping *g, const struct pare_node *n, int i, int64_t *width)
+{
+	const struct pare_shape *s = grouping_shape(g, n->in[i]);
+	const struct channels *c = &g->of[n->in[i]];
+	const int64_t *said = pare_node_attr(n, n->op->heads[i > 0], PARE_ATTR_INT);
+	int64_t heads = !s ? 0 : s->n == 4 ? s->d[1] : said ? *said : 0;
+
+	if (!s || !c->n || c->axis != (s->n == 4 ? 1 : s->n - 1) || heads < 1 || c->n % heads)
+		return 0;
+	*width = c->n / heads;
+	return heads;
+}
+
+/* A head of keys goes with its values and with all queries that share it. */
+void grouping_heads(struct grouping *g, const struct pare_node *n)
+{
+	const struct pare_shape *out = grouping_shape(g, n->out[0]);
+	int64_t width[3], heads[3], wide;
+	int axis = out && out->n == 4 ? 1 : 2, *id;
+
+	for (int i = 0; i < 3; i++)
+		if (!out || n->in[i] < 0 || !(heads[i] = heads_in(g, n, i, &width[i]))) {
+			grouping_block(g, n, "goes into");
+			return;
+		}
+	if (heads[1] != heads[2] || heads[0] % heads[1] || out->d[axis] % heads[0] ||
+		out->d[axis] > MOST_FEATURES || !(id = grouping_new_row(g, out->d[axis]))) {
+		grouping_block(g, n, "goes into");
+		return;
+	}
+	for (int i = 0; i < 3; i++)
+		for (int64_t k = 0; k < heads[i] * width[i]; k++)
+			grouping_unite(g,
+				g->of[n->in[1]].id[k / width[i] / (heads[i] / heads[1]) * width[1]],
+				g->of[n->in[i]].id[k]);
+	wide = out->d[axis] / heads[0];
+	for (int64_t k = 0; k < out->d[axis]; k++)
+		id[k] = g->of[n->in[1]].id[k / wide / (heads[0] / heads[1]) * width[1]];
+	grouping_set(g, n->out[0], axis, id, out->d[axis], 1);
 }

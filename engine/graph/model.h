@@ -128,6 +128,14 @@ const void *pare_node_attr(const struct pare_node *n, const char *name, enum par
  * fits; else input is -1. */
 struct pare_weight_at pare_graph_weight(const struct pare_graph *g, const struct pare_node *n);
 
+/* Where number `at` of a list that input `input` of a node reads lies as a constant of the file: in
+ * that input, or in one that the list is concatenated of.  False: nowhere. */
+struct pare_size_at {
+	int node, input, at;
+};
+bool pare_graph_size_at(
+	const struct pare_graph *g, int node, int input, int at, struct pare_size_at *out);
+
 /* The graphs inside a node, k = 0, 1 …; NULL after the last. */
 struct pare_graph *pare_node_graph(const struct pare_node *n, int k);
 

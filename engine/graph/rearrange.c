@@ -79,6 +79,7 @@ static int moved_axis(struct grouping *g, const struct pare_node *n, int var, in
 		return -1;
 	case PARE_FLOW_TIE:
 	case PARE_FLOW_STACK:
+	case PARE_FLOW_HEADS:
 		return axis + out->n - in->n;
 	default:
 		return -1;
@@ -95,6 +96,7 @@ static bool is_stacked(struct grouping *g, int var, int axis, int *looks)
 		return false;
 	for (int i = 0; i < graph->n_nodes; i++) {
 		const struct pare_node *n = &graph->nodes[i];
+		enum pare_flow flow;
 		bool reads = false;
 		int to;
 
@@ -103,7 +105,8 @@ static bool is_stacked(struct grouping *g, int var, int axis, int *looks)
 		if (!reads || !n->op || n->n_out < 1 || n->out[0] < 0 ||
 			(to = moved_axis(g, n, var, axis)) < 0)
 			continue;
-		if (grouping_flow(g, n) == PARE_FLOW_STACK
+		flow = grouping_flow(g, n);
+		if (flow == PARE_FLOW_STACK || flow == PARE_FLOW_HEADS
 				? to < grouping_shape(g, n->out[0])->n - 2
 				: is_stacked(g, n->out[0], to, looks))
 			return true;
@@ -133,7 +136,7 @@ grow(struct grouping *g, const struct pare_node *n, const struct run *r, const s
 			return true;
 		for (int64_t k = 0; k < out->d[axis]; k++)
 			id[k] = c->id[k / times % c->n];
-		grouping_set(g, n->out[0], axis, id, out->d[axis], 1);
+		grouping_set_sized(g, n, axis, id, out->d[axis]);
 		return true;
 	}
 	return false;
@@ -160,7 +163,7 @@ static bool tell_apart(struct grouping *g, const struct pare_node *n, const stru
 		id[k] = c->id[k * times];
 	for (int64_t k = 0; k < c->n; k++)
 		grouping_unite(g, id[k / times % out->d[axis]], c->id[k]);
-	grouping_set(g, n->out[0], axis, id, out->d[axis], 1);
+	grouping_set_sized(g, n, axis, id, out->d[axis]);
 	return true;
 }
 

@@ -333,12 +333,24 @@ static void rotary_one(const struct pare_call *c)
 }
 OP_BY_LANE(rotary)
 
+/* Keys of before, what is handed on to after, and masks of single heads stay as they are. */
+static enum pare_flow flow_attention(const struct pare_shape_call *c)
+{
+	const struct pare_shape *mask = op_has(c, MASK) ? &c->in[MASK]->shape : NULL;
+
+	return c->n_out > 1 || op_has(c, PAST_K) ||
+			       (mask && mask->n > 2 && mask->d[mask->n - 3] != 1)
+		       ? PARE_FLOW_BLOCK
+		       : PARE_FLOW_HEADS;
+}
+
 /* clang-format off */
 const struct pare_op pare_ops_attention[] = {
 	{ .name = "Attention", .since = 23, .min_in = 3, .max_in = 7, .max_out = 4,
 	  .attrs = attention_attrs, .attr_size = sizeof(struct attention),
 	  .shape = shape_attention, .forward = attention_forward, .scratch = attention_scratch,
-	  .macs = attention_macs,
+	  .macs = attention_macs, .flow = PARE_FLOW_HEADS, .flow_at = flow_attention,
+	  .heads = { "q_num_heads", "kv_num_heads" },
 	  .sample = "f32[1,4,3,2] f32[1,2,5,2] f32[1,2,5,6] f32[3,5]! softcap=2 outputs=1|"
 		    "f32[1,3,8] f32[1,3,8] f32[1,3,8] q_num_heads=2 kv_num_heads=2 is_causal=1|"
 		    "f32[1,1,2,4] f32[1,1,2,4] f32[1,1,2,4] bool+[2,4]! f32[1,1,2,4] f32[1,1,2,4] "

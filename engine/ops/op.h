@@ -194,6 +194,7 @@ enum pare_flow {
 	PARE_FLOW_MOVE,      /* the channel axis goes where `perm` says */
 	PARE_FLOW_PAD,       /* those of input 0 with constants before and behind; see `pads` */
 	PARE_FLOW_PRODUCE,   /* a layer: new channels out, those that come in are consumed */
+	PARE_FLOW_HEADS,     /* attention: inputs 0, 1, 2 are queries, keys, values; see `heads` */
 	PARE_FLOW_STATES,    /* a layer that reads its own channels a step later; see `beside` */
 };
 
@@ -314,6 +315,10 @@ struct pare_op {
 	const struct pare_beside *beside;
 	unsigned states;
 	const char *counts;
+	/* Rows of PARE_FLOW_HEADS, whose heads lie on axis 1, or on the last of three, each a run
+	 * of channels: the attributes that count those of queries, and of keys and values, where
+	 * they are packed so. */
+	const char *heads[2];
 	/* Rows of PARE_FLOW_PAD: where in input 1, a list, it says how many places stand before
 	 * (at[0]) and behind (at[1]) those of `axis`; -1 = nowhere, so none do. */
 	void (*pads)(const struct pare_shape_call *c, int axis, int at[2]);

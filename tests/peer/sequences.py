@@ -72,7 +72,7 @@ def standard(g, x):
 
 
 def apart(g, x):
-    """ONNX's own, heads on an axis of their own; two queries' heads share those of a key."""
+    """ONNX's own, heads on an axis of their own."""
     split = lambda y, n: g.op("Transpose", g.op("Reshape", y, g.constant(np.array([0, 0, n, -1]))), perm=[0, 2, 1, 3])
     q = split(g.line(x, WIDTH, WIDTH), HEADS)
     k, v = (split(g.line(x, WIDTH, WIDTH), HEADS) for _ in range(2))

@@ -44,6 +44,7 @@ static const char *const flows[] = { [PARE_FLOW_BLOCK] = "",
 	[PARE_FLOW_MOVE] = "move",
 	[PARE_FLOW_PAD] = "pad",
 	[PARE_FLOW_PRODUCE] = "layer",
+	[PARE_FLOW_HEADS] = "heads",
 	[PARE_FLOW_STATES] = "layer" };
 
 static int by_name(const void *a, const void *b)

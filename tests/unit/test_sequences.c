@@ -222,6 +222,80 @@ static void attention_of_one_product(void)
 	check(b, 1, "heads of one product, whose parts are picked");
 }
 
+/* [N, T, 4, 3] out of the sizes of x, as PyTorch has it. */
+static void computed_sizes(struct build *b)
+{
+	numbers(b, "zero", 1, (int64_t[]){ 0 });
+	numbers(b, "one", 1, (int64_t[]){ 1 });
+	numbers(b, "four", 1, (int64_t[]){ 4 });
+	numbers(b, "three", 1, (int64_t[]){ 3 });
+	build_node(b, "Shape", "", "x", "shape");
+	build_node(b, "Gather", "", "shape zero", "n");
+	build_node(b, "Gather", "", "shape one", "t");
+	build_node(b, "Concat", "sizes", "n t four three", "apart");
+	build_int(b, "axis", 0);
+}
+
+/* One list of sizes for all three; `elsewhere`: and for what has nothing to do with them. */
+static struct build *attention_of_computed_sizes(bool elsewhere)
+{
+	struct build *b = build_new(17);
+
+	build_input(b, "x", 3, -1, 5, 12);
+	computed_sizes(b);
+	build_node(
+		b, "Reshape", "", pare_sprintf(b->a, "%s apart", line(b, "q", "x", 12, 12)), "q1");
+	build_node(
+		b, "Reshape", "", pare_sprintf(b->a, "%s apart", line(b, "k", "x", 12, 12)), "k1");
+	build_node(
+		b, "Reshape", "", pare_sprintf(b->a, "%s apart", line(b, "v", "x", 12, 12)), "v1");
+	turn(b, "q1", "q2", false);
+	turn(b, "k1", "k2", true);
+	turn(b, "v1", "v2", false);
+	attend(b, "q2", "k2", "v2", NULL, "a");
+	line(b, "o", "a", 12, 4);
+	if (elsewhere) {
+		build_node(b, "Reshape", "", "x apart", "x1");
+		build_node(b, "ReduceMean", "", "x1", "x2");
+		build_ints(b, "axes", 2, 2, 3);
+		build_int(b, "keepdims", 0);
+		numbers(b, "last", 1, (int64_t[]){ -1 });
+		build_node(b, "Unsqueeze", "", "x2 last", "x3");
+		build_node(b, "Add", "", "o.y x3", "y");
+		build_output(b, "y");
+	} else
+		build_output(b, "o.y");
+	return b;
+}
+
+static void sizes_that_are_computed(void)
+{
+	struct pare_model *m;
+
+	check(attention_of_computed_sizes(false), 1, "heads whose number is one of computed sizes");
+	m = build_model(attention_of_computed_sizes(true));
+	ok(!m->n_groups && strstr(m->layers[0].stuck, "sizes"), "who shares them keeps them: %s",
+		m->layers[0].stuck);
+	pare_model_free(m);
+}
+
+/* ONNX's own, packed; two heads of queries share one of keys. */
+static void attention_as_an_operator(void)
+{
+	struct build *b = build_new(23);
+
+	build_input(b, "x", 3, -1, 5, 12);
+	line(b, "q", "x", 12, 12);
+	line(b, "k", "x", 12, 6);
+	line(b, "v", "x", 12, 10);
+	build_node(b, "Attention", "", "q.y k.y v.y", "a");
+	build_int(b, "q_num_heads", 4);
+	build_int(b, "kv_num_heads", 2);
+	line(b, "o", "a", 20, 4);
+	build_output(b, "o.y");
+	check(b, 1, "Attention: heads that share keys and values go together");
+}
+
 static void softmax_over_channels(void)
 {
 	struct build *b = build_new(13);
@@ -251,6 +325,8 @@ int main(void)
 	states_of_the_caller_stay();
 	attention_spelt_out();
 	attention_of_one_product();
+	sizes_that_are_computed();
+	attention_as_an_operator();
 	softmax_over_channels();
 	return tap_done();
 }
