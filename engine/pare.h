@@ -361,7 +361,7 @@ enum pare_method {
 	PARE_RANGING,
 	PARE_EFFORT,
 	PARE_STEP,
-	PARE_FILE, /* what a variant is written as; no dial */
+	PARE_FILE,           /* what a variant is written as; no dial */
 	PARE_FACTORING,      /* of a layer in two */
 	PARE_RANK_CRITERION, /* what it then keeps */
 	PARE_N_METHODS
@@ -551,6 +551,13 @@ PARE_MUST_CHECK enum pare_status pare_plan_channels_to(const struct pare_model *
  * NULL; by obs as long as carrying the plan out, and more.  PARE_E_ARG: criteria that differ, a
  * pattern with a share of its own. */
 PARE_MUST_CHECK enum pare_status pare_plan_spread_weights(const struct pare_model *m,
+	struct pare_plan *p, const bool *layers, double share,
+	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);
+/* Shares of multiply-accumulates that go from `layers` ([n], the others stay as they are) as they
+ * become two each, that together take `share` of all of theirs, where least is lost.  What they
+ * keep and how they are parted is in the plan.  As long as carrying the plan out.  PARE_E_ARG: it
+ * cannot be, or channels go already. */
+PARE_MUST_CHECK enum pare_status pare_plan_spread_rank(const struct pare_model *m,
 	struct pare_plan *p, const bool *layers, double share,
 	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err);
 /* Does carrying the plan out look at calibration samples where there are any, and is it impossible

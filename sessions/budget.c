@@ -25,9 +25,11 @@ enum pare_status pare_budget_new(const struct pare_statement *s, const struct pa
 					 .most = s->most,
 					 .multiple = s->multiple },
 		.spread = s->spread,
+		.ranks = s->change.named & 1u << PARE_CHANGE_RANK,
 		.on = s->device ? strdup(s->device) : NULL,
 		.layers = calloc((size_t)pare_model_info(m)->n_layers + 1, sizeof *b.layers) };
-	enum pare_status st = b.layers && (b.on || !s->device) ? PARE_OK : pare_nomem(err, "a budget");
+	enum pare_status st =
+		b.layers && (b.on || !s->device) ? PARE_OK : pare_nomem(err, "a budget");
 	int n;
 
 	if (!st)
@@ -90,6 +92,8 @@ enum pare_status
 pare_budget_spread(const struct pare_budget *b, const struct pare_model *m, struct pare_plan *p,
 	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err)
 {
+	if (b->ranks)
+		return pare_plan_spread_rank(m, p, b->layers, b->spread, calibration, ctl, err);
 	if (b->spread > 0)
 		return pare_plan_spread_weights(m, p, b->layers, b->spread, calibration, ctl, err);
 	return b->on ? channels_on(b, m, p, calibration, ctl, err)

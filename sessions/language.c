@@ -315,7 +315,7 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 	what = &pare_prune_words[k];
 	if (k == PARE_PRUNE_CHANNELS && pare_parse_accept(p, "to"))
 		return parse_budget(p, s);
-	if (k == PARE_PRUNE_WEIGHTS)
+	if (k != PARE_PRUNE_CHANNELS)
 		spread = pare_parse_accept(p, "spread");
 	if ((st = pare_parse_take(p, "a share such as 50%", &w)))
 		return st;
@@ -336,7 +336,7 @@ static enum pare_status parse_prune(struct pare_parser *p, struct pare_statement
 	}
 	if (spread && !st) { /* each layer's own share is found when it is carried out */
 		s->spread = percent / 100;
-		s->change.to.sparsity = 0;
+		memset((char *)&s->change.to + what->at, 0, sizeof share);
 		return PARE_OK;
 	}
 	return st ? st : check_pattern(p, w, &s->change.to);

@@ -77,6 +77,7 @@ PARE_MUST_CHECK enum pare_status pare_plan_say(struct pare_plan *p, const struct
 struct pare_budget {
 	struct pare_channel_budget channels;
 	double spread; /* as in struct pare_statement; 0: it is about channels */
+	bool ranks;    /* they are spread, not weights that go to zero */
 	char *on;      /* the device that counts; NULL = none */
 	bool *layers;  /* [n_layers] */
 };

@@ -10,7 +10,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_SEED] = { "seed", "N", "seed of what is random", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_SET] = { "set", "LAYERS [weights FORMAT] [per-tensor|per-channel|per-group N] [scheme NAME] [activations FORMAT] [range NAME] [calibrate METHOD] [round METHOD] [effort WORK]",
 		"number formats of layers", PARE_IN_RECIPE | PARE_IN_COMMAND },
-	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels N%|to macs|bytes N%|to latency N%|N ms on DEVICE [multiple N] | weights [spread] N% | rank N% [by CRITERION] [pattern PATTERN] [repair METHOD] [split WAY]", "remove the least important channels, set weights to zero, or make layers two of low rank",
+	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels N%|to macs|bytes N%|to latency N%|N ms on DEVICE [multiple N] | weights [spread] N% | rank [spread] N% [by CRITERION] [pattern PATTERN] [repair METHOD] [split WAY]", "remove the least important channels, set weights to zero, or make layers two of low rank",
 		PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_EXIT] = { "exit", "LAYERS [threshold T|none]", "let samples leave behind a layer when they are told apart there", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_STEP] = { "step", "NAME…|none", "what is done to the whole network around rounding", PARE_IN_RECIPE | PARE_IN_COMMAND },

@@ -44,8 +44,7 @@ int pare_layer_rank(
 	return (int)rank;
 }
 
-/* Multiply-accumulates that a value between the parts costs; 0 = it cannot be in two. */
-static double cost_of_one(const struct pare_model *m, int layer, bool space)
+double pare_rank_macs(const struct pare_model *m, int layer, bool space)
 {
 	const struct pare_layer *l = &m->layers[layer];
 	struct pare_factors f = { .space = space, .rank = 1 };
@@ -64,10 +63,9 @@ int64_t pare_rank_of(const struct pare_model *m, int i, const struct pare_dials 
 	*space = false;
 	if (!(d->rank > 0))
 		return 0;
-	if (way->space && (one = cost_of_one(m, i, true)) > 0)
-		*space = true;
-	else if (way->channels)
-		one = cost_of_one(m, i, false);
+	*space = way->space && pare_rank_macs(m, i, true) > 0;
+	if (*space || way->channels)
+		one = pare_rank_macs(m, i, *space);
 	if (!(one > 0) || one >= whole)
 		return 0;
 	n = floor((1 - (double)d->rank) * whole / one * (1 + 1e-9));
@@ -121,6 +119,11 @@ struct low {
 	double *wide;            /* [rank * edge][k]: the first part at every place of the edge */
 };
 
+static int edge_of(const struct pare_layer *l, bool space)
+{
+	return space ? (int)l->weight.d[l->weight.n - 1] : 1;
+}
+
 static double *room_for(size_t a, size_t b)
 {
 	return a && b > SIZE_MAX / sizeof(double) / a ? NULL : malloc((a * b + 1) * sizeof(double));
@@ -141,30 +144,45 @@ static void mean_products(const struct low *x, double *g)
 		}
 }
 
+/* W turned so that the second part's edge goes with the outputs, t [p][q]; then the eigenvectors of
+ * t' H t as rows of v [q][q] and their values, the least first. */
+static enum pare_status
+find_vectors(const struct low *x, double *t, double *v, double *value, struct pare_err *err)
+{
+	int p = x->k / x->edge, q = x->o * x->edge;
+	double *g = room_for((size_t)p, (size_t)p), *gt = room_for((size_t)p, (size_t)q);
+	enum pare_status st = g && gt ? PARE_OK : pare_nomem(err, "a product");
+
+	if (!st) {
+		mean_products(x, g);
+		for (int i = 0; i < p; i++)
+			for (int j = 0; j < q; j++)
+				t[(size_t)i * (size_t)q + (size_t)j] = x->w[(
+					size_t)(j / x->edge * x->k + i * x->edge + j % x->edge)];
+		cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, p, q, p, 1, g, p, t, q, 0,
+			gt, q);
+		cblas_dgemm(
+			CblasRowMajor, CblasTrans, CblasNoTrans, q, q, p, 1, t, q, gt, q, 0, v, q);
+		if (!eigen(v, value, q))
+			st = pare_fail(err, PARE_E_ARG,
+				"its inputs are not finite, or there is no memory");
+	}
+	free(g);
+	free(gt);
+	return st;
+}
+
 /* What is kept, and a second part to begin with. */
 static enum pare_status find_first(struct low *x, struct pare_err *err)
 {
 	int p = x->k / x->edge, q = x->o * x->edge;
 	size_t edge = (size_t)x->edge, wide = (size_t)x->rank * edge;
-	double *g = room_for((size_t)p, (size_t)p), *t = room_for((size_t)p, (size_t)q);
-	double *gt = room_for((size_t)p, (size_t)q), *v = room_for((size_t)q, (size_t)q);
+	double *t = room_for((size_t)p, (size_t)q), *v = room_for((size_t)q, (size_t)q);
 	double *value = room_for((size_t)q, 1);
-	enum pare_status st = g && t && gt && v && value ? PARE_OK : pare_nomem(err, "a product");
+	enum pare_status st =
+		t && v && value ? find_vectors(x, t, v, value, err) : pare_nomem(err, "a product");
 
-	if (st)
-		goto out;
-	mean_products(x, g);
-	for (int i = 0; i < p; i++)
-		for (int j = 0; j < q; j++)
-			t[(size_t)i * (size_t)q + (size_t)j] =
-				x->w[(size_t)(j / x->edge * x->k + i * x->edge + j % x->edge)];
-	cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, p, q, p, 1, g, p, t, q, 0, gt, q);
-	cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, q, q, p, 1, t, q, gt, q, 0, v, q);
-	if (!eigen(v, value, q)) {
-		st = pare_fail(err, PARE_E_ARG, "its inputs are not finite, or there is no memory");
-		goto out;
-	}
-	for (int s = 0; s < x->rank; s++) {
+	for (int s = 0; s < x->rank && !st; s++) {
 		double *vector = v + (size_t)(q - 1 - s) * (size_t)q;
 		/* values between the parts are of one size, so that they can share a scale */
 		double size = sqrt(fmax(value[q - 1 - s], 1e-12 * fabs(value[q - 1]) + 1e-300));
@@ -175,10 +193,7 @@ static enum pare_status find_first(struct low *x, struct pare_err *err)
 			x->second[(size_t)(j / x->edge) * wide + (size_t)s * edge +
 				  (size_t)(j % x->edge)] = vector[j] * size;
 	}
-out:
-	free(g);
 	free(t);
-	free(gt);
 	free(v);
 	free(value);
 	return st;
@@ -282,9 +297,8 @@ static enum pare_status factor(struct factoring *f, int layer, const double *h, 
 {
 	const struct pare_layer *l = &f->m->layers[layer];
 	const struct pare_factored *part = &f->part[f->part_of[layer]];
-	struct low x = { (int)(l->weights / k), k,
-		part->space ? (int)l->weight.d[l->weight.n - 1] : 1, (int)part->rank, h, c, was,
-		NULL, NULL, NULL };
+	struct low x = { (int)(l->weights / k), k, edge_of(l, part->space), (int)part->rank, h, c,
+		was, NULL, NULL, NULL };
 	size_t n = (size_t)x.rank * (size_t)x.edge;
 	enum pare_status st = PARE_OK;
 
@@ -318,20 +332,60 @@ static double *weight_rows(const struct pare_model *m, int layer, int *k)
 	return w;
 }
 
-/* As if inputs were alike and told nothing of each other. */
+/* As if inputs were alike and told nothing of each other, [k][k]. */
+static double *alike(int k)
+{
+	double *h = room_for((size_t)k, (size_t)k);
+
+	for (size_t i = 0; i < (size_t)k * (size_t)k && h; i++)
+		h[i] = i % ((size_t)k + 1) == 0;
+	return h;
+}
+
 static enum pare_status factor_plain(struct factoring *f, int layer, struct pare_err *err)
 {
 	int k;
-	double *w = weight_rows(f->m, layer, &k), *h = room_for((size_t)k, (size_t)k);
-	enum pare_status st = w && h ? PARE_OK : pare_nomem(err, "a layer in two");
+	double *w = weight_rows(f->m, layer, &k), *h = w ? alike(k) : NULL;
+	enum pare_status st = h ? PARE_OK : pare_nomem(err, "a layer in two");
 
-	for (int i = 0; i < k * k && !st; i++)
-		h[i] = i % (k + 1) == 0;
 	if (!st)
 		st = factor(f, layer, h, w, w, k, 1e-12, err);
 	free(w);
 	free(h);
 	return st;
+}
+
+enum pare_status pare_rank_values(const struct pare_model *m, int layer, bool space,
+	const double *h, double **value, int *n, struct pare_err *err)
+{
+	int k;
+	double *w = weight_rows(m, layer, &k), *own = h || !w ? NULL : alike(k);
+	struct low x = {
+		.k = k, .edge = edge_of(&m->layers[layer], space), .h = h ? h : own, .w = w
+	};
+	size_t q, p;
+	double *t, *v, *values;
+	enum pare_status st;
+
+	x.o = (int)(m->layers[layer].weights / k);
+	q = (size_t)(x.o * x.edge);
+	p = (size_t)(k / x.edge);
+	t = room_for(p, q);
+	v = room_for(q, q);
+	values = room_for(q, 1);
+	st = w && x.h && t && v && values ? find_vectors(&x, t, v, values, err)
+					  : pare_nomem(err, "a layer in two");
+	free(t);
+	free(v);
+	free(own);
+	free(w);
+	if (st) {
+		free(values);
+		return st;
+	}
+	*value = values;
+	*n = (int)q;
+	return PARE_OK;
 }
 
 /* The bias, and what it lacks by means s; NULL: nothing is known of them. */

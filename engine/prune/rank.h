@@ -32,6 +32,14 @@ extern const struct pare_rank_criterion pare_rank_criteria[];
 /* Values between the parts of layer i, and whether it is in space; 0 = it stays whole. */
 int64_t pare_rank_of(const struct pare_model *m, int i, const struct pare_dials *d, bool *space);
 
+/* Multiply-accumulates that one value between the parts costs; 0 = it cannot be two. */
+double pare_rank_macs(const struct pare_model *m, int layer, bool space);
+
+/* Of the outputs' squares, with products h [k][k] of what enters (NULL: as if all were alike), the
+ * parts that values between would carry, the least first: [*n], malloc'ed. */
+PARE_MUST_CHECK enum pare_status pare_rank_values(const struct pare_model *m, int layer, bool space,
+	const double *h, double **value, int *n, struct pare_err *err);
+
 /* Does any layer become two? */
 bool pare_plan_factors(const struct pare_model *m, const struct pare_plan *p);
 

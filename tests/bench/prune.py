@@ -22,8 +22,16 @@ CHANNELS = "prune * channels to macs {}% repair throughout"
 PLANS.update({f"channels, MACs −{100 - left} %": [CHANNELS.format(left)] for left in (73, 50)})
 PLANS["channels, MACs −27 %, then W8A8 round gptq"] = [
     CHANNELS.format(73), "set * weights int8 activations int8 round gptq"]
+RANK = "prune * rank {}"
+PLANS.update({f"rank, MACs −{gone} %, by {by}": [RANK.format(f"{gone}% by {by}")]
+              for gone in (25, 50) for by in ("plain", "whitened")})
+PLANS.update({f"rank, MACs −{gone} %, spread by {by}": [RANK.format(f"spread {gone}% by {by}")]
+              for gone in (25, 50) for by in ("plain", "whitened")})
+PLANS["rank, MACs −25 %, spread, then W8A8 round gptq"] = [
+    RANK.format("spread 25%"), "set * weights int8 activations int8 round gptq"]
 SIZED = ("50%, by obs", "70%, by obs", "2:4, by obs", "blocks 4x1, 50%, by obs", "2:4 by obs, then W8A8 round gptq", "channels, MACs −27 %", "channels, MACs −50 %",
-         "channels, MACs −27 %, then W8A8 round gptq")
+         "channels, MACs −27 %, then W8A8 round gptq", "rank, MACs −25 %, spread by whitened",
+         "rank, MACs −50 %, spread by whitened", "rank, MACs −25 %, spread, then W8A8 round gptq")
 TIMED = ("50%, by obs", "2:4, by obs", "50% of all, spread by obs")
 
 
@@ -37,7 +45,8 @@ def page(nets):
         "`make bench-prune NETWORKS=FOLDER…` makes this page anew. One sample in 2,000 is 0.05 points, of ",
         "the keyword network's 0.125; differences of 0.3 are within what other samples would give.\n\n",
         "A share is taken from every layer alike, the first and the last too; *spread* takes it of all weights ",
-        "together, where they cost least. Patterns leave layers alone whose channels do not come out even. – was not measured.\n\n",
+        "together, where they cost least. *Rank* makes layers two, in space where they can be, with the share of ",
+        "multiply-accumulates gone from each that can; *plain* looks at weights alone. Patterns leave layers alone whose channels do not come out even. – was not measured.\n\n",
         table(nets, [
             ("samples", lambda n: f"{len(n.y):,}"),
             ("float accuracy", lambda n: f"{n.float:.2f} %"),

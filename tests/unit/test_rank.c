@@ -276,6 +276,29 @@ static void sizes_are_known(void)
 	pare_plan_free(p);
 }
 
+static void spreading_pays(void)
+{
+	struct pare_plan *p = plan(-1, 0, "best", "whitened");
+	bool all[TINY_LAYERS];
+	struct pare_variant *v = NULL;
+	double left;
+
+	memset(all, true, sizeof all);
+	ok_status(pare_plan_spread_rank(model, p, all, 0.4, calibration, NULL, &err), err,
+		"ranks are spread");
+	v = variant_of(p);
+	left = (double)v->model->info.macs / (double)model->info.macs;
+	ok(left <= 0.6 && left > 0.55, "%.3f of the multiply-accumulates are left", left);
+	pare_variant_free(v);
+	ok(pare_plan_spread_rank(model, p, all, 0.99, calibration, NULL, &err) == PARE_E_ARG &&
+			strstr(err.text, "no more than"),
+		"no more than there is: %s", err.text);
+	p->dials[0].channels = 0.5F;
+	ok(pare_plan_spread_rank(model, p, all, 0.4, calibration, NULL, &err) == PARE_E_ARG,
+		"before channels go: %s", err.text);
+	pare_plan_free(p);
+}
+
 static void refusals_say_why(void)
 {
 	struct pare_plan *p = plan(-1, 0.5F, "spatial", "whitened");
@@ -308,6 +331,7 @@ int main(void)
 	windows_are_parted();
 	looking_pays();
 	sizes_are_known();
+	spreading_pays();
 	refusals_say_why();
 	pare_calibration_free(calibration);
 	pare_dataset_free(data);

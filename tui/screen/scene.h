@@ -28,7 +28,8 @@ struct scene_row { /* of the map: a layer */
 	bool exit;              /* samples may leave behind it */
 	bool heard;             /* noise is known: the plan was measured */
 	struct pare_noise noise;
-	char beside[96]; /* methods that are not the usual ones, in the language's words */
+	int rank;        /* values between the two layers that it becomes; 0 = one */
+	char beside[96]; /* what has no column: a rank, methods that are not the usual ones */
 };
 
 struct scene_device {

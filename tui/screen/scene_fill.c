@@ -216,7 +216,7 @@ static struct pare_value choice_drop(const struct scene *s, int row)
 	struct pare_value sum = unknown;
 	int n = 0;
 
-	for (int d = 0; d < PARE_N_DIALS; d++) {
+	for (int d = 0; d < PARE_N_DIALS && !r->rank; d++) { /* a rank is not on the map */
 		int from = 0;
 		const struct pare_value *v = &s->cell[row * s->n_columns + r->at[d]];
 
@@ -259,6 +259,9 @@ static void fill_beside(struct scene_row *r, struct pare_dials d)
 	const struct pare_dial_word *w = pare_dial_words;
 
 	*r->beside = 0;
+	if (r->rank)
+		append(r->beside, sizeof r->beside, "", "two layers, %d value%s between", r->rank,
+			r->rank == 1 ? "" : "s");
 	d = pare_dials_effective(d);
 	for (; w->family != PARE_N_METHODS; w++) {
 		uint8_t v = *((const uint8_t *)&d + w->at);
@@ -299,6 +302,8 @@ static void fill_map(struct scene *s, const struct pare_workspace *w)
 				r->at[d] > 0 && s->column[r->at[d] - 1].dial == (enum pare_dial)d;
 		}
 		r->exit = p->dials[i].exit != 0;
+		r->rank = pare_layer_rank(pare_workspace_model(w), i, &p->dials[i], NULL);
+		r->changed |= r->rank > 0;
 		fill_beside(r, p->dials[i]);
 		if ((r->heard = noise != NULL))
 			r->noise = noise[i];

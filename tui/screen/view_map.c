@@ -101,8 +101,9 @@ row_fields(struct grid *g, const struct layout *l, int y, const struct scene_row
 
 	name(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, r->changed ? ST_TEXT : dim,
 		r->label);
-	if (r->exit)
-		grid_set(g, y, l->field_x[F_NAME] + l->field_w[F_NAME] - 1, 0x2192, ST_MARK);
+	if (r->exit || r->rank)
+		grid_set(g, y, l->field_x[F_NAME] + l->field_w[F_NAME] - 1, r->exit ? 0x2192 : 0xF7,
+			ST_MARK);
 	if (l->field_w[F_OP])
 		grid_put(g, y, l->field_x[F_OP] + 1, l->field_w[F_OP] - 2, dim, "%s", r->op);
 	if (l->field_w[F_OUTPUT])

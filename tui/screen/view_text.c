@@ -32,6 +32,7 @@ static const struct help_line signs[] = {
 	{ "≈ est.", "", "estimated: holds within ± nine times of ten", false },
 	{ "meas.", "", "measured on the samples of the top line", false },
 	{ "╭ ├ ╰", "", "layers whose channels can only be removed together", false },
+	{ "→ ÷", "", "samples may leave behind it; it becomes two layers", false },
 };
 
 static bool help_line(const struct tui_state *s, int i, struct help_line *out)
