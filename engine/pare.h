@@ -587,6 +587,15 @@ double pare_variant_weight_snr(const struct pare_variant *v, int i);
 /* The row of PARE_ROUNDING that was picked for its layer i where several were tried; else -1. */
 int pare_variant_picked(const struct pare_variant *v, int i);
 
+/* Layers of uint8 activations and int8 weights in which two neighbouring products together can
+ * exceed 16 bits: where ONNX Runtime runs them on x86 without VNNI their sum is cut off there (step
+ * avoid-saturation makes it none).  *first: one of them, when there are any. */
+int pare_variant_saturates(const struct pare_variant *v, int *first);
+/* Might that be so of a plan?  Layer of a plan that has such activations and weights; -1: none. */
+int pare_plan_multiplies_bytes(const struct pare_plan *p);
+/* The bit of the step against it. */
+unsigned pare_step_narrow(void);
+
 /* Write it as ONNX with QuantizeLinear/DequantizeLinear; `recipe_sha` (NULL allowed) goes into the
  * metadata.  The file appears whole or not at all; `sha256` and `bytes` tell of it. */
 PARE_MUST_CHECK enum pare_status pare_variant_export(const struct pare_variant *v, const char *path,

@@ -93,6 +93,13 @@ struct pare_plugin_device {
 	/* It runs layers as if they had a multiple of so many channels; 0, 1 = as many as they
 	 * have. */
 	int32_t channels;
+	/* What it takes, names of pare's parted by commas; NULL or "" = anything: formats of
+	 * weights and activations, where scales of weights lie ("per-tensor"), their codes
+	 * ("symmetric"), bounds of activations ("power-of-two"). */
+	const char *takes_weights, *takes_activations, *takes_scales, *takes_schemes, *takes_ranges;
+	/* "u8s8": sums of two products of uint8 activations and int8 weights are cut off at 16
+	 * bits; NULL or "" = none are. */
+	const char *saturates;
 };
 
 enum pare_plugin_fits { PARE_PLUGIN_FITS_UNKNOWN, PARE_PLUGIN_FITS_NO, PARE_PLUGIN_FITS_YES };

@@ -90,6 +90,14 @@ static struct pare_device_info info_of(const struct pare_plugin_device *d)
 		.flash = d->flash > 0 ? d->flash : 0,
 		.patterns = PARE_PLUGIN_HAS(d, patterns) ? or_empty(d->patterns) : "",
 		.channels = PARE_PLUGIN_HAS(d, channels) && d->channels > 1 ? d->channels : 1,
+#define SAID(field) .field = PARE_PLUGIN_HAS(d, field) ? or_empty(d->field) : ""
+		SAID(takes_weights),
+		SAID(takes_activations),
+		SAID(takes_scales),
+		SAID(takes_schemes),
+		SAID(takes_ranges),
+		SAID(saturates),
+#undef SAID
 	};
 }
 
@@ -101,6 +109,53 @@ bool pare_device_skips(const struct pare_device_info *d, const char *pattern)
 		if (strcspn(at, " ") == n && !memcmp(at, pattern, n))
 			return true;
 	return false;
+}
+
+/* Is `name` in a list parted by commas?  Everything is in an empty one. */
+static bool taken(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (!*list)
+		return true;
+	for (const char *at = list; *at; at += strcspn(at, ","), at += strspn(at, ", "))
+		if (strcspn(at, ",") == n && !memcmp(at, name, n))
+			return true;
+	return false;
+}
+
+bool pare_device_objects(
+	const struct pare_device_info *d, const struct pare_dials *dials, char *why, size_t len)
+{
+	const struct pare_format *w = &pare_formats[dials->weights],
+				 *a = &pare_formats[dials->activations];
+	bool integers = w->kind == PARE_KIND_INT;
+	const struct {
+		bool matters;
+		const char *list, *name, *what;
+	} say[] = {
+		{ dials->weights > 0, d->takes_weights, w->name, "weights" },
+		{ dials->activations > 0, d->takes_activations, a->name, "activations" },
+		{ integers, d->takes_scales, pare_method_name(PARE_GRANULARITY, dials->granularity),
+			"scales" },
+		{ integers, d->takes_schemes, pare_method_name(PARE_SCHEME, dials->scheme),
+			"codes of weights" },
+		{ dials->activations > 0, d->takes_ranges,
+			pare_method_name(PARE_RANGING, dials->ranging), "ranges of activations" },
+	};
+
+	for (size_t i = 0; i < sizeof say / sizeof *say; i++)
+		if (say[i].matters && !taken(say[i].list, say[i].name)) {
+			snprintf(why, len, "%s takes %s %s, not %s", d->name, say[i].what,
+				say[i].list, say[i].name);
+			return true;
+		}
+	return false;
+}
+
+bool pare_device_saturates(const struct pare_device_info *d)
+{
+	return *d->saturates && taken(d->saturates, "u8s8");
 }
 
 static enum pare_status add_device(struct pare_devices *ds, struct instance *in, int32_t index,

@@ -19,9 +19,19 @@ struct pare_device_info {
 	double error_model_out, error_family_out; /* median absolute percentage error of the latency
 		when a model / a whole family is left out of the fit; NaN = not known */
 	int64_t ram, flash;                       /* bytes it has; 0 = not said */
+	/* what it takes, parted by commas, and what it cuts off; as in plugins/device.h, "" =
+	 * nothing is said */
+	const char *takes_weights, *takes_activations, *takes_scales, *takes_schemes, *takes_ranges,
+		*saturates;
 	const char *patterns; /* in which it leaves zeros out, separated by blanks; "" = none */
 	int channels;         /* runs best with multiples of so many; 1 = with any number */
 };
+
+/* A sentence on what of a layer's dials the device does not take; false: it takes them. */
+bool pare_device_objects(
+	const struct pare_device_info *d, const struct pare_dials *dials, char *why, size_t len);
+/* Does it cut off sums of products of uint8 and int8? */
+bool pare_device_saturates(const struct pare_device_info *d);
 
 /* Does the device leave out zeros in this pattern ("2:4", "unstructured")? */
 bool pare_device_skips(const struct pare_device_info *d, const char *pattern);

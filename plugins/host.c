@@ -1,5 +1,8 @@
 /* This machine, measured: pare's own executor on one sample, again and again. */
 #include "loader.h"
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +49,21 @@ static void host_close(void *state)
 	free(state);
 }
 
+/* x86 without VNNI. */
+static bool host_saturates(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	unsigned a = 0, b = 0, c = 0, d = 0, a1 = 0;
+	bool told = __get_cpuid_count(7, 0, &a, &b, &c, &d);
+	bool avx512 = told && c & 1u << 11,
+	     avx = told && a >= 1 && __get_cpuid_count(7, 1, &a1, &b, &c, &d) && a1 & 1u << 4;
+
+	return !avx512 && !avx;
+#else
+	return false;
+#endif
+}
+
 static int32_t host_device(void *state, int32_t i, struct pare_plugin_device *out)
 {
 	const struct host *h = state;
@@ -64,6 +82,7 @@ static int32_t host_device(void *state, int32_t i, struct pare_plugin_device *ou
 		.rules = "pare's own float32 executor: quantized weights and zeros run as dense "
 			 "float32, so that they show no gain here",
 		.measures = 1,
+		.saturates = host_saturates() ? "u8s8" : "",
 		.error_model_out = (double)NAN,
 		.error_family_out = (double)NAN,
 	};

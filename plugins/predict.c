@@ -265,6 +265,6 @@ void pare_profile_predict(const struct pare_profile *p, const struct pare_plugin
 		if (set)
 			add_node(p, &sum, set, l);
 	}
-	if (known && sum.layers)
+	if (known && sum.layers && sum.ns > 0) /* a profile may have rules and no rates */
 		conclude(p, &sum, out);
 }

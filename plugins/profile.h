@@ -35,7 +35,12 @@ enum pare_profile_need {
 };
 extern const char *const pare_profile_need_names[PARE_N_NEEDS];
 
-enum { PARE_PROFILE_SETS = 4, PARE_PROFILE_TEXT = 512, PARE_PROFILE_WORD = 96 };
+enum {
+	PARE_PROFILE_SETS = 4,
+	PARE_PROFILE_TEXT = 512,
+	PARE_PROFILE_LONG = 900,
+	PARE_PROFILE_WORD = 96
+};
 
 struct pare_profile_set {
 	char name[PARE_PROFILE_WORD]; /* as the published table spells a precision: "int8" */
@@ -66,10 +71,14 @@ struct pare_profile_memory { /* bytes = sum of coefficient x quantity */
 struct pare_profile {
 	char name[PARE_PROFILE_WORD], chip_class[PARE_PROFILE_WORD], device[PARE_PROFILE_WORD],
 		runtime[PARE_PROFILE_WORD], threads[PARE_PROFILE_WORD], clock[PARE_PROFILE_WORD];
-	char source[PARE_PROFILE_TEXT], rules[PARE_PROFILE_TEXT];
+	char source[PARE_PROFILE_LONG], rules[PARE_PROFILE_LONG];
 	/* Patterns in which zeros are left out, separated by blanks; "" = they are multiplied by.
 	 */
 	char patterns[PARE_PROFILE_WORD];
+	/* What it takes, parted by commas, and what it cuts off: as in device.h. */
+	char takes_weights[PARE_PROFILE_WORD], takes_activations[PARE_PROFILE_WORD],
+		takes_scales[PARE_PROFILE_WORD], takes_schemes[PARE_PROFILE_WORD],
+		takes_ranges[PARE_PROFILE_WORD], saturates[PARE_PROFILE_WORD];
 	double ram, flash;         /* bytes it has; 0 = not said */
 	double channels;           /* runs best with multiples of so many; 0, 1 = with any number */
 	double macs_from, macs_to; /* of the networks that it is fitted on; 0 = not said */

@@ -46,6 +46,12 @@ static int32_t profile_device(void *state, int32_t i, struct pare_plugin_device 
 		.flash = (int64_t)p->flash,
 		.patterns = p->patterns,
 		.channels = p->channels > 1 && p->channels <= 1024 ? (int32_t)p->channels : 1,
+		.takes_weights = p->takes_weights,
+		.takes_activations = p->takes_activations,
+		.takes_scales = p->takes_scales,
+		.takes_schemes = p->takes_schemes,
+		.takes_ranges = p->takes_ranges,
+		.saturates = p->saturates,
 	};
 	return 1;
 }

@@ -120,6 +120,55 @@ static void tell_of_zeros(const struct saying *y, const struct pare_plan *p, cha
 	}
 }
 
+/* Devices that cut off sums of two products of bytes: their names, or that this machine does; "" =
+ * none. */
+static void who_saturates(const struct pare_workspace *w, char *out, size_t len)
+{
+	const struct pare_device *host;
+	size_t n = 0;
+
+	*out = 0;
+	for (int k = 0; k < w->n_rows && n < len; k++)
+		if (pare_device_saturates(pare_device_info(w->row[k].device)))
+			n += (size_t)snprintf(out + n, len - n, "%s%s", n ? ", " : "",
+				pare_device_info(w->row[k].device)->name);
+	if (!n && (host = pare_devices_find(w->devices, "host")) &&
+		pare_device_saturates(pare_device_info(host)))
+		snprintf(out, len, "this machine");
+}
+
+/* Activations that have just become uint8 on such a device: the step against it comes along. */
+static void spare_pairs(const struct saying *y, struct pare_plan *p, char *out, size_t len)
+{
+	char who[128];
+
+	*out = 0;
+	who_saturates(y->w, who, sizeof who);
+	if (!*who || y->s->kind != PARE_SAY_SET || p->steps & pare_step_narrow() ||
+		pare_plan_multiplies_bytes(p) < 0 || pare_plan_multiplies_bytes(here(y)) >= 0)
+		return;
+	p->steps |= pare_step_narrow();
+	snprintf(out, len,
+		"; with step avoid-saturation, for %s cuts off sums of uint8 x int8 (step none "
+		"leaves it out)",
+		who);
+}
+
+/* What a device does not take of layers that have changed: the first of it. */
+static void
+tell_of_devices(const struct saying *y, const struct pare_plan *p, char *out, size_t len)
+{
+	char why[160];
+
+	*out = 0;
+	for (int k = 0; k < y->w->n_rows; k++)
+		for (int i = 0; i < p->n && !*out; i++)
+			if (!pare_dials_equal(&p->dials[i], &here(y)->dials[i]) &&
+				pare_device_objects(pare_device_info(y->w->row[k].device),
+					&p->dials[i], why, sizeof why))
+				snprintf(out, len, "; %s", why);
+}
+
 /* Where a line does not say of how many the channels that stay shall be a multiple: what the
  * devices on the screen ask for.  `who`: the one that does, NULL = none. */
 static int multiple_asked(const struct pare_workspace *w, const char **who)
@@ -145,7 +194,7 @@ static enum pare_status change_plan(const struct saying *y, const char *who)
 	struct pare_exit exits[PARE_MAX_EXITS + 1];
 	bool later = false;
 	int n, changed, n_exits;
-	char beside[300];
+	char beside[300], pairs[200], devices[170], told[480];
 
 	if (!p)
 		return pare_nomem(y->err, "a plan");
@@ -169,12 +218,15 @@ static enum pare_status change_plan(const struct saying *y, const char *who)
 	if (who)
 		snprintf(beside, sizeof beside, "; multiples of %d channels stay, as %s asks",
 			y->s->multiple, who);
+	tell_of_devices(y, p, devices, sizeof devices);
+	spare_pairs(y, p, pairs, sizeof pairs);
+	snprintf(told, sizeof told, "%s%s%s", beside, devices, pairs);
 	if ((st = tree_add(y->w, p, y->line, y->err)))
 		return st;
 	moved(y);
 	if (n == 1)
-		return *beside ? answer(y, "%s", beside + 2) : PARE_OK;
-	return answer(y, "%d of %d layers changed%s", changed, n, beside);
+		return *told ? answer(y, "%s", told + 2) : PARE_OK;
+	return answer(y, "%d of %d layers changed%s", changed, n, told);
 }
 
 static enum pare_status say_change(const struct saying *y)
@@ -395,6 +447,7 @@ static enum pare_status say_export(const struct saying *y)
 	char sha[PARE_SHA_HEX], file_sha[PARE_SHA_HEX];
 	const struct pare_variant *v = NULL;
 	int64_t bytes = 0;
+	int n, first;
 	enum pare_status st = refuse_sources(y);
 
 	if (!st)
@@ -405,6 +458,12 @@ static enum pare_status say_export(const struct saying *y)
 		st = pare_variant_export_as(v, y->s->as, y->s->text, sha, file_sha, &bytes, y->err);
 	if (st)
 		return st;
+	n = y->s->as == PARE_AS_ONNX ? pare_variant_saturates(v, &first) : 0;
+	if (n)
+		return answer(y,
+			"%s written: %" PRId64 " bytes, sha256 %.12s…; on x86 without VNNI sums of "
+			"products of %d layers can be cut off: step avoid-saturation",
+			y->s->text, bytes, file_sha, n);
 	return answer(
 		y, "%s written: %" PRId64 " bytes, sha256 %.12s…", y->s->text, bytes, file_sha);
 }

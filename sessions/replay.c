@@ -241,6 +241,38 @@ static void note(struct pare_replay *r, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* What the plan asks of a device that it does not take. */
+static void note_objections(struct pare_replay *r, const struct pare_device *d)
+{
+	const struct pare_device_info *info = pare_device_info(d);
+	char why[160], first[160];
+	int n = 0, at = 0;
+
+	for (int i = 0; i < r->plan->n; i++)
+		if (pare_device_objects(info, &r->plan->dials[i], why, sizeof why) && !n++) {
+			at = i;
+			memcpy(first, why, sizeof first);
+		}
+	if (n)
+		note(r, "%d of %d layers, '%.40s' the first: %s", n, r->plan->n,
+			pare_model_layer(r->model, at)->name, first);
+	if (pare_device_saturates(info) && pare_plan_multiplies_bytes(r->plan) >= 0 &&
+		!(r->plan->steps & pare_step_narrow()))
+		note(r, "%s cuts off sums of uint8 x int8: add step avoid-saturation", info->name);
+}
+
+static void note_saturation(struct pare_replay *r, const struct pare_variant *v)
+{
+	int first, n = pare_variant_saturates(v, &first);
+
+	if (n)
+		note(r,
+			"in %d layers, '%.40s' the first, two products of uint8 and int8 together "
+			"can exceed 16 bits: ONNX Runtime on x86 without VNNI cuts them off; step "
+			"avoid-saturation",
+			n, pare_model_layer(r->model, first)->name);
+}
+
 /* A device of the recipe that this machine does not know is no reason to fail. */
 static enum pare_status ask_devices(struct pare_replay *r, const struct pare_replay_spec *spec,
 	const struct pare_variant *v, struct pare_err *err)
@@ -265,6 +297,8 @@ static enum pare_status ask_devices(struct pare_replay *r, const struct pare_rep
 			continue;
 		}
 		st = ask_device(r, spec, v, d, err);
+		if (!st)
+			note_objections(r, d->device);
 		r->n_devices += !st;
 	}
 	return st;
@@ -389,6 +423,8 @@ carry_out(struct pare_replay *r, const struct pare_replay_spec *spec, struct par
 		st = export(r, spec, v, err);
 	if (!st)
 		st = note_picks(r, v, err);
+	if (!st)
+		note_saturation(r, v);
 	if (!st)
 		st = ask_devices(r, spec, v, err);
 	if (!st && spec->check)

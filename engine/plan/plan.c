@@ -1,4 +1,5 @@
 /* The plan as a value. */
+#include "../quantize/steps.h"
 #include "fields.h"
 #include <stdlib.h>
 #include <string.h>
@@ -115,4 +116,27 @@ int pare_plan_n_changed(const struct pare_plan *p)
 	for (int i = 0; i < p->n; i++)
 		n += !pare_dials_equal(&p->dials[i], &(struct pare_dials){ 0 });
 	return n;
+}
+
+int pare_plan_multiplies_bytes(const struct pare_plan *p)
+{
+	for (int i = 0; i < p->n; i++) {
+		const struct pare_dials *d = &p->dials[i];
+		const struct pare_format *w = &pare_formats[d->weights],
+					 *a = &pare_formats[d->activations];
+
+		if (w->kind == PARE_KIND_INT && w->bits == 8 && a->kind == PARE_KIND_INT &&
+			a->bits == 8 && (a->store == PARE_U8 || pare_rangings[d->ranging].dynamic))
+			return i;
+	}
+	return -1;
+}
+
+unsigned pare_step_narrow(void)
+{
+	unsigned bit = 0;
+
+	for (int i = 0; pare_plan_steps[i].name; i++)
+		bit |= (unsigned)pare_plan_steps[i].narrows << i;
+	return bit;
 }

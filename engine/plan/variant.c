@@ -2,6 +2,7 @@
 #include "../base/err.h"
 #include "../prune/rank.h"
 #include "../quantize/choose.h"
+#include "../quantize/saturate.h"
 #include "../quantize/steps.h"
 #include "fit.h"
 #include "stored.h"
@@ -337,6 +338,47 @@ static enum pare_status correct_blindly(struct making *k, struct pare_err *err)
 	return pare_correct_by_normals(k->m, k->weights, k->bias, err);
 }
 
+/* Weights that a runtime multiplies as int8 by uint8: in groups they are floats to it. */
+static bool multiplies_bytes(const struct pare_variant *v, int i)
+{
+	const struct pare_weight_store *s = &v->store[i];
+
+	return s->q && s->dtype == PARE_I8 && !s->group && pare_act_saturates(&v->acts[i]);
+}
+
+static enum pare_status narrow_pairs(struct making *k, struct pare_err *err)
+{
+	enum pare_status st = PARE_OK;
+
+	for (int i = 0; i < k->p->n && !st; i++) {
+		const struct pare_weight_store *s = &k->v->store[i];
+		const struct pare_layer *l = pare_model_layer(k->m, i);
+		struct pare_grid g = pare_plan_grid(l, &k->p->dials[i]);
+		float *scale = (float *)(uintptr_t)s->scale, *w;
+		int8_t *zero = (int8_t *)(uintptr_t)s->zero, *q = (int8_t *)(uintptr_t)s->q;
+
+		if (!multiplies_bytes(k->v, i) || pare_stored_codes(k->m, i, &k->p->dials[i]))
+			continue;
+		w = k->weights[i]->data;
+		if (pare_pairs_narrow(k->m, i, &g, scale, zero, q, w))
+			st = pare_bias_for(&g, &k->v->acts[i],
+				k->bias[i] ? k->bias[i]->data : pare_model_bias(k->m, i),
+				l->weight.d[l->out_axis], scale, zero, q, w, &k->bias[i], err);
+	}
+	return st;
+}
+
+int pare_variant_saturates(const struct pare_variant *v, int *first)
+{
+	int n = 0;
+
+	for (int i = 0; i < v->model->info.n_layers; i++)
+		if (multiplies_bytes(v, i) && pare_pairs_exceed(v->model, i, v->store[i].q) > 0 &&
+			!n++)
+			*first = v->whole[i];
+	return n;
+}
+
 static enum pare_status make(struct making *k, struct pare_err *err)
 {
 	int n = pare_model_info(k->m)->n_layers;
@@ -358,6 +400,8 @@ static enum pare_status make(struct making *k, struct pare_err *err)
 	else if (looks)
 		st = correct_blindly(k, err);
 	if (st)
+		return st;
+	if (pare_steps_narrow(k->p->steps) && (st = narrow_pairs(k, err)))
 		return st;
 	for (int i = 0; i < n; i++)
 		k->v->snr[i] = k->weights[i]

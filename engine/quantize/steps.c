@@ -8,11 +8,12 @@
 
 /* clang-format off */
 const struct pare_plan_step pare_plan_steps[] = {
-	{ "equalize", "channels of layers that follow each other scaled to like ranges; needs no data", pare_equalize, false, false, false },
-	{ "absorb-bias", "high biases moved into the next layer, where a BatchNormalization tells; needs no data", pare_absorb_bias, false, false, false },
-	{ "smooth", "outliers that leave a LayerNormalization moved into the weights of the products behind", pare_smooth, false, false, true },
-	{ "correct-bias", "biases make up for the mean error: by samples, or by what BatchNormalizations tell", NULL, true, false, false },
-	{ "reestimate-batchnorm", "scale and bias of each output channel fitted to what the float network gives", NULL, true, true, true },
+	{ "equalize", "channels of layers that follow each other scaled to like ranges; needs no data", pare_equalize, false, false, false, false },
+	{ "absorb-bias", "high biases moved into the next layer, where a BatchNormalization tells; needs no data", pare_absorb_bias, false, false, false, false },
+	{ "smooth", "outliers that leave a LayerNormalization moved into the weights of the products behind", pare_smooth, false, false, true, false },
+	{ "correct-bias", "biases make up for the mean error: by samples, or by what BatchNormalizations tell", NULL, true, false, false, false },
+	{ "reestimate-batchnorm", "scale and bias of each output channel fitted to what the float network gives", NULL, true, true, true, false },
+	{ "avoid-saturation", "uint8 activations on x86 without VNNI: channels of int8 weights in which two products together could exceed 16 bits get wider scales; needs no data", NULL, false, false, false, true },
 	{ 0 },
 };
 /* clang-format on */
@@ -37,6 +38,14 @@ bool pare_steps_scale(unsigned set)
 {
 	for (int i = 0; pare_plan_steps[i].name; i++)
 		if (set >> i & 1 && pare_plan_steps[i].scales)
+			return true;
+	return false;
+}
+
+bool pare_steps_narrow(unsigned set)
+{
+	for (int i = 0; pare_plan_steps[i].name; i++)
+		if (set >> i & 1 && pare_plan_steps[i].narrows)
 			return true;
 	return false;
 }

@@ -14,13 +14,15 @@ struct pare_plan_step {
 	enum pare_status (*prepare)(struct pare_prepared *p, struct pare_err *err);
 	bool shifts, scales; /* after: biases, and the scales of channels, are fitted anew */
 	bool looks;          /* needs calibration samples */
+	bool narrows;        /* after: no two products of uint8 activations exceed 16 bits */
 };
 extern const struct pare_plan_step pare_plan_steps[];
-/* Of the steps in the set (bit i: row i): any that prepares, that shifts, that scales, that needs
- * samples. */
+/* Of the steps in the set (bit i: row i): any that prepares, that shifts, that scales, that
+ * narrows, that needs samples. */
 bool pare_steps_prepare(unsigned set);
 bool pare_steps_shift(unsigned set);
 bool pare_steps_scale(unsigned set);
+bool pare_steps_narrow(unsigned set);
 const char *pare_steps_look(unsigned set); /* the name of one; NULL = none */
 
 /* A network whose layers are being prepared: copies of what changes. */

@@ -5,8 +5,11 @@ device           Raspberry Pi 4 CPU
 runtime          tflite-v2.7.1-ruy
 threads          default
 clock            4 x Cortex-A72, 1.5 GHz
-source           MLPerf Inference v2.1, open division, edge single stream, by Krai (mlcommons/inference_results_v2.1, commit 91f7859b8b)
+source           MLPerf Inference v2.1, open division, edge single stream, by Krai (mlcommons/inference_results_v2.1, commit 91f7859b8b); what it takes: TensorFlow Lite 8-bit quantization specification (tensorflow.org/lite/performance/quantization_spec)
 rules            float32, and int8 weights with int8 activations, about 2.5 times faster; other formats run as one of the two; zeros run as dense weights; between int8 and float layers activations are converted
+takes-scales     per-channel, per-tensor
+takes-codes      symmetric, power-of-two
+takes-ranges     static, symmetric, power-of-two
 macs-from        11935408
 macs-to          2553034336
 

@@ -32,7 +32,8 @@ static void a_folder_opens(void)
 
 	ok(range_is(d, 0, 4, 4, 20), "the first fifth calibrates, the rest evaluates");
 	ok(i->labelled && i->measure == PARE_TOP1 && i->n_classes == 3, "labels, top-1, 3 classes");
-	ok(i->sample[0].n == 4 && i->sample[0].d[0] == 1 && i->sample[0].d[1] == 3, "a sample is 1x3x4x2");
+	ok(i->sample[0].n == 4 && i->sample[0].d[0] == 1 && i->sample[0].d[1] == 3,
+		"a sample is 1x3x4x2");
 	ok(!strcmp(i->name, strrchr(folder, '/') + 1), "it is called as its folder");
 	pare_dataset_read(d, PARE_EVALUATE, 3, 2, out);
 	for (int k = 0; k < 48; k++)

@@ -6,8 +6,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const profiles[] = { "cortex-m7-cubeai", "jetson-nano-tensorrt",
-	"raspberry-pi-4-ncnn", "raspberry-pi-4-tflite", "snapdragon-8-gen-3" };
+static const char *const profiles[] = { "coral-edge-tpu", "cortex-m7-cubeai",
+	"jetson-nano-tensorrt", "raspberry-pi-4-ncnn", "raspberry-pi-4-tflite",
+	"snapdragon-8-gen-3", "vitis-ai-dpu", "x86-avx2-onnxruntime" };
 enum { N_PROFILES = sizeof profiles / sizeof *profiles };
 
 static struct pare_published published;
@@ -377,7 +378,8 @@ static void the_registry_holds_what_pare_brings(void)
 	ok(n == N_PROFILES + 1 && sorted, "%d devices, sorted", n);
 	for (int i = 0; i < N_PROFILES; i++)
 		ok((d = pare_devices_find(ds, profiles[i])) && !pare_device_info(d)->measures &&
-				pare_device_info(d)->rows > 0,
+				(pare_device_info(d)->rows > 0 ||
+					strstr(pare_device_info(d)->rules, "is not known")),
 			"%s is there", profiles[i]);
 	ok(!pare_devices_find(ds, "abacus"), "and no other");
 	host = pare_device_info(pare_devices_find(ds, "host"));
@@ -414,6 +416,54 @@ static int told(const struct pare_devices *ds, const char *who, const char *what
 			return 1;
 		}
 	return 0;
+}
+
+static bool objects(const struct pare_device *d, const char *format, const char *scales,
+	const char *codes, const char *range, char why[160])
+{
+	struct pare_dials x = { .weights = (uint8_t)pare_format_find(format),
+		.activations = (uint8_t)pare_format_find("int8"),
+		.granularity = (uint8_t)pare_method_find(PARE_GRANULARITY, scales),
+		.scheme = (uint8_t)pare_method_find(PARE_SCHEME, codes),
+		.ranging = (uint8_t)pare_method_find(PARE_RANGING, range) };
+
+	return pare_device_objects(pare_device_info(d), &x, why, 160);
+}
+
+/* What a device does not take is told in the words of the language. */
+static void devices_object(void)
+{
+	const char *power = "power-of-two";
+	struct pare_devices *ds = NULL;
+	const struct pare_device *dpu = NULL, *tpu = NULL, *host = NULL;
+	struct pare_dials none = { 0 };
+	char why[160] = "";
+
+	ok(!pare_devices_load(&ds, NULL) && (dpu = pare_devices_find(ds, "vitis-ai-dpu")) &&
+			(tpu = pare_devices_find(ds, "coral-edge-tpu")) &&
+			(host = pare_devices_find(ds, "host")),
+		"devices with rules of their own");
+	ok(!objects(dpu, "int8", "per-tensor", power, power, why), "the DPU takes powers of two");
+	ok(objects(dpu, "int8", "per-channel", power, power, why) &&
+			strstr(why, "takes scales per-tensor, not per-channel"),
+		"%s", why);
+	ok(objects(dpu, "int8", "per-tensor", "symmetric", power, why) &&
+			strstr(why, "codes of weights power-of-two, not symmetric"),
+		"%s", why);
+	ok(objects(dpu, "int4", "per-tensor", power, power, why) && strstr(why, "not int4"), "%s",
+		why);
+	ok(objects(tpu, "int8", "per-channel", "symmetric", "dynamic", why) &&
+			strstr(why, "not dynamic"),
+		"%s", why);
+	ok(!objects(tpu, "int8", "per-channel", "symmetric", "static", why),
+		"the Edge TPU takes scales for channels");
+	ok(!pare_device_objects(pare_device_info(dpu), &none, why, sizeof why) &&
+			!objects(host, "int3", "per-group 32", "asymmetric", "dynamic", why),
+		"nothing is asked of a float layer, and the host takes anything");
+	ok(pare_device_saturates(pare_device_info(pare_devices_find(ds, "x86-avx2-onnxruntime"))) &&
+			!pare_device_saturates(pare_device_info(tpu)),
+		"which of them cuts off sums");
+	pare_devices_free(ds);
 }
 
 static void plugins_are_loaded_or_told(void)
@@ -605,6 +655,7 @@ int main(void)
 	bad_tables_are_told();
 	quoted_fields_are_read();
 	the_registry_holds_what_pare_brings();
+	devices_object();
 	plugins_are_loaded_or_told();
 	a_model_costs_what_its_list_of_layers_does();
 	the_host_measures();

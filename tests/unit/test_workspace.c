@@ -142,6 +142,24 @@ static void without_data_activations_cannot_go(void)
 	pare_workspace_close(w);
 }
 
+/* A device that cuts off sums of bytes brings the step against it along, which can be left out. */
+static void a_device_brings_its_step(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){ .memory = true });
+
+	ok(say(w, "device x86-avx2-onnxruntime vitis-ai-dpu") &&
+			say(w, "set * weights int8 activations uint8") &&
+			pare_workspace_plan(w)->steps == pare_step_narrow(),
+		"%s", reply.text);
+	ok(strstr(reply.text, "vitis-ai-dpu takes activations int8, not uint8") &&
+			strstr(reply.text, "avoid-saturation, for x86-avx2-onnxruntime cuts off"),
+		"and what a device does not take is told");
+	ok(say(w, "step none") && say(w, "set 1 activations int8") &&
+			!pare_workspace_plan(w)->steps,
+		"once left out it stays out");
+	pare_workspace_close(w);
+}
+
 static void the_map_fills_in_behind(void)
 {
 	struct pare_workspace *w = opened((struct pare_workspace_spec){
@@ -727,6 +745,7 @@ int main(int argc, char **argv)
 		return 1;
 	edits_make_a_tree();
 	without_data_activations_cannot_go();
+	a_device_brings_its_step();
 	the_map_fills_in_behind();
 	pausing_stops_and_measuring_goes_on();
 	a_budget_is_spread_behind_the_screen();

@@ -10,12 +10,19 @@ static const char *plan_text;
 
 static json_t *info_json(const struct pare_device_info *d)
 {
-	return json_pack("{s:s s:s s:s s:s s:s s:i s:i s:o s:o s:b s:s s:s s:i}", "name", d->name,
-		"class", d->class, "device", d->device, "runtime", d->runtime, "precision",
+	json_t *o = json_pack("{s:s s:s s:s s:s s:s s:i s:i s:o s:o s:b s:s s:s s:i}", "name",
+		d->name, "class", d->class, "device", d->device, "runtime", d->runtime, "precision",
 		d->precision, "threads", d->threads, "rows", d->rows, "error_model_out",
 		cli_real_json(d->error_model_out), "error_family_out",
 		cli_real_json(d->error_family_out), "measures", d->measures, "source", d->source,
 		"rules", d->rules, "channels", d->channels);
+
+	json_object_set_new(o, "takes",
+		json_pack("{s:s s:s s:s s:s s:s}", "weights", d->takes_weights, "activations",
+			d->takes_activations, "scales", d->takes_scales, "codes", d->takes_schemes,
+			"ranges", d->takes_ranges));
+	json_object_set_new(o, "saturates", json_string(d->saturates));
+	return o;
 }
 
 json_t *cli_figures_json(const struct pare_device_figures *f)
@@ -59,6 +66,26 @@ static int list(const struct pare_devices *ds)
 	return rows ? cli_json(json_pack("{s:o}", "devices", rows), CLI_OK) : CLI_OK;
 }
 
+/* What it takes, where that is not everything. */
+static void print_takes(const struct pare_device_info *d)
+{
+	const struct {
+		const char *what, *list;
+	} say[] = {
+		{ "weights", d->takes_weights },
+		{ "activations", d->takes_activations },
+		{ "scales", d->takes_scales },
+		{ "codes", d->takes_schemes },
+		{ "ranges", d->takes_ranges },
+	};
+
+	for (size_t i = 0; i < sizeof say / sizeof *say; i++)
+		if (*say[i].list)
+			printf("takes      %s %s\n", say[i].what, say[i].list);
+	if (pare_device_saturates(d))
+		puts("saturates  sums of two products of uint8 activations and int8 weights");
+}
+
 static int show(const struct pare_device *dev)
 {
 	const struct pare_device_info *d = pare_device_info(dev);
@@ -79,6 +106,7 @@ static int show(const struct pare_device *dev)
 		printf("flash      %" PRId64 " KiB\n", d->flash / 1024);
 	if (d->channels > 1)
 		printf("channels   multiples of %d\n", d->channels);
+	print_takes(d);
 	printf("source     %s\nrules      %s\n", d->source, d->rules);
 	return CLI_OK;
 }

@@ -26,6 +26,7 @@ struct scene_row { /* of the map: a layer */
 	int64_t bytes[2];       /* its weights: float, as chosen; -1 = not known */
 	bool changed;           /* something is chosen */
 	bool exit;              /* samples may leave behind it */
+	char objection[160];    /* what a device does not take of it; "" */
 	bool heard;             /* noise is known: the plan was measured */
 	struct pare_noise noise;
 	int rank;        /* values between the two layers that it becomes; 0 = one */
@@ -65,6 +66,7 @@ struct scene {
 	int n_rows;
 	struct scene_row *row;
 	struct pare_value *cell; /* [n_rows][n_columns]: drop */
+	uint64_t refused;        /* bit c: a device does not take column c in the layer on view */
 	int64_t *option_bytes;   /* [n_columns]: weights of the layer on view; -1 = not known */
 
 	struct pare_metrics was, now; /* float, plan */

@@ -282,6 +282,18 @@ static void fill_steps(struct scene *s, unsigned steps)
 				pare_method_name(PARE_STEP, i));
 }
 
+/* The first thing that a device does not take of these dials; false: there is none. */
+static bool
+objection(const struct pare_workspace *w, const struct pare_dials *d, char *why, size_t len)
+{
+	*why = 0;
+	for (int k = 0; k < pare_workspace_n_devices(w) && !*why; k++)
+		if (!pare_device_objects(
+			    pare_device_info(pare_workspace_device(w, k)->device), d, why, len))
+			*why = 0;
+	return *why;
+}
+
 static void fill_map(struct scene *s, const struct pare_workspace *w)
 {
 	const struct pare_study *study = pare_workspace_study(w);
@@ -305,6 +317,7 @@ static void fill_map(struct scene *s, const struct pare_workspace *w)
 		r->rank = pare_layer_rank(pare_workspace_model(w), i, &p->dials[i], NULL);
 		r->changed |= r->rank > 0;
 		fill_beside(r, p->dials[i]);
+		objection(w, &p->dials[i], r->objection, sizeof r->objection);
 		if ((r->heard = noise != NULL))
 			r->noise = noise[i];
 		r->drop = choice_drop(s, i);
@@ -325,17 +338,43 @@ void scene_sizes(struct scene *s, const struct pare_workspace *w, int row)
 		r->bytes[1] = -1;
 }
 
+/* Whatever else is chosen, does a device not take this format? */
+static bool refused(const struct pare_workspace *w, const struct pare_option *o)
+{
+	struct pare_dials d = { 0 };
+	char why[160];
+
+	pare_option_apply(o, &d);
+	for (int k = 0; k < pare_workspace_n_devices(w); k++) {
+		const struct pare_device_info *info =
+			pare_device_info(pare_workspace_device(w, k)->device);
+		struct pare_device_info formats = { .name = info->name,
+			.takes_weights = info->takes_weights,
+			.takes_activations = info->takes_activations,
+			.takes_scales = "",
+			.takes_schemes = "",
+			.takes_ranges = "" };
+
+		if (pare_device_objects(&formats, &d, why, sizeof why))
+			return true;
+	}
+	return false;
+}
+
 void scene_options(struct scene *s, const struct pare_workspace *w, int row)
 {
 	const struct pare_model *m = pare_workspace_model(w);
 	struct pare_plan *p = pare_plan_copy(pare_workspace_plan(w));
 
+	s->refused = 0;
 	for (int c = 0; c < s->n_columns; c++) {
 		s->option_bytes[c] = -1;
 		if (!p || row < 0 || row >= s->n_rows)
 			continue;
 		p->dials[row] = pare_workspace_plan(w)->dials[row];
 		pare_option_apply(&pare_options[c], &p->dials[row]);
+		if (c < 64 && refused(w, &pare_options[c]))
+			s->refused |= (uint64_t)1 << c;
 		if (pare_plan_layer_bytes(m, p, row, &s->option_bytes[c], NULL))
 			s->option_bytes[c] = -1;
 	}

@@ -101,6 +101,15 @@ static bool noise(const struct tui_state *s, struct grid *g, int y, const struct
 	return true;
 }
 
+static bool objection(const struct tui_state *s, struct grid *g, int y, const struct scene_row *r)
+{
+	if (!*r->objection)
+		return false;
+	grid_put(g, y, 1, 9, ST_HEAD, "device !");
+	grid_put(g, y, 10, s->w - 11, ST_TEXT, "%s", r->objection);
+	return true;
+}
+
 static void bar(struct grid *g, int y, int x, int w, double part, unsigned style)
 {
 	w = w > 40 ? 40 : w;
@@ -121,6 +130,8 @@ option(const struct tui_state *s, struct grid *g, struct rect r, int row, int co
 	if (at)
 		grid_set(g, r.y, r.x + 1, 0x25aa, ST_AT);
 	grid_put(g, r.y, r.x + 3, 9, at ? ST_TEXT : ST_DIM, "%s", c->name);
+	if (col < 64 && s->scene->refused >> col & 1)
+		grid_put(g, r.y, r.x + 13, 1, ST_HEAT0 + 3, "!");
 	if (off)
 		grid_put(g, r.y, r.x + 15, 9, ST_DIM, "as it is");
 	else if (v->kind == PARE_UNKNOWN)
@@ -181,6 +192,7 @@ void view_layer_render(const struct tui_state *s, struct grid *g)
 	about(s, g, row);
 	y[0] = 6 + exits(s, g, row);
 	y[0] += noise(s, g, y[0], &sc->row[row]);
+	y[0] += objection(s, g, y[0], &sc->row[row]);
 	y[1] = y[0] = y[0] < 7 ? 7 : y[0];
 	summary(s, g);
 	for (int c = 0; c < sc->n_columns; c++)
