@@ -358,7 +358,14 @@ static void defaults_are_in_the_users_folder(void)
 	pare_workspace_close(w);
 }
 
-/* Another process: edits without end, each told through `fd` once it was answered. */
+/* The k-th of edits without end. */
+static const char *edit(int k, char line[64])
+{
+	snprintf(line, 64, "prune * weights %d.%d%%", k % 100, k / 100 % 10);
+	return line;
+}
+
+/* Another process that makes them, each told through `fd` once it was answered. */
 static int edit_forever(const char *folder, const char *session, int fd)
 {
 	struct pare_workspace *w;
@@ -370,8 +377,7 @@ static int edit_forever(const char *folder, const char *session, int fd)
 	if (!w)
 		return 1;
 	for (int k = 1;; k++) {
-		snprintf(line, sizeof line, "prune * weights %d.%d%%", k % 100, k / 100 % 10);
-		if (!say(w, line) || write(fd, &k, sizeof k) != sizeof k)
+		if (!say(w, edit(k, line)) || write(fd, &k, sizeof k) != sizeof k)
 			return 1;
 		pare_workspace_pump(w);
 		usleep(500);
@@ -412,11 +418,10 @@ static void a_kill_shows_the_last_edit(void)
 			.session = tiny_path(name), .resume = true, .idle = true });
 		if (!w)
 			continue;
-		snprintf(line, sizeof line, "prune * weights %d.0%%", last);
 		n = pare_workspace_here(w);
 		good += last > 0 && n >= last && n <= last + 1 &&
 			pare_workspace_n_plans(w) > last &&
-			!strcmp(pare_workspace_plan_node(w, last)->command, line);
+			!strcmp(pare_workspace_plan_node(w, last)->command, edit(last, line));
 		pare_workspace_close(w);
 	}
 	ok(good == rounds, "%d of %d killed sessions show the last edit", good, rounds);
