@@ -277,7 +277,7 @@ set_size(struct cutting *c, struct pare_node *n, int i, const struct pare_var_ch
 {
 	struct pare_size_at at;
 
-	if (!pare_graph_size_at(&c->m->graph, (int)(n - c->e->graph.nodes), i, out->axis, &at))
+	if (!pare_model_size_at(c->m, (int)(n - c->e->graph.nodes), i, out->axis, &at))
 		return PARE_OK;
 	return set_number(c, &c->e->graph.nodes[at.node], at.input, at.at, left(c, out, out->n));
 }

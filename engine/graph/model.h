@@ -133,8 +133,8 @@ struct pare_weight_at pare_graph_weight(const struct pare_graph *g, const struct
 struct pare_size_at {
 	int node, input, at;
 };
-bool pare_graph_size_at(
-	const struct pare_graph *g, int node, int input, int at, struct pare_size_at *out);
+bool pare_model_size_at(
+	const struct pare_model *m, int node, int input, int at, struct pare_size_at *out);
 
 /* The graphs inside a node, k = 0, 1 …; NULL after the last. */
 struct pare_graph *pare_node_graph(const struct pare_node *n, int k);

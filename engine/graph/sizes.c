@@ -9,9 +9,10 @@ static bool is_number(const struct pare_var *v, int at)
 	return v->blob && t && t->dtype == PARE_I64 && at < pare_shape_elems(&t->shape);
 }
 
-bool pare_graph_size_at(
-	const struct pare_graph *g, int node, int input, int at, struct pare_size_at *out)
+bool pare_model_size_at(
+	const struct pare_model *m, int node, int input, int at, struct pare_size_at *out)
 {
+	const struct pare_graph *g = &m->graph;
 	int list = g->nodes[node].in[input], from = g->vars[list].producer;
 	const struct pare_node *n = from < 0 ? NULL : &g->nodes[from];
 
@@ -21,15 +22,18 @@ bool pare_graph_size_at(
 	}
 	if (!n || !n->op || n->op->flow != PARE_FLOW_CAT)
 		return false;
-	for (int i = 0; i < n->n_in; i++) { /* parts that are computed hold one number each */
-		const struct pare_var *v = n->in[i] < 0 ? NULL : &g->vars[n->in[i]];
-		int len = !v ? 0 : v->blob ? (int)pare_shape_elems(&v->declared.shape) : 1;
+	for (int i = 0; i < n->n_in; i++) {
+		const struct pare_known *part = n->in[i] < 0 ? NULL : &m->known[n->in[i]];
+		int64_t len;
 
+		if (!part || part->dtype == PARE_UNDEFINED)
+			return false;
+		len = pare_shape_elems(&part->shape);
 		if (at < len) {
 			*out = (struct pare_size_at){ from, i, at };
-			return is_number(v, at);
+			return is_number(&g->vars[n->in[i]], at);
 		}
-		at -= len;
+		at -= (int)len;
 	}
 	return false;
 }
@@ -54,7 +58,7 @@ bool grouping_cut_sizes(struct grouping *g, const struct pare_node *n, int axis)
 	if (!t || t->dtype != PARE_I64 || axis >= t->shape.d[0])
 		return false;
 	return t->i64[axis] <= 0 ||
-	       pare_graph_size_at(&g->m->graph, (int)(n - g->m->graph.nodes), i, axis, &at);
+	       pare_model_size_at(g->m, (int)(n - g->m->graph.nodes), i, axis, &at);
 }
 
 void grouping_set_sized(
@@ -65,7 +69,7 @@ void grouping_set_sized(
 
 	grouping_set(g, n->out[0], axis, id, len, 1);
 	if (i < 0 || g->m->graph.vars[list].blob ||
-		!pare_graph_size_at(&g->m->graph, (int)(n - g->m->graph.nodes), i, axis, &s.at))
+		!pare_model_size_at(g->m, (int)(n - g->m->graph.nodes), i, axis, &s.at))
 		return;
 	for (int k = 0; k < g->n_sized; k++)
 		if (g->sized[k].at.node == s.at.node && g->sized[k].at.input == s.at.input &&

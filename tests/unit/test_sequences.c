@@ -225,14 +225,12 @@ static void attention_of_one_product(void)
 /* [N, T, 4, 3] out of the sizes of x, as PyTorch has it. */
 static void computed_sizes(struct build *b)
 {
-	numbers(b, "zero", 1, (int64_t[]){ 0 });
-	numbers(b, "one", 1, (int64_t[]){ 1 });
+	numbers(b, "both", 2, (int64_t[]){ 0, 1 });
 	numbers(b, "four", 1, (int64_t[]){ 4 });
 	numbers(b, "three", 1, (int64_t[]){ 3 });
 	build_node(b, "Shape", "", "x", "shape");
-	build_node(b, "Gather", "", "shape zero", "n");
-	build_node(b, "Gather", "", "shape one", "t");
-	build_node(b, "Concat", "sizes", "n t four three", "apart");
+	build_node(b, "Gather", "", "shape both", "nt");
+	build_node(b, "Concat", "sizes", "nt four three", "apart");
 	build_int(b, "axis", 0);
 }
 
