@@ -62,6 +62,7 @@ static int moved_axis(struct grouping *g, const struct pare_node *n, int var, in
 	const struct pare_shape *in = grouping_shape(g, var), *out = grouping_shape(g, n->out[0]);
 	const struct pare_ints *perm;
 	struct pare_shape_call call;
+	struct run r;
 
 	if (!in || !out)
 		return -1;
@@ -77,6 +78,8 @@ static int moved_axis(struct grouping *g, const struct pare_node *n, int var, in
 			if ((perm->n ? perm->v[k] : in->n - 1 - k) == axis)
 				return k;
 		return -1;
+	case PARE_FLOW_SPREAD:
+		return find_run(in, out, axis, &r) && r.n_in == 1 && r.n_out == 1 ? r.out[0] : -1;
 	case PARE_FLOW_TIE:
 	case PARE_FLOW_STACK:
 	case PARE_FLOW_HEADS:
