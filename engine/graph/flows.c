@@ -72,15 +72,29 @@ enum pare_flow grouping_flow(struct grouping *g, const struct pare_node *n)
 	return grouping_call(g, n, &c) ? n->op->flow_at(&c) : PARE_FLOW_BLOCK;
 }
 
+/* The activation whose channels a node hands on; -1: none, or others that are computed lie along
+ * them.  What else is computed (indices) keeps its own. */
+static int passes_on(struct grouping *g, const struct pare_node *n)
+{
+	for (int i = 1; i < n->n_in; i++) {
+		if (!grouping_is_activation(g, n->in[i]))
+			continue;
+		if (n->op->per_channel >> i & 1)
+			return -1;
+		grouping_stick(g, n->in[i], grouping_goes_into(g, n, "goes into"));
+	}
+	return n->n_in > 0 && grouping_is_activation(g, n->in[0]) ? n->in[0] : -1;
+}
+
 static void pass(struct grouping *g, const struct pare_node *n)
 {
-	int var = grouping_only_activation(g, n);
+	int var = passes_on(g, n);
 	const struct pare_shape *in = var < 0 ? NULL : grouping_shape(g, var);
 	const struct channels *c = var < 0 ? NULL : &g->of[var];
 	struct pare_shape_call call;
 	int axis = -1;
 
-	if (in && c->n && var == n->in[0] && grouping_call(g, n, &call))
+	if (in && c->n && grouping_call(g, n, &call))
 		axis = n->op->carry ? n->op->carry(&call, c->axis) : c->axis;
 	for (int i = 0; i < n->n_out; i++) {
 		const struct pare_shape *out = n->out[i] < 0 ? NULL : grouping_shape(g, n->out[i]);

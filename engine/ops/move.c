@@ -135,6 +135,18 @@ static const struct pare_attr split_attrs[] = { { "axis", PARE_ATTR_INT, AT(axis
 	{ 0 } };
 enum { MAX_PARTS = 1024 };
 
+/* Equal parts are counted since opset 18, which is what export writes. */
+static enum pare_status split_upgrade(struct pare_node *n, int opset, struct pare_err *err)
+{
+	struct move *a = n->attr;
+
+	(void)opset;
+	(void)err;
+	if (n->n_in < 2 || n->in[1] < 0)
+		a->parts = n->n_out;
+	return PARE_OK;
+}
+
 static enum pare_status shape_split(const struct pare_shape_call *c, struct pare_err *err)
 {
 	const struct move *a = c->attr;
@@ -473,8 +485,8 @@ const struct pare_op pare_ops_move[] = {
 	MOVED("Concat", 4, 1, -1, concat_attrs, shape_concat, concat_forward, PARE_FLOW_CAT,
 	      .upgrade = concat_upgrade,
 	      .sample = "f32[1,2,5] f32[1,3,5] f32[1,1,5]! axis=1"),
-	MOVED("Split", 13, 1, 2, split_attrs, shape_split, split_forward, PARE_FLOW_SPLIT,
-	      .plain = 2, .max_out = MAX_PARTS,
+	MOVED("Split", 18, 1, 2, split_attrs, shape_split, split_forward, PARE_FLOW_SPLIT,
+	      .upgrade = split_upgrade, .plain = 2, .max_out = MAX_PARTS,
 	      .sample = "f32[1,6,2] i64{1,3,2} axis=1 outputs=3|f32[1,5] axis=-1 outputs=2"),
 	MOVED("Slice", 10, 3, 5, slice_attrs, shape_slice, slice_forward, PARE_FLOW_PASS,
 	      .plain = 0x1e, .carry = slice_carry,

@@ -101,6 +101,114 @@ static void split_in_parts(void)
 	check(b, 1, "a Split with sizes and one in halves of the same channels");
 }
 
+/* ONNX Runtime wants the parts counted as soon as another node asks for opset 18. */
+static void a_split_in_equal_parts_counts_them(void)
+{
+	struct build *b = build_new(13);
+	struct pare_model *m;
+	struct pare_err err = { 0 };
+	Onnx__ModelProto *p;
+	void *data = NULL;
+	size_t len = 0;
+
+	build_input(b, "x", 4, -1, 4, 6, 6);
+	build_node(b, "Split", "half", "x", "u v");
+	build_int(b, "axis", 1);
+	build_node(b, "Mul", "", "u v", "w");
+	build_node(b, "ReduceMean", "", "w", "y");
+	build_ints(b, "axes", 2, 2, 3);
+	build_output(b, "y");
+	m = build_model(b);
+	ok_status(pare_onnx_write(m, NULL, &data, &len, &err), err, "written");
+	p = onnx__model_proto__unpack(NULL, len, data);
+	for (size_t i = 0; p && i < p->graph->node[0]->n_attribute; i++)
+		if (!strcmp(p->graph->node[0]->attribute[i]->name, "num_outputs"))
+			ok(p->graph->node[0]->attribute[i]->i == 2 &&
+					p->opset_import[0]->version >= 18,
+				"a Split of opset 13 says how many parts it makes");
+	onnx__model_proto__free_unpacked(p, NULL);
+	free(data);
+	pare_model_free(m);
+}
+
+/* A known bug of others: Mul of channels by one of each sample's own, and by what has no channels
+ * at all, in either order. */
+static void a_product_that_is_broadcast(void)
+{
+	struct build *b = build_new(13);
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "body", "x", "a", 8, 3, 3, 1);
+	conv(b, "map", "x", "s", 1, 3, 3, 1);
+	build_node(b, "Sigmoid", "", "s", "s1");
+	build_node(b, "Mul", "", "s1 a", "m");
+	conv(b, "gate", "x", "g", 8, 3, 1, 1);
+	build_node(b, "GlobalMaxPool", "", "g", "g1");
+	build_node(b, "Mul", "", "g1 m", "n");
+	build_node(b, "ReduceMean", "", "x", "r");
+	build_ints(b, "axes", 3, 1, 2, 3);
+	build_node(b, "Mul", "", "r n", "o");
+	weight(b, "each", 4, (int64_t[]){ 1, 8, 1, 1 });
+	build_node(b, "Mul", "", "each o", "p");
+	weight(b, "one", 1, (int64_t[]){ 1 });
+	build_node(b, "Mul", "", "p one", "q");
+	conv(b, "last", "q", "y", 4, 8, 3, 1);
+	build_output(b, "y");
+	check(b, 1, "products by a map, by gates, by one number a sample, by constants");
+}
+
+/* As in YOLO: parts of a split, one of which goes on, side by side again; then another size. */
+static void parts_that_meet_again(void)
+{
+	struct build *b = build_new(13);
+
+	build_input(b, "x", 4, -1, 3, 6, 6);
+	conv(b, "stem", "x", "s", 8, 3, 3, 1);
+	build_node(b, "Split", "half", "s", "u v");
+	build_int(b, "axis", 1);
+	conv(b, "one", "v", "a", 4, 4, 3, 1);
+	build_node(b, "Relu", "", "a", "a1");
+	conv(b, "two", "a1", "c", 4, 4, 3, 1);
+	build_node(b, "Add", "", "c v", "w");
+	build_node(b, "Concat", "", "u v w", "d");
+	build_int(b, "axis", -3);
+	build_tensor(
+		b, "scales", PARE_F32, (float[]){ 1, 1, 2, 2 }, (struct pare_shape){ 1, { 4 } });
+	build_node(b, "Resize", "", "d - scales", "e");
+	build_node(b, "MaxPool", "", "e", "f");
+	build_ints(b, "kernel_shape", 2, 5, 5);
+	build_ints(b, "pads", 4, 2, 2, 2, 2);
+	build_node(b, "Concat", "", "e f", "g");
+	build_int(b, "axis", 1);
+	conv(b, "last", "g", "y", 4, 24, 1, 1);
+	build_output(b, "y");
+	check(b, 2, "halves of a split that meet again, resized and pooled");
+}
+
+/* Channels as the last axis, through what mixes axis 1. */
+static void pools_that_see_channels_as_places(void)
+{
+	struct build *b = build_new(13);
+	struct pare_model *m;
+
+	build_input(b, "x", 3, -1, 3, 8);
+	build_tensor(b, "w", PARE_F32, (float[6 * 3]){ 1, 2, 3, 4, 5 },
+		(struct pare_shape){ 3, { 6, 3, 1 } });
+	build_node(b, "Conv", "one", "x w", "a");
+	build_node(b, "Transpose", "", "a", "t");
+	build_ints(b, "perm", 3, 0, 2, 1);
+	build_node(b, "MaxPool", "pool", "t", "p");
+	build_ints(b, "kernel_shape", 1, 3);
+	build_ints(b, "pads", 2, 1, 1);
+	dense(b, "last", "p", "y", 6, 3);
+	b->nodes[b->graph.n_node - 1]->op_type = "MatMul";
+	build_output(b, "y");
+	m = build_model(b);
+	ok(!m->n_groups && strstr(m->layers[0].stuck, "pool"),
+		"a pool over channels keeps them: %s", m->layers[0].stuck);
+	pare_model_free(m);
+}
+
 static void squeeze_and_excite(void)
 {
 	struct build *b = build_new(13);
@@ -257,6 +365,10 @@ int main(void)
 	depthwise_after_concat();
 	flatten_into_dense();
 	split_in_parts();
+	a_split_in_equal_parts_counts_them();
+	a_product_that_is_broadcast();
+	parts_that_meet_again();
+	pools_that_see_channels_as_places();
 	squeeze_and_excite();
 	a_shuffle_of_grouped_convolutions();
 	normalization_that_stays();
