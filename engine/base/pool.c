@@ -13,6 +13,7 @@ struct round {
 	pare_chunk_fn *fn;
 	void *ctx;
 	struct pare_ctl *ctl;
+	struct round *around; /* a chunk of it called for this one */
 	struct pare_progress_span span;
 	int n, next, done; /* under `lock` */
 	int failed_chunk;  /* lowest so far, -1 = none */
@@ -29,7 +30,7 @@ static int n_busy;
 static int wanted; /* pare_threads(); 0 = not set yet */
 static unsigned long generation;
 static struct round *current;
-static _Thread_local int inside; /* this thread runs a chunk */
+static _Thread_local struct round *inside; /* this thread runs a chunk of it */
 
 static int online_cpus(void)
 {
@@ -64,6 +65,14 @@ static int canceled(const struct round *r)
 	return r->ctl && atomic_load(&r->ctl->cancel);
 }
 
+bool pare_canceled(void)
+{
+	for (const struct round *r = inside; r; r = r->around)
+		if (canceled(r))
+			return true;
+	return false;
+}
+
 /* Take chunks until none is left.  Called and left with `lock` held. */
 static void take_chunks(struct round *r, int worker)
 {
@@ -73,9 +82,9 @@ static void take_chunks(struct round *r, int worker)
 		enum pare_status st;
 
 		pthread_mutex_unlock(&lock);
-		inside = 1;
+		inside = r;
 		st = r->fn(r->ctx, chunk, worker, &err);
-		inside = 0;
+		inside = NULL;
 		pthread_mutex_lock(&lock);
 		r->done++;
 		if (st && (r->failed_chunk < 0 || chunk < r->failed_chunk)) {
@@ -123,24 +132,30 @@ static void start_threads(int want)
 	pthread_attr_destroy(&attr);
 }
 
+/* All chunks, on a thread that runs one of another round. */
+static enum pare_status run_inside(struct round *r, struct pare_err *err)
+{
+	enum pare_status st = PARE_OK;
+
+	r->around = inside;
+	inside = r;
+	for (int i = 0; i < r->n && !st; i++)
+		st = canceled(r) ? pare_fail(err, PARE_E_CANCELED, "stopped")
+				 : r->fn(r->ctx, i, 0, err);
+	inside = r->around;
+	return st;
+}
+
 enum pare_status pare_parallel(int n, pare_chunk_fn *fn, void *ctx, struct pare_ctl *ctl,
 	struct pare_progress_span span, struct pare_err *err)
 {
 	struct round r = {
 		.fn = fn, .ctx = ctx, .ctl = ctl, .span = span, .n = n, .failed_chunk = -1
 	};
-	int nested = inside;
 
 	openblas_set_num_threads(1);
-	if (nested) {
-		for (int i = 0; i < n; i++) {
-			enum pare_status st = canceled(&r) ? PARE_E_CANCELED : fn(ctx, i, 0, err);
-
-			if (st)
-				return st;
-		}
-		return PARE_OK;
-	}
+	if (inside)
+		return run_inside(&r, err);
 	pthread_mutex_lock(&turn);
 	pthread_mutex_lock(&lock);
 	if (!wanted)

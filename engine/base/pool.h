@@ -18,6 +18,10 @@ typedef enum pare_status pare_chunk_fn(void *ctx, int chunk, int worker, struct 
 PARE_MUST_CHECK enum pare_status pare_parallel(int n, pare_chunk_fn *fn, void *ctx,
 	struct pare_ctl *ctl, struct pare_progress_span span, struct pare_err *err);
 
+/* Has the work been canceled that the chunk on this thread is of, or work around it?  For chunks
+ * that take longer than a moment.  False outside of chunks. */
+bool pare_canceled(void);
+
 /* While one part of a longer work runs, ctl's progress is that of the whole: `worth` of `total`, of
  * which `done` is past.  ctl may be NULL. */
 struct pare_part {

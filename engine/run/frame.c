@@ -1,3 +1,4 @@
+#include "../base/pool.h"
 #include "program.h"
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -148,6 +149,8 @@ enum pare_status pare_program_run(
 		struct pare_bound *b = &f->steps[i];
 		const struct pare_tensor *x = s->entry >= 0 ? &f->vars[s->n->in[s->entry]] : NULL;
 
+		if (pare_canceled()) /* a block of a large network takes seconds */
+			return pare_fail(err, PARE_E_CANCELED, "stopped");
 		if (x && f->observe)
 			f->observe(f->user, s->layer, x);
 		if (s->act.dynamic)

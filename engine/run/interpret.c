@@ -1,6 +1,7 @@
 /* Plain inference of a network whose shapes hang on its data (NonZero, Reshape to a computed
  * shape, If): node by node, so that whatever a node reads is known when its shape is asked for.
  * Every value stays in memory until the end of its graph. */
+#include "../base/pool.h"
 #include "program.h"
 #include <math.h>
 #include <string.h>
@@ -195,8 +196,11 @@ interpret(const struct pare_graph *g, const struct pare_tensor *in, int64_t *tur
 		learn(&t, g->in[i], in[i]);
 	for (int i = 0; i < g->n_nodes; i++) {
 		const struct pare_node *n = &g->nodes[i];
-		enum pare_status st = run_node(&t, n, &inner);
+		enum pare_status st = PARE_E_CANCELED;
 
+		if (pare_canceled())
+			return pare_fail(err, st, "stopped");
+		st = run_node(&t, n, &inner);
 		if (st)
 			return pare_fail(
 				err, st, "node '%s' (%s): %s", n->name, n->op_type, inner.text);

@@ -43,7 +43,7 @@ struct pare_tensor *pare_frame_input(struct pare_frame *f, int i);
 const struct pare_tensor *pare_frame_output(const struct pare_frame *f, int i);
 
 /* Run steps from <= i < to.  PARE_E_FORMAT: the data asks for what is not there (an index out of
- * range); the sentence names the node. */
+ * range); the sentence names the node.  PARE_E_CANCELED: see pare_canceled. */
 PARE_MUST_CHECK enum pare_status pare_program_run(
 	const struct pare_program *p, struct pare_frame *f, int from, int to, struct pare_err *err);
 

@@ -1,4 +1,5 @@
 /* Graphs inside nodes: what they see, which of them runs, how often. */
+#include "engine/base/pool.h"
 #include "tests/build.h"
 #include "tests/tap.h"
 #include <math.h>
@@ -338,6 +339,47 @@ static void info_says_how_it_runs(void)
 	pare_model_free(m);
 }
 
+struct canceled_run {
+	struct pare_ctl ctl;
+	struct pare_model *m;
+	struct pare_array *in, out;
+};
+
+/* The person asks while it runs. */
+static enum pare_status run_canceled(void *user, int chunk, int worker, struct pare_err *err)
+{
+	struct canceled_run *r = user;
+	bool before = pare_canceled();
+
+	(void)chunk;
+	(void)worker;
+	atomic_store(&r->ctl.cancel, true);
+	return before ? PARE_E_ARG : pare_model_run(r->m, r->in, &r->out, err);
+}
+
+static void a_run_ends_when_it_is_canceled(void)
+{
+	struct pare_progress_span none = { 0, 0 };
+	float x[] = { 1, 2 };
+	int64_t most = 3;
+	struct pare_array in[] = { { PARE_I64, { 0 }, &most }, { PARE_F32, { 1, { 2 } }, x } };
+	struct pare_err err = { 0 };
+	struct build *b = build_new(13);
+	struct canceled_run r = { .m = build_model(counting(true)), .in = in };
+
+	ok(pare_parallel(1, run_canceled, &r, &r.ctl, none, &err) == PARE_E_CANCELED &&
+			!r.out.data && !pare_canceled(),
+		"a loop ends: %s", err.text);
+	pare_model_free(r.m);
+	build_input(b, "x", 1, 2);
+	build_node(b, "Relu", "", "x", "y");
+	build_output(b, "y");
+	r = (struct canceled_run){ .m = build_model(b), .in = in + 1 };
+	ok(pare_parallel(1, run_canceled, &r, &r.ctl, none, &err) == PARE_E_CANCELED && !r.out.data,
+		"a program ends: %s", err.text);
+	pare_model_free(r.m);
+}
+
 static void what_does_not_fit_is_refused(void)
 {
 	struct build *b = nested(true);
@@ -469,6 +511,7 @@ int main(void)
 	scans_go_along_any_axis_either_way();
 	graphs_inside_are_written();
 	info_says_how_it_runs();
+	a_run_ends_when_it_is_canceled();
 	what_does_not_fit_is_refused();
 	memory_may_run_out();
 	return tap_done();
