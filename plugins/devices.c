@@ -412,6 +412,22 @@ static enum pare_status figures_of(const struct pare_device *d, struct pare_plug
 	return PARE_OK;
 }
 
+/* What is not known of the layers, a sum over them does not know; that something is too large, it
+ * does. */
+static void forget_sums(struct pare_plugin_figures *f)
+{
+	double none = (double)NAN;
+
+	f->latency_ms = f->latency_lo = f->latency_hi = none;
+	f->energy_mj = f->energy_lo = f->energy_hi = none;
+	f->ram = -1;
+	if (f->fits == PARE_PLUGIN_FITS_YES)
+		f->fits = PARE_PLUGIN_FITS_UNKNOWN;
+	snprintf(f->why, sizeof f->why, "%s",
+		"the shapes inside the network are not known: its inputs' open axes are closed "
+		"with --shape");
+}
+
 enum pare_status pare_device_predict(const struct pare_device *d, const struct pare_model *m,
 	const struct pare_plan *p, struct pare_device_figures *out, struct pare_err *err)
 {
@@ -430,6 +446,8 @@ enum pare_status pare_device_predict(const struct pare_device *d, const struct p
 			st = pare_fail(err, PARE_E_UNSUPPORTED, "device %s: %s", d->info.name, why);
 		pthread_mutex_unlock(&d->instance->one);
 		free((void *)work.layers);
+		if (pare_model_info(m)->macs < 0)
+			forget_sums(&f);
 	}
 	return st ? st : figures_of(d, &f, PARE_ESTIMATED, out, err);
 }

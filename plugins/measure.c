@@ -26,9 +26,7 @@ fill_input(const struct pare_io *io, struct pare_array *out, struct pare_err *er
 
 		if (*d < 0 && i)
 			return pare_fail(err, PARE_E_UNSUPPORTED,
-				"input %s: axis %d has no fixed size, so that there is no sample "
-				"to time",
-				io->name, i);
+				"axis %d of input '%s' is open: --shape closes it", i, io->name);
 		*d = *d < 0 ? 1 : *d;
 		if (*d && n > SIZE_MAX / 64 / (size_t)*d)
 			return pare_fail(

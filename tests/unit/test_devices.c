@@ -1,5 +1,6 @@
 #include "plugins/loader.h"
 #include "plugins/profile.h"
+#include "tests/build.h"
 #include "tests/tap.h"
 #include <math.h>
 #include <sys/stat.h>
@@ -639,6 +640,34 @@ static void a_network_with_an_unknown_node_has_no_time(void)
 	pare_model_free(m);
 }
 
+/* …and so would that of layers whose sizes are not known. */
+static void a_network_of_open_axes_has_no_time(void)
+{
+	struct build *b = build_new(13);
+	struct pare_err err = { 0 };
+	struct pare_devices *ds = NULL;
+	struct pare_device_figures f = { 0 };
+	struct pare_model *m;
+
+	build_input(b, "x", 4, -1, 3, 8, -1);
+	build_weight(b, "w", 0.5f, 4, 4, 3, 3, 3);
+	build_node(b, "Conv", "", "x w", "y");
+	build_output(b, "y");
+	m = build_model(b);
+	ok_status(pare_devices_load(&ds, &err), err, "the devices load");
+	for (int i = 0; i < 2; i++) {
+		const char *name = i ? "jetson-nano-tensorrt" : "cortex-m7-cubeai";
+		const struct pare_device *d = pare_devices_find(ds, name);
+
+		ok(d && !pare_device_predict(d, m, NULL, &f, &err) &&
+				f.latency_ms.kind == PARE_UNKNOWN && f.ram == -1 &&
+				strstr(f.why, "--shape"),
+			"%s: %s", name, d ? f.why : "is not there");
+	}
+	pare_devices_free(ds);
+	pare_model_free(m);
+}
+
 int main(void)
 {
 	struct pare_err err = { 0 };
@@ -662,5 +691,6 @@ int main(void)
 	pare_published_free(&published);
 	pare_layer_table_free(&layers);
 	a_network_with_an_unknown_node_has_no_time();
+	a_network_of_open_axes_has_no_time();
 	return tap_done();
 }

@@ -88,6 +88,7 @@ struct scene {
 	enum scene_saved saved;
 	const char *saved_why, *session;
 
+	int n_hidden; /* what would be layers, in graphs inside nodes */
 	int n_unsupported;
 	const struct scene_unsupported *unsupported;
 	int n_log;

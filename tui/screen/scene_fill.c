@@ -168,6 +168,7 @@ struct scene *scene_new(const struct pare_workspace *w)
 	s->fidelity = d && pare_dataset_info(d)->measure == PARE_FIDELITY;
 	s->n_columns = pare_n_options();
 	s->n_rows = pare_model_info(m)->n_layers;
+	s->n_hidden = pare_model_info(m)->n_hidden;
 	s->column = calloc((size_t)s->n_columns, sizeof *s->column);
 	s->row = calloc((size_t)s->n_rows + 1, sizeof *s->row);
 	s->cell = calloc((size_t)s->n_rows * (size_t)s->n_columns + 1, sizeof *s->cell);

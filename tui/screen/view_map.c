@@ -191,7 +191,9 @@ static void explain(const struct tui_state *s, struct sentence *out)
 
 	if (row < 0) {
 		say(out, *s->filter ? "no layer passes the filter; Esc clears it"
-				    : "this network has no layers with weights");
+			 : sc->n_hidden
+				 ? "its layers are in graphs inside nodes, which have no dials"
+				 : "this network has no layers with weights");
 		return;
 	}
 	r = &sc->row[row];
