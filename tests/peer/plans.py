@@ -69,6 +69,9 @@ class Plans:
         if self.random.random() < 0.4:
             return ["prune", self.where(), "channels", f"{self.random.choice([10, 20, 30])}%",
                     *self.maybe(0.5, "by", "Channels that go first"), *self.maybe(0.5, "repair", "Repair after channels")]
+        if self.random.random() < 0.3:
+            return ["prune", self.where(), "rank", f"{self.random.choice([10, 30, 50])}%",
+                    *self.maybe(0.5, "by", "What a layer in two keeps"), *self.maybe(0.5, "split", "Layers in two")]
         pattern = self.maybe(0.7, "pattern", "Patterns of weights that go")
         keep, _, of = (pattern or [""])[-1].partition(":")
         share = 100 - 100 * int(keep) // int(of) if of else self.random.choice([10, 30, 50])
