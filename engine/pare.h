@@ -73,6 +73,10 @@ struct pare_ctl {
 	atomic_bool cancel;
 	void (*progress)(void *user, double done, double total);
 	void *user;
+	/* The same, before each layer that is rounded or pruned by what samples tell: `done` of
+	 * `total` are. */
+	void (*layer)(void *user, const char *name, int done, int total);
+	void *layer_user;
 };
 
 /* Threads that computations may use; 0 = one per processor (the default).  Results do not depend on
@@ -387,7 +391,7 @@ struct pare_dials {
 	uint8_t channel_criterion, repair, pattern;           /* rows of their family */
 	uint8_t scheme, ranging; /* rows: scales and zero points of weights, of activations */
 	uint8_t factoring, rank_criterion; /* rows of their family */
-	uint8_t effort;          /* row: what a rounding that tries others may put into it */
+	uint8_t effort; /* row: what a rounding that tries others may put into it */
 	float channels; /* share of the group's channels that go, 0 <= s < 1; the same for all
 			   layers of a group, see pare_plan_tie */
 	float sparsity; /* share of the weights set to zero, 0 <= s < 1 */
@@ -538,6 +542,15 @@ struct pare_channel_budget {
 };
 /* Of a goal that a device counts, what it is counted in: "ms"; NULL: pare counts it. */
 const char *pare_goal_unit(int goal);
+/* Layers that came out of a plan by what a calibration tells are kept with it, up to an amount, the
+ * oldest going first: when carrying out the plan was stopped, or another begins with the same
+ * layers, they are not done again.  What was kept and not told of before, to `fn`, which must not
+ * call back; and what was told, perhaps by an earlier process, put back.  What is not of this
+ * calibration is never found. */
+typedef void pare_kept_fn(void *user, const char *key, const void *data, size_t len);
+void pare_calibration_tell_kept(const struct pare_calibration *c, pare_kept_fn *fn, void *user);
+void pare_calibration_keep(
+	const struct pare_calibration *c, const char *key, const void *data, size_t len);
 /* Shares of channels for the groups of `layers` ([n], the others stay as they are) that bring the
  * network down to the budget at the least expected cost.  Their criterion and repair are those in
  * the plan.  Looked for on at most 256 samples of the calibration: a minute or two on networks of

@@ -272,7 +272,13 @@ static enum pare_status say_go(const struct saying *y)
 
 static enum pare_status say_stop(const struct saying *y)
 {
-	return answer(y, worker_drop(y->w) ? "stopped" : "nothing that was asked for is under way");
+	static const char *const told[] = {
+		[DROPPED_NOTHING] = "nothing that was asked for is under way",
+		[DROPPED_BUDGET] = "stopped",
+		[DROPPED_LAYERS] = "stopped; the layers that are rounded are kept, p goes on",
+	};
+
+	return answer(y, "%s", told[worker_drop(y->w)]);
 }
 
 static enum pare_status say_seed(const struct saying *y)

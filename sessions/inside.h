@@ -71,6 +71,8 @@ struct worker {
 	/* under `lock` */
 	enum { WORKER_IDLE, WORKER_BUSY, WORKER_DONE, WORKER_STOP } state;
 	double done, total, told; /* progress of the job; told: when last */
+	char layer[64];           /* that is being rounded; "" = none is */
+	int layers_done, layers;
 	bool progress;
 	/* the worker's while BUSY, the owner's otherwise; job.ctl.cancel is anyone's */
 	struct job job;
@@ -113,6 +115,7 @@ struct pare_workspace {
 	int64_t checkpointed;
 	struct pending_result *pending;
 	int n_pending;
+	bool layers_spent; /* those in the session file are of plans that have been measured */
 	struct kept_text *kept;
 	int n_kept;
 	struct log_line *log;
@@ -158,8 +161,10 @@ void worker_reconsider(struct pare_workspace *w);
  * here.  Takes over, when it does not fail, b's layers and p.  PARE_E_BUSY: one at a time. */
 enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, struct pare_plan *p,
 	const char *line, struct pare_err *err);
-/* Stop it; false: nothing was asked for. */
-bool worker_drop(struct pare_workspace *w);
+/* Stop what was asked for, or else the rounding of the plan, whose layers so far are kept; then work
+ * is paused. */
+enum dropped { DROPPED_NOTHING, DROPPED_BUDGET, DROPPED_LAYERS };
+enum dropped worker_drop(struct pare_workspace *w);
 /* Float answers and activation ranges, waiting for them if need be. */
 enum pare_status worker_need_baseline(struct pare_workspace *w, struct pare_err *err);
 
@@ -168,6 +173,9 @@ enum pare_status worker_need_baseline(struct pare_workspace *w, struct pare_err 
 enum pare_status keep_open(struct pare_workspace *w, bool resume, struct pare_err *err);
 void keep_save(struct pare_workspace *w);
 void keep_result(struct pare_workspace *w, const struct pare_result *r);
+/* Layers fitted since the last call; `spent`: for a plan that has been measured now, so that no
+ * layer need be kept for it. */
+void keep_layers(struct pare_workspace *w, bool spent);
 void keep_free(struct pare_workspace *w);
 
 #endif

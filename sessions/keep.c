@@ -13,7 +13,8 @@
 #include <time.h>
 
 enum {
-	LOG_SHOWN = 500,   /* lines of earlier days that are read back */
+	LOG_SHOWN = 500, /* lines of earlier days that are read back */
+	LARGEST_LAYER = 4 << 20,
 	RESERVE = 1 << 20, /* bytes of the disk that results leave to edits */
 };
 
@@ -108,6 +109,8 @@ static enum pare_status save_results(struct pare_workspace *w, struct pare_err *
 {
 	enum pare_status st = PARE_OK;
 
+	if (w->layers_spent)
+		st = pare_store_drop_results(w->store, PARE_STORE_LAYER, err);
 	for (int i = 0; !st && i < w->n_pending; i++)
 		st = pare_store_put_result(
 			w->store, w->pending[i].key, w->pending[i].data, w->pending[i].len, err);
@@ -119,6 +122,7 @@ static void results_saved(struct pare_workspace *w)
 	for (int i = 0; i < w->n_pending; i++)
 		free(w->pending[i].data);
 	w->n_pending = 0;
+	w->layers_spent = false;
 }
 
 static enum pare_status in_one(struct pare_workspace *w,
@@ -140,7 +144,7 @@ static enum pare_status in_one(struct pare_workspace *w,
 
 static bool anything_to_save(const struct pare_workspace *w)
 {
-	bool any = !w->meta_saved || w->n_pending;
+	bool any = !w->meta_saved || w->n_pending || w->layers_spent;
 
 	for (int i = 0; i < w->n_nodes && !any; i++)
 		any = !w->node[i].saved;
@@ -183,7 +187,7 @@ void keep_save(struct pare_workspace *w)
 		st = pare_fail(&err, PARE_E_IO,
 			"the disk is nearly full: edits are saved, measurements are not: %s",
 			w->session_path);
-	else if (!st && w->n_pending)
+	else if (!st && (w->n_pending || w->layers_spent))
 		st = in_one(w, save_results, results_saved, &err);
 	snprintf(w->why_not, sizeof w->why_not, "%s", st ? err.text : "");
 }
@@ -199,6 +203,46 @@ void keep_result(struct pare_workspace *w, const struct pare_result *r)
 		w->pending = more;
 	if (more && !pare_result_pack(r, &p.data, &p.len, p.key, NULL))
 		w->pending[w->n_pending++] = p; /* else it will be measured again, one day */
+}
+
+static void keep_layer(void *user, const char *key, const void *data, size_t len)
+{
+	struct pare_workspace *w = user;
+	struct pending_result p = { .len = len }, *more;
+
+	if (len > LARGEST_LAYER) /* keys wait while it is written */
+		return;
+	p.data = malloc(len + 1);
+	more = realloc(w->pending, ((size_t)w->n_pending + 1) * sizeof *more);
+	if (more)
+		w->pending = more;
+	if (!more || !p.data) {
+		free(p.data);
+		return;
+	}
+	memcpy(p.data, data, len);
+	snprintf(p.key, sizeof p.key, "%s%s", PARE_STORE_LAYER, key);
+	w->pending[w->n_pending++] = p;
+}
+
+void keep_layers(struct pare_workspace *w, bool spent)
+{
+	const struct pare_calibration *c = w->data ? pare_study_calibration(w->study) : NULL;
+	int n = 0;
+
+	if (!c || w->in_memory)
+		return;
+	pare_calibration_tell_kept(c, keep_layer, w);
+	for (int i = 0; i < w->n_pending && spent; i++) {
+		struct pending_result *p = &w->pending[i];
+
+		if (strncmp(p->key, PARE_STORE_LAYER, strlen(PARE_STORE_LAYER)) != 0)
+			w->pending[n++] = *p;
+		else
+			free(p->data);
+	}
+	w->n_pending = spent ? n : w->n_pending;
+	w->layers_spent |= spent;
 }
 
 /* ---- texts and the log
@@ -330,6 +374,12 @@ take_result(void *user, const char *key, const void *data, size_t len, struct pa
 	int before = pare_study_n_done(t->w->study);
 
 	(void)err;
+	if (!strncmp(key, PARE_STORE_LAYER, strlen(PARE_STORE_LAYER))) {
+		if (pare_study_calibration(t->w->study))
+			pare_calibration_keep(pare_study_calibration(t->w->study),
+				key + strlen(PARE_STORE_LAYER), data, len);
+		return PARE_OK;
+	}
 	if (pare_result_unpack(t->w->study, data, len, &r, NULL)) {
 		t->strange++;
 		return PARE_OK;

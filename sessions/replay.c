@@ -121,6 +121,85 @@ estimate(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare
 	return st;
 }
 
+/* ---- layers that an earlier run was stopped after ----------------------------------------------
+ */
+
+static enum pare_status
+take_layer(void *user, const char *key, const void *data, size_t len, struct pare_err *err)
+{
+	size_t n = strlen(PARE_STORE_LAYER);
+
+	(void)err;
+	if (!strncmp(key, PARE_STORE_LAYER, n))
+		pare_calibration_keep(user, key + n, data, len);
+	return PARE_OK;
+}
+
+/* Those of the session go into the study's calibration; without a session there are none. */
+static enum pare_status
+take_layers(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_err *err)
+{
+	void *calibration = (void *)(uintptr_t)pare_study_calibration(r->study);
+	struct pare_store *s;
+	enum pare_status st;
+
+	if (!spec->session || !calibration)
+		return PARE_OK;
+	if ((st = pare_store_open(spec->session, PARE_STORE_READ, &s, err)))
+		return st;
+	st = pare_store_each_result(s, take_layer, calibration, err);
+	pare_store_close(s);
+	return st;
+}
+
+struct leaving {
+	struct pare_store *store;
+	struct pare_err *err;
+	enum pare_status status;
+	int n;
+};
+
+static void leave_layer(void *user, const char *key, const void *data, size_t len)
+{
+	struct leaving *l = user;
+	char name[sizeof PARE_STORE_LAYER + PARE_SHA_HEX];
+
+	snprintf(name, sizeof name, "%s%s", PARE_STORE_LAYER, key);
+	if (!l->status)
+		l->status = pare_store_put_result(l->store, name, data, len, l->err);
+	l->n++;
+}
+
+/* What was done goes into the session; the sentence says so, or why not. */
+static enum pare_status
+leave_layers(struct pare_replay *r, const struct pare_replay_spec *spec, struct pare_err *err)
+{
+	const struct pare_calibration *c = r->study ? pare_study_calibration(r->study) : NULL;
+	struct pare_err why = { 0 };
+	struct leaving l = { .err = &why };
+
+	if (!spec->session || !c)
+		return pare_wrap(err, PARE_E_CANCELED, "%s",
+			"nothing is kept (--session names where to keep layers that are done)");
+	l.status = pare_store_open(spec->session, PARE_STORE_OWN, &l.store, &why);
+	if (!l.status)
+		l.status = pare_store_begin(l.store, &why);
+	if (!l.status) {
+		pare_calibration_tell_kept(c, leave_layer, &l);
+		if (!l.status)
+			l.status = pare_store_commit(l.store, &why);
+		if (l.status)
+			pare_store_rollback(l.store);
+	}
+	pare_store_close(l.store);
+	if (l.status)
+		return pare_fail(
+			err, PARE_E_CANCELED, "stopped, and nothing is kept: %s", why.text);
+	return pare_fail(err, PARE_E_CANCELED,
+		"stopped; %d layers more are kept in %s: the same command goes on from there", l.n,
+		spec->session);
+}
+
 /* ---- carrying it out
  * -------------------------------------------------------------------------------- */
 
@@ -194,6 +273,8 @@ static enum pare_status measure(struct pare_replay *r, const struct pare_replay_
 		if (!*v)
 			*v = pare_result_variant(found);
 		st = pare_study_add(r->study, found, err);
+		if (!st && !*v)
+			st = take_layers(r, spec, err);
 	}
 	if (!st)
 		st = pare_study_estimate(r->study, r->plan, &r->now, err);
@@ -440,6 +521,8 @@ pare_replay_run(const struct pare_replay_spec *spec, struct pare_replay *out, st
 	double started = clock_now();
 	enum pare_status st = carry_out(&r, spec, err);
 
+	if (st == PARE_E_CANCELED)
+		st = leave_layers(&r, spec, err);
 	r.seconds = clock_now() - started;
 	if (st) {
 		pare_replay_free(&r);

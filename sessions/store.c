@@ -358,6 +358,19 @@ enum pare_status pare_store_put_result(
 }
 
 enum pare_status
+pare_store_drop_results(struct pare_store *s, const char *prefix, struct pare_err *err)
+{
+	sqlite3_stmt *q;
+	enum pare_status st =
+		prepare(s, "DELETE FROM results WHERE substr(key, 1, length(?1)) = ?1", &q, err);
+
+	if (st)
+		return st;
+	bind_text(q, 1, prefix);
+	return finish(s, q, 0, err);
+}
+
+enum pare_status
 pare_store_put_log(struct pare_store *s, int64_t when, const char *text, struct pare_err *err)
 {
 	sqlite3_stmt *q;

@@ -34,6 +34,10 @@ PARE_MUST_CHECK enum pare_status pare_store_set(struct pare_store *s, enum pare_
 PARE_MUST_CHECK enum pare_status pare_store_get(struct pare_store *s, enum pare_store_table table,
 	const char *name, char **out, struct pare_err *err);
 
+/* Before the keys of layers that were fitted, of plans that were not carried out to the end
+ * (pare_calibration_tell_kept). */
+#define PARE_STORE_LAYER "layer "
+
 struct pare_stored_plan {
 	int id, parent;         /* -1 = root */
 	int child;              /* where redo goes; -1 = nowhere yet */
@@ -48,6 +52,9 @@ pare_store_put_plan(struct pare_store *s, const struct pare_stored_plan *p, stru
 /* A later result of the same key replaces the earlier. */
 PARE_MUST_CHECK enum pare_status pare_store_put_result(
 	struct pare_store *s, const char *key, const void *data, size_t len, struct pare_err *err);
+/* Those whose key begins with `prefix` go. */
+PARE_MUST_CHECK enum pare_status
+pare_store_drop_results(struct pare_store *s, const char *prefix, struct pare_err *err);
 PARE_MUST_CHECK enum pare_status
 pare_store_put_log(struct pare_store *s, int64_t when, const char *text, struct pare_err *err);
 

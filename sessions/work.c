@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -46,6 +47,19 @@ static void on_progress(void *user, double done, double total)
 	pthread_mutex_unlock(&w->worker.lock);
 	if (tell)
 		ring(w);
+}
+
+static void on_layer(void *user, const char *name, int done, int total)
+{
+	struct pare_workspace *w = user;
+
+	pthread_mutex_lock(&w->worker.lock);
+	snprintf(w->worker.layer, sizeof w->worker.layer, "%s", name);
+	w->worker.layers_done = done;
+	w->worker.layers = total;
+	w->worker.progress = true;
+	pthread_mutex_unlock(&w->worker.lock);
+	ring(w);
 }
 
 static enum pare_status run_device(struct pare_workspace *w, struct job *j, struct pare_err *err)
@@ -181,6 +195,7 @@ void worker_stop(struct pare_workspace *w)
 	pthread_cond_broadcast(&k->wake);
 	pthread_mutex_unlock(&k->lock);
 	pthread_join(k->thread, NULL);
+	keep_layers(w, false);
 	job_free(&k->job);
 	asked_free(&w->asked);
 	pthread_mutex_destroy(&k->lock);
@@ -281,6 +296,7 @@ static unsigned take_job(struct pare_workspace *w)
 	struct pare_err err = { 0 };
 	unsigned news = 0;
 
+	keep_layers(w, j->kind == JOB_STUDY && j->task.kind == PARE_TASK_PLAN && !j->status);
 	if (j->kind == JOB_BUDGET)
 		news = take_budget(w, j);
 	else if (j->status == PARE_E_CANCELED)
@@ -334,7 +350,9 @@ unsigned pare_workspace_pump(struct pare_workspace *w)
 		news |= PARE_NEWS_PROGRESS;
 	w->worker.progress = false;
 	pthread_mutex_unlock(&w->worker.lock);
-	unsaved = *w->why_not && workspace_clock() - w->tried > 3;
+	if (news & PARE_NEWS_PROGRESS)
+		keep_layers(w, false);
+	unsaved = (*w->why_not || w->n_pending) && workspace_clock() - w->tried > 3;
 	if (news & ~(unsigned)PARE_NEWS_PROGRESS || unsaved)
 		keep_save(w);
 	worker_feed(w);
@@ -351,8 +369,11 @@ static void start(struct pare_workspace *w, const struct job *j)
 	k->job = *j;
 	k->job.ctl.progress = on_progress;
 	k->job.ctl.user = w;
+	k->job.ctl.layer = on_layer;
+	k->job.ctl.layer_user = w;
 	pthread_mutex_lock(&k->lock);
 	k->done = k->total = 0;
+	*k->layer = 0;
 	k->state = WORKER_BUSY;
 	pthread_cond_broadcast(&k->wake);
 	pthread_mutex_unlock(&k->lock);
@@ -460,15 +481,21 @@ enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, str
 	return PARE_OK;
 }
 
-bool worker_drop(struct pare_workspace *w)
+enum dropped worker_drop(struct pare_workspace *w)
 {
+	if (!w->asked.plan && *pare_workspace_work_state(w).layer) {
+		atomic_store(&w->worker.job.ctl.cancel, true);
+		w->paused = true; /* or it would begin again */
+		w->wanted = false;
+		return DROPPED_LAYERS;
+	}
 	if (!w->asked.plan)
-		return false;
+		return DROPPED_NOTHING;
 	if (state_of(w) != WORKER_IDLE && w->worker.job.kind == JOB_BUDGET)
 		atomic_store(&w->worker.job.ctl.cancel, true);
 	else
 		asked_free(&w->asked);
-	return true;
+	return DROPPED_BUDGET;
 }
 
 void worker_reconsider(struct pare_workspace *w)
@@ -541,6 +568,8 @@ static enum pare_status work_here(struct pare_workspace *w, const struct pare_pl
 	}
 	ctl->progress = was.progress;
 	ctl->user = was.user;
+	keep_layers(w, !st && plan);
+	keep_save(w);
 	workspace_refresh(w);
 	return st;
 }
@@ -642,6 +671,13 @@ struct pare_work pare_workspace_work_state(const struct pare_workspace *w)
 			 : k->job.kind == JOB_CHECKPOINT ? "saving"
 			 : k->job.kind == JOB_BUDGET     ? "budget"
 							 : "measuring";
+	if (state_of((struct pare_workspace *)w) == WORKER_BUSY) {
+		pthread_mutex_lock(&k->lock);
+		memcpy(s.layer, k->layer, sizeof s.layer);
+		s.layers_done = k->layers_done;
+		s.layers = k->layers;
+		pthread_mutex_unlock(&k->lock);
+	}
 	s.asked = w->asked.plan != NULL;
 	if (s.asked && k->job.kind == JOB_BUDGET) {
 		pthread_mutex_lock(&k->lock);

@@ -81,8 +81,10 @@ struct pare_work {
 	double done, total; /* of the map: cells */
 	double eta;         /* seconds; NaN = not known */
 	bool paused;
-	bool asked;  /* the shares of a budget are being looked for */
-	double part; /* 0..1 of that */
+	char layer[64];          /* being rounded or pruned by what samples tell; "" = none is */
+	int layers_done, layers; /* of the plan */
+	bool asked;              /* the shares of a budget are being looked for */
+	double part;             /* 0..1 of that */
 };
 struct pare_work pare_workspace_work_state(const struct pare_workspace *w);
 /* Do work on the calling thread until the map is complete (or `ctl` is canceled): for `pare scan`.

@@ -1,5 +1,8 @@
 #include "fit.h"
 #include "../base/err.h"
+#include "../quantize/follow.h"
+#include "../quantize/keep.h"
+#include "fitted.h"
 #include "layer.h"
 #include "pick.h"
 #include <stdlib.h>
@@ -23,26 +26,17 @@ struct fit {
 /* The network as compressed so far. */
 static enum pare_status chain(struct fit *f, struct pare_err *err)
 {
-	int n = f->m->info.n_layers, k = f->n_chain;
-	struct pare_blob **both = calloc(2 * (size_t)n + 1, sizeof *both);
-	enum pare_status st;
+	int k = f->n_chain;
+	enum pare_status st = pare_model_now(f->m, f->weights, f->bias, &f->models[k], err);
 
-	if (!both)
-		return pare_nomem(err, "a changed model");
-	for (int i = 0; i < n; i++) {
-		both[i] = f->weights[i] ? pare_blob_ref(f->weights[i]) : NULL;
-		both[n + i] = f->bias[i] ? pare_blob_ref(f->bias[i]) : NULL;
-	}
-	st = pare_model_with_weights(f->m, both, both + n, &f->models[k], err);
-	if (!st) {
-		st = pare_feed_program(f->models[k], f->acts,
-			k ? f->programs[k - 1] : pare_walk_program(f->walk), &f->programs[k], err);
-		if (st)
-			pare_model_free(f->models[k]);
-		else
-			f->n_chain++;
-	}
-	free(both);
+	if (st)
+		return st;
+	st = pare_feed_program(f->models[k], f->acts,
+		k ? f->programs[k - 1] : pare_walk_program(f->walk), &f->programs[k], err);
+	if (st)
+		pare_model_free(f->models[k]);
+	else
+		f->n_chain++;
 	return st;
 }
 
@@ -101,7 +95,54 @@ static enum pare_status next(struct fit *f, int layer, int done, int total, stru
 	return st ? pare_wrap(err, st, "layer '%s'", pare_model_layer(f->m, layer)->name) : st;
 }
 
-/* Layers that look, as they run; returns how many. */
+/* The layer, as it was left or anew. */
+static enum pare_status come_to(struct fit *f, int layer, struct pare_keep *keep,
+	struct pare_fit_key *key, int done, int total, struct pare_err *err)
+{
+	struct pare_fit_layer *l = &f->layers[layer];
+	const struct pare_layer *info = pare_model_layer(f->m, layer);
+	int64_t channels = info->weight.d[info->out_axis];
+	/* to settle is soon done again */
+	bool keeps = keep && (l->rounding || l->prunes);
+	enum pare_status st = PARE_OK;
+
+	if (keep)
+		st = pare_fit_key_next(key, l, f->acts ? &f->acts[layer] : NULL, f->weights[layer],
+			f->bias[layer], f->may[layer], err);
+	if (st || !l->fits)
+		return st;
+	if (keeps && pare_fitted_find(keep, key, info->weights, channels, l, &f->weights[layer],
+			    &f->bias[layer]))
+		return PARE_OK;
+	if (total > 1 && f->ctl && f->ctl->layer)
+		f->ctl->layer(f->ctl->layer_user, info->name, done, total);
+	st = next(f, layer, done, total, err);
+	if (!st && keeps)
+		pare_fitted_keep(
+			keep, key, info->weights, channels, l, f->weights[layer], f->bias[layer]);
+	return st;
+}
+
+/* All of them.  One alone is soon done again. */
+static enum pare_status fit_all(struct fit *f, const struct pare_calibration *c, const int *order,
+	int n, struct pare_err *err)
+{
+	enum pare_status st = PARE_OK;
+	struct pare_fit_key key;
+	int total = 0, done = 0;
+
+	for (int i = 0; i < n; i++)
+		total += f->layers[order[i]].fits;
+	if (total > 1 && c->keep)
+		st = pare_fit_key_begin(f->m, c, &key, err);
+	for (int i = 0; i < n && !st; i++) {
+		st = come_to(f, order[i], total > 1 ? c->keep : NULL, &key, done, total, err);
+		done += f->layers[order[i]].fits;
+	}
+	return st;
+}
+
+/* Layers as they run; returns how many. */
 static int sort_layers(const struct fit *f, int *order)
 {
 	const struct pare_program *p = pare_walk_program(f->walk);
@@ -110,7 +151,7 @@ static int sort_layers(const struct fit *f, int *order)
 	for (int i = 0; i < f->m->info.n_layers; i++) {
 		int step = pare_program_step_of_layer(p, i), j = n;
 
-		if (!f->layers[i].fits || step < 0)
+		if (step < 0)
 			continue;
 		for (; j > 0 && pare_program_step_of_layer(p, order[j - 1]) > step; j--)
 			order[j] = order[j - 1];
@@ -145,8 +186,8 @@ enum pare_status pare_fit(const struct pare_model *m, const struct pare_calibrat
 		n = sort_layers(&f, order);
 	if (!st)
 		st = pare_tries_allot(f.walk, layers, order, n, f.may, err);
-	for (int i = 0; i < n && !st; i++)
-		st = next(&f, order[i], i, n, err);
+	if (!st)
+		st = fit_all(&f, calibration, order, n, err);
 	for (int i = f.n_chain - 1; i >= 0; i--) {
 		pare_program_free(f.programs[i]);
 		pare_model_free(f.models[i]);

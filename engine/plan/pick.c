@@ -42,7 +42,8 @@ enum pare_status pare_tries_allot(const struct pare_walk *w, const struct pare_f
 	for (int i = 0; i < n; i++) {
 		struct pare_windows win = pare_walk_windows(w, order[i]);
 
-		if (!layers[order[i]].rounding || !layers[order[i]].rounding->tries || !win.k)
+		if (!layers[order[i]].fits || !layers[order[i]].rounding ||
+			!layers[order[i]].rounding->tries || !win.k)
 			continue;
 		for (int r = 0; r < rows; r++) /* once by a part of the samples, once by all */
 			if (is_tried(r))

@@ -2,6 +2,7 @@
 #include "../base/err.h"
 #include "../prune/rank.h"
 #include "../quantize/choose.h"
+#include "../quantize/keep.h"
 #include "../quantize/saturate.h"
 #include "../quantize/steps.h"
 #include "fit.h"
@@ -529,6 +530,10 @@ static enum pare_status variant_new(const struct pare_model *m, const struct par
 		wants_ranges(k.m, k.p)) { /* what enters its layers is new */
 		st = pare_calibration_new(narrow, calibration->dataset, calibration->n_samples, ctl,
 			&narrow_ranges, err);
+		if (!st) {
+			pare_keep_free(narrow_ranges->keep);
+			narrow_ranges->keep = pare_keep_ref(calibration->keep);
+		}
 		k.calibration = narrow_ranges;
 	}
 	k.memo = memo && !narrow ? &memo->first : NULL;

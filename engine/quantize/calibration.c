@@ -2,6 +2,7 @@
  */
 #include "../base/err.h"
 #include "../run/feed.h"
+#include "keep.h"
 #include "quantize.h"
 #include <math.h>
 #include <stdlib.h>
@@ -192,6 +193,7 @@ enum pare_status pare_calibration_new(const struct pare_model *m, const struct p
 		goto out;
 	}
 	w.calibration->n = n;
+	w.calibration->keep = pare_keep_new();
 	w.calibration->dataset = d;
 	w.calibration->n_samples = limit && limit < have ? limit : have;
 	for (int i = 0; i < n; i++) {
@@ -234,6 +236,7 @@ void pare_calibration_free(struct pare_calibration *r)
 {
 	if (!r)
 		return;
+	pare_keep_free(r->keep);
 	free(r->range);
 	free(r);
 }

@@ -8,6 +8,7 @@
 #include "../run/run.h"
 #include "grid.h"
 
+struct pare_keep;
 struct pare_row;
 struct pare_learning;
 struct pare_windows;
@@ -98,6 +99,7 @@ struct pare_calibration {
 	int64_t n_samples;                  /* of it, from the first on */
 	int n;                              /* layers */
 	struct pare_range *range;           /* [n], of the activation that enters the layer */
+	struct pare_keep *keep; /* layers that were fitted by it (keep.h); NULL = none are kept */
 };
 
 #endif

@@ -2,6 +2,7 @@
  * stand. Little-endian, as all machines that pare runs on. */
 #include "../base/err.h"
 #include "../plan/fields.h"
+#include "../quantize/keep.h"
 #include "study.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -201,6 +202,7 @@ static enum pare_status get_baseline(const struct pare_study *s, struct bytes *b
 	base->right = get_array(b, n, sizeof *base->right);
 	base->slots = get_array(b, slots, sizeof *base->slots);
 	base->calibration->dataset = s->dataset;
+	base->calibration->keep = pare_keep_new();
 	base->calibration->n_samples = h->n_calibration;
 	base->calibration->n = h->n_layers;
 	base->calibration->range =

@@ -297,7 +297,9 @@ static const struct cli_option apply_options[] = {
 		NULL },
 	{ "--check", NULL, "hold what comes out against what the recipe promises", &check_switch,
 		NULL },
-	{ "--session", "S", "whose map to estimate with (default: the one of this model and data)",
+	{ "--session", "S",
+		"whose map to estimate with (default: the one of this model and data), and where "
+		"layers are kept when it is stopped, so that the next time goes on",
 		&session, NULL },
 	{ 0 },
 };

@@ -17,6 +17,7 @@ static struct {
 	const char *what;
 	double started, drawn;
 	bool on_screen;
+	char layer[96]; /* how many are rounded, and which is */
 } job;
 
 int cli_bad(const struct pare_err *err)
@@ -115,6 +116,12 @@ static void on_interrupt(int sig)
 		_exit(128 + sig); /* asked twice */
 }
 
+static void on_layer(void *user, const char *name, int done, int total)
+{
+	(void)user;
+	snprintf(job.layer, sizeof job.layer, " %d of %d layers, %.40s", done, total, name);
+}
+
 static void draw(void *user, double done, double total)
 {
 	enum { WIDTH = 30 };
@@ -130,9 +137,10 @@ static void draw(void *user, double done, double total)
 	memset(bar, '-', WIDTH);
 	memset(bar, '#', (size_t)(full < 0 ? 0 : full > WIDTH ? WIDTH : full));
 	bar[WIDTH] = 0;
-	fprintf(stderr, "\r%s [%s] %3.0f %%", job.what, bar, 100 * part);
+	fprintf(stderr, "\r\033[K%s [%s] %3.0f %%", job.what, bar, 100 * part);
 	if (part > 0.02)
 		fprintf(stderr, "  eta %.0f s ", (t - job.started) * (1 - part) / part);
+	fputs(job.layer, stderr);
 }
 
 struct pare_ctl *cli_ctl(const char *what)
@@ -143,6 +151,8 @@ struct pare_ctl *cli_ctl(const char *what)
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	job.what = what;
+	*job.layer = 0;
+	job.ctl.layer = on_layer;
 	job.started = cli_clock();
 	job.ctl.progress = isatty(STDERR_FILENO) ? draw : NULL;
 	return &job.ctl;

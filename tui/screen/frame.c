@@ -152,6 +152,10 @@ void frame_bottom(const struct tui_state *s, struct grid *g)
 		right -= 24;
 		grid_put_right(
 			g, y, right, 22, ST_DIM, "budget %.0f %%  Esc stops", 100 * sc->asked_part);
+	} else if (*sc->layer && !s->failed) {
+		right -= 30;
+		grid_put_right(g, y, right, 28, ST_DIM, "rounding %d of %d  Esc stops",
+			sc->layers_done + 1, sc->layers);
 	} else if (sc->measuring && s->w >= 100 && !s->failed) {
 		right -= 22;
 		grid_put_right(g, y, right, 20, ST_DIM, "measuring the plan");

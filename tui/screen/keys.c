@@ -176,7 +176,7 @@ static void act_back(struct tui_state *s, struct tui_effects *fx, int arg)
 		tui_show(s, VIEW_MAP);
 	else if (s->view != VIEW_MAP)
 		tui_show(s, s->under);
-	else if (s->scene->asked) {
+	else if (s->scene->asked || *s->scene->layer) {
 		snprintf(fx->command, sizeof fx->command, "stop");
 		snprintf(s->message, sizeof s->message, ":stop");
 	} else if (s->n_marked) {

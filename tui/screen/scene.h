@@ -83,6 +83,8 @@ struct scene {
 	double work_part; /* 0..1 of the map */
 	double eta;       /* seconds; NaN */
 	bool paused, measuring;
+	char layer[64]; /* that is being rounded; "" = none is */
+	int layers_done, layers;
 	bool asked;        /* the shares of a budget are being looked for */
 	double asked_part; /* 0..1 of that */
 	enum scene_saved saved;

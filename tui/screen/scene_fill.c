@@ -503,6 +503,9 @@ bool scene_fill(struct scene *s, const struct pare_workspace *w)
 	s->asked = work.asked;
 	s->asked_part = work.part;
 	s->measuring = !strcmp(work.what, "measuring");
+	memcpy(s->layer, work.layer, sizeof s->layer);
+	s->layers_done = work.layers_done;
+	s->layers = work.layers;
 	s->saved = saved[pare_workspace_saved(w, &s->saved_why)];
 	s->session = pare_workspace_session_path(w);
 	return fill_devices(s, w) && fill_history(s, w) && fill_log(s, w);
