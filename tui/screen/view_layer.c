@@ -6,6 +6,28 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The dials that are turned, and what stands beside them. */
+static void choice(const struct tui_state *s, struct grid *g, const struct scene_row *r)
+{
+	static const char *const dial[] = { "weights", "activations", "channels pruned",
+		"weights pruned" };
+	const struct scene *sc = s->scene;
+	int x = 10;
+
+	if (!r->changed)
+		grid_put(g, 5, x, s->w - 11, ST_DIM, "as it is");
+	for (int d = 0; d < PARE_N_DIALS && r->changed; d++) {
+		int from, to;
+
+		tui_dial_span(sc, (enum pare_dial)d, &from, &to);
+		if (from < to && r->at[d] != from)
+			x += grid_put(g, 5, x, s->w - 1 - x, ST_TEXT, "%s%s %s", x > 10 ? ", " : "",
+				dial[d], sc->column[r->at[d]].name);
+	}
+	if (r->changed && *r->beside)
+		grid_put(g, 5, x, s->w - 1 - x, ST_TEXT, "%s%s", x > 10 ? "; " : "", r->beside);
+}
+
 static void about(const struct tui_state *s, struct grid *g, int row)
 {
 	const struct scene *sc = s->scene;
@@ -33,16 +55,7 @@ static void about(const struct tui_state *s, struct grid *g, int row)
 		grid_put(g, 4, 10, s->w - 11, ST_TEXT,
 			*tied ? "go together with %s" : "tied to no other layer%s", tied);
 	grid_put(g, 5, 1, 9, ST_HEAD, "choice");
-	if (!r->changed)
-		grid_put(g, 5, 10, s->w - 11, ST_DIM, "as it is");
-	else
-		grid_put(g, 5, 10, s->w - 11, ST_TEXT,
-			"%s, activations %s, channels pruned %s, weights pruned %s%s%s",
-			sc->column[r->at[PARE_DIAL_WEIGHTS]].name,
-			sc->column[r->at[PARE_DIAL_ACTIVATIONS]].name,
-			sc->column[r->at[PARE_DIAL_CHANNELS]].name,
-			sc->column[r->at[PARE_DIAL_SPARSITY]].name, *r->beside ? "; " : "",
-			r->beside);
+	choice(s, g, r);
 }
 
 /* Where samples leave: the places in their order, this layer's among them. */
