@@ -29,7 +29,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 # Vector code: one object an ISA from each source, chosen at run time.
 VECTOR_OPT := $(if $(filter fuzz,$(BUILD)),-O1 -fno-sanitize=all,-O3) # fuzzing feeds readers, not kernels
-VECTOR := kernels curves depthwise each gram product winograd wide
+VECTOR := across kernels curves depthwise each gram product winograd wide
 ifneq ($(findstring x86_64,$(MACHINE)),)
 ISAS := sse2 avx2 avx512
 ISA_sse2 :=

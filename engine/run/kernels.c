@@ -280,6 +280,7 @@ const struct pare_kernels VECTOR_NAME(kernels) = {
 	.winograd = VECTOR_NAME(winograd),
 	.gram = VECTOR_NAME(gram),
 	.wide = VECTOR_NAME(wide),
+	.across = VECTOR_NAME(across),
 	.each = VECTOR_NAME(each),
 	.curve = VECTOR_NAME(curves),
 	.finish = finish,

@@ -60,6 +60,7 @@ struct pare_conv {
 	bool direct;       /* the input is read where it lies: nothing to gather */
 	bool depthwise, product, winograd; /* the kernel that runs it, if not `conv` */
 	bool wide;                         /* one sample, made by pare_wide_plan */
+	bool across; /* and its channels are by themselves: vectors lie across them */
 	/* winograd: tiles of 4×4 outputs at a time; wide: vectors of pixels */
 	int block;
 	const int32_t *offset;             /* [k], floats */
@@ -103,6 +104,9 @@ struct pare_kernels {
 	void (*gram)(const float *a, int m, const float *b, int k, size_t n, bool upper, float *c);
 	/* One sample, without lanes: x [groups*c][in], out [groups*o][out], any alignment. */
 	void (*wide)(const struct pare_conv *v, const float *x, float *out,
+		const struct pare_finish *f, float *scratch);
+	/* The same, c == o == 1, two dimensions.  w: [block of LANES groups][kernel][LANES] */
+	void (*across)(const struct pare_conv *v, const float *x, float *out,
 		const struct pare_finish *f, float *scratch);
 	/* A product a lane: a [m][terms][lanes], b [terms][n][lanes], out [m][n][lanes] */
 	void (*each)(const float *a, const float *b, int m, int n, int terms, float *out,
@@ -149,6 +153,8 @@ static inline size_t pare_wide_bytes(const struct pare_conv *v, int lanes)
 { /* the last vectors reach over the end of the last plane */
 	size_t planes = (size_t)v->c * v->kernel[0] * v->step[1] * v->step[2];
 
+	if (v->across)
+		return v->plane * sizeof(float);
 	return v->direct ? 0 : (v->plane * planes + PARE_WIDE_SPAN * lanes) * sizeof(float);
 }
 /* Weights in the order that tiles read them: to [groups][tile][k][channels of the tile]. */

@@ -305,7 +305,8 @@ size_t pare_conv_scratch(const struct pare_kernels *k, const struct pare_conv *v
 void pare_conv_run(const struct pare_kernels *k, const struct pare_conv *v, const float *x,
 	float *out, const struct pare_finish *f, float *scratch)
 {
-	(v->wide               ? k->wide
+	(v->across             ? k->across
+		: v->wide      ? k->wide
 		: v->depthwise ? k->depthwise
 		: v->product   ? k->product
 		: v->winograd  ? k->winograd

@@ -5,6 +5,7 @@ enum {
 	STRIP_BYTES = 768 * 1024,  /* of gathered input: a part of a second-level cache */
 	WEIGHT_BYTES = 256 * 1024, /* that may be read again for every few pixels */
 	MOST_BYTES = 8 << 20,      /* of one row; else columns of windows are better */
+	ACROSS_BYTES = 256 * 1024, /* of a plane that is LANES channels wide */
 	PAGE = 1024,               /* floats; planes so far apart share their cache sets */
 };
 
@@ -113,6 +114,79 @@ static bool make_mask(const struct pare_kernels *k, struct pare_conv *v, struct 
 	return true;
 }
 
+/* ---- across channels: see across.c -------------------------------------------------------------
+ */
+
+/* Where each pixel of the input lies in the padded plane, and where the window of each of the
+ * output begins, beyond the last as there. */
+static void fill_places(const struct pare_kernels *k, const struct pare_conv *v, int32_t *pixel,
+	int32_t *offset, int n)
+{
+	for (int y = 0; y < v->in[1]; y++)
+		for (int x = 0; x < v->in[2]; x++)
+			*pixel++ = ((y + v->pad[1]) * v->columns + x + v->pad[2]) * k->lanes;
+	for (int i = 0; i < n; i++) {
+		int p = i < v->out[1] * v->out[2] ? i : v->out[1] * v->out[2] - 1;
+
+		*offset++ =
+			(p / v->out[2] * v->stride[1] * v->columns + p % v->out[2] * v->stride[2]) *
+			k->lanes;
+	}
+}
+
+static int larger(int64_t a, int64_t b)
+{
+	return (int)(a > b ? a : b);
+}
+
+/* Is it one channel at a time, of planes that the first caches hold?  Then it lays the planes out.
+ */
+static bool is_across(const struct pare_kernels *k, struct pare_conv *v)
+{
+	int64_t side[3];
+
+	if (v->c != 1 || v->o != 1 || 2 * v->groups <= k->lanes || v->in[0] != 1 ||
+		v->kernel[0] != 1 || v->out[0] != 1 || v->kernel[1] * v->kernel[2] == 1)
+		return false;
+	for (int i = 1; i < 3; i++) {
+		int64_t under = (int64_t)(v->out[i] - 1) * v->stride[i] +
+				(int64_t)(v->kernel[i] - 1) * v->dilation[i] + 1;
+
+		if (v->in[i] > ACROSS_BYTES || v->pad[i] > ACROSS_BYTES || under > ACROSS_BYTES)
+			return false;
+		side[i] = larger(under, (int64_t)v->in[i] + v->pad[i]);
+	}
+	if (side[1] * side[2] * k->lanes * (int64_t)sizeof(float) > ACROSS_BYTES)
+		return false;
+	v->across = true;
+	v->columns = (int)side[2];
+	v->plane = (int)(side[1] * side[2] * k->lanes);
+	return true;
+}
+
+/* w [block of channels][kernel][lanes] */
+static enum pare_status plan_across(const struct pare_kernels *k, struct pare_conv *v,
+	const float *w, struct pare_arena *a, struct pare_err *err)
+{
+	int lanes = k->lanes, out = (v->out[1] * v->out[2] + lanes - 1) / lanes * lanes;
+	int32_t *pixel = pare_alloc_n(a, (size_t)v->in[1] * v->in[2], sizeof *pixel);
+	int32_t *offset = pare_alloc_n(a, (size_t)out, sizeof *offset);
+	size_t blocks = (size_t)(v->groups + lanes - 1) / lanes;
+	float *to = pare_alloc_n(a, blocks * lanes, v->k * sizeof *to);
+
+	if (!pixel || !offset || !to)
+		return pare_nomem(err, "packed weights");
+	fill_places(k, v, pixel, offset, out);
+	v->pixel = pixel;
+	v->offset = offset;
+	v->w = to;
+	for (int g = 0; g < v->groups; g += lanes)
+		for (int i = 0; i < v->k; i++)
+			for (int l = g; l < g + lanes; l++)
+				*to++ = l < v->groups ? w[(size_t)l * v->k + i] : 0;
+	return PARE_OK;
+}
+
 enum pare_status pare_wide_plan(const struct pare_kernels *k, struct pare_conv *v, const float *w,
 	const float *bias, struct pare_arena *a, struct pare_err *err)
 {
@@ -128,6 +202,8 @@ enum pare_status pare_wide_plan(const struct pare_kernels *k, struct pare_conv *
 	if (v->c * kernel > INT32_MAX / 64)
 		return pare_fail(err, PARE_E_UNSUPPORTED, "more than 2^25 terms in a sum");
 	v->k = (int)(v->c * kernel);
+	if (w && is_across(k, v))
+		return plan_across(k, v, w, a, err);
 	v->tiles = (struct pare_tiles){ v->o, (v->o + k->tile_o - 1) / k->tile_o };
 	v->block = (size_t)v->o * v->k * sizeof *w > WEIGHT_BYTES || v->o == 1 ? PARE_WIDE_SPAN
 									       : k->tile_p;

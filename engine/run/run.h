@@ -37,8 +37,8 @@ struct pare_frame *pare_frame_new(const struct pare_program *p); /* NULL: no mem
  * is too small): a run of one overwrites what the other holds.  No run after `with` was freed. */
 struct pare_frame *pare_frame_share(const struct pare_program *p, const struct pare_frame *with);
 void pare_frame_free(struct pare_frame *f);
-/* The tensor of graph input / output i in the frame, NULL behind the last input.  Inputs are written before a run; outputs are
- * there after one. Both [shape][lanes]. */
+/* The tensor of graph input / output i in the frame, NULL behind the last input.  Inputs are
+ * written before a run; outputs are there after one. Both [shape][lanes]. */
 struct pare_tensor *pare_frame_input(struct pare_frame *f, int i);
 const struct pare_tensor *pare_frame_output(const struct pare_frame *f, int i);
 

@@ -165,6 +165,8 @@ INLINE void transpose(vec r[LANES])
 /* Not in kernels.c */
 void VECTOR_NAME(depthwise)(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch);
+void VECTOR_NAME(across)(const struct pare_conv *v, const float *x, float *out,
+	const struct pare_finish *f, float *scratch);
 void VECTOR_NAME(product)(const struct pare_conv *v, const float *x, float *out,
 	const struct pare_finish *f, float *scratch);
 void VECTOR_NAME(gram)(
