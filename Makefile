@@ -182,7 +182,7 @@ fuzz: check-deps fuzzers ## each fuzz target for a minute
 $(O)/bench/%: tests/bench/%.c $(O)/libpare.a
 	$(call say,BENCH,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -I. -MMD -MP -o $@ $< $(O)/libpare.a $(LDLIBS)
-bench: pare $(O)/bench/bench_eval ## speed as a ratio to ONNX Runtime (needs python3 with onnxruntime)
+bench: pare $(O)/bench/bench_eval ## speed and memory against ONNX Runtime (needs python3 with onnxruntime)
 	$(Q)PYTHON="$(PYTHON)" BENCH_EVAL=$(O)/bench/bench_eval sh tests/bench/bench.sh $(MODELS)
 SHARED := $(or $(PARE_SHARED),../shared)
 bench-estimate: $(O)/bench/bench_estimate ## how wrong estimates are: random plans, predicted and then measured

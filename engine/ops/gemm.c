@@ -186,6 +186,7 @@ static enum pare_status gemm_prepare(
 {
 	const struct gemm *g = c->attr;
 	struct sizes s = sizes_of(g, &c->in[0]->shape, &c->in[1]->shape);
+	struct pare_arena *once;
 	struct pare_conv *v;
 	float *w, *bias;
 	enum pare_status st;
@@ -195,10 +196,13 @@ static enum pare_status gemm_prepare(
 	if (!is_layer(c))
 		return PARE_OK;
 	v = pare_alloc(a, sizeof *v);
-	w = pare_alloc_n(a, (size_t)(s.n * s.k), sizeof *w);
 	bias = pare_alloc_n(a, (size_t)s.n, sizeof *bias);
-	if (!v || !w || !bias)
+	once = pare_arena_new();
+	w = once ? pare_alloc_n(once, (size_t)(s.n * s.k), sizeof *w) : NULL;
+	if (!v || !w || !bias) {
+		pare_arena_free(once);
 		return pare_nomem(err, "packed weights");
+	}
 	for (int64_t o = 0; o < s.n; o++)
 		for (int64_t k = 0; k < s.k; k++)
 			w[o * s.k + k] = g->alpha * element(c->in[1], g->trans_b, k, o, 0);
@@ -210,6 +214,7 @@ static enum pare_status gemm_prepare(
 			bias[o] = g->beta * c->in[2]->f32[o * column];
 	}
 	st = pare_product_plan(c->k, v, (int)s.k, (int)s.n, 1, w, bias, a, err);
+	pare_arena_free(once);
 	if (!st)
 		*packed = v;
 	return st;

@@ -129,6 +129,7 @@ static enum pare_status matmul_prepare(
 	enum pare_status st = sides_of(&c->in[0]->shape, &c->in[1]->shape, &s, err);
 	enum side side;
 	int64_t rows;
+	struct pare_arena *once;
 	float *w;
 
 	if (st)
@@ -139,10 +140,11 @@ static enum pare_status matmul_prepare(
 	if ((side = weight_side(c, &s)) == NEITHER || rows > INT32_MAX)
 		return PARE_OK;
 	v = pare_alloc(a, sizeof *v);
-	w = pare_alloc_n(a, (size_t)(s.n * s.k), sizeof *w);
+	once = pare_arena_new();
+	w = once ? pare_alloc_n(once, (size_t)(s.n * s.k), sizeof *w) : NULL;
 	if (!v || !w)
-		return pare_nomem(err, "packed weights");
-	if (side == WEIGHT_A)
+		st = pare_nomem(err, "packed weights");
+	else if (side == WEIGHT_A)
 		st = pare_product_plan(
 			c->k, v, (int)s.k, (int)s.m, (int)s.n, c->in[0]->f32, NULL, a, err);
 	else {
@@ -153,6 +155,7 @@ static enum pare_status matmul_prepare(
 			c->k, v, (int)s.k, (int)s.n, 1, w, packed_bias(c, &s), a, err);
 		v->rows = (int)rows;
 	}
+	pare_arena_free(once);
 	if (!st)
 		*packed = v;
 	return st;

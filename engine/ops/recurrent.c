@@ -275,12 +275,16 @@ static enum pare_status plan_joint(const struct pare_call *c, struct plan *p, in
 	struct pare_arena *a, struct pare_err *err)
 {
 	size_t all = p->in + p->h;
-	float *w = pare_alloc_n(a, p->rows * all, sizeof *w);
+	struct pare_arena *once = pare_arena_new();
+	float *w = once ? pare_alloc_n(once, p->rows * all, sizeof *w) : NULL;
 	float *bias = pare_alloc_n(a, p->rows, sizeof *bias);
 	const float *x = bias_at(c, p, dir, 0), *r = bias_at(c, p, dir, 1);
+	enum pare_status st;
 
-	if (!w || !bias)
+	if (!w || !bias) {
+		pare_arena_free(once);
 		return pare_nomem(err, "packed weights");
+	}
 	for (size_t i = 0; i < p->rows; i++) {
 		size_t row = (size_t)dir * p->rows + i;
 
@@ -288,7 +292,9 @@ static enum pare_status plan_joint(const struct pare_call *c, struct plan *p, in
 		memcpy(w + i * all + p->in, c->in[R]->f32 + row * p->h, p->h * sizeof *w);
 		bias[i] = x ? x[i] + r[i] : 0;
 	}
-	return pare_product_plan(c->k, &p->x[dir], (int)all, (int)p->rows, 1, w, bias, a, err);
+	st = pare_product_plan(c->k, &p->x[dir], (int)all, (int)p->rows, 1, w, bias, a, err);
+	pare_arena_free(once);
+	return st;
 }
 
 static enum pare_status recurrent_prepare(

@@ -143,7 +143,7 @@ struct pare_wide_side {
 void pare_wide_product_run(const struct pare_kernels *k, const struct pare_conv *v,
 	const struct pare_wide_side *a, const float *b, float *out, const struct pare_finish *f,
 	float *scratch);
-/* A matrix product as a convolution of `pixels` points: w [o][c]. */
+/* A matrix product as a convolution of `pixels` points: w [o][c], not kept. */
 PARE_MUST_CHECK enum pare_status
 pare_product_plan(const struct pare_kernels *k, struct pare_conv *v, int c, int o, int pixels,
 	const float *w, const float *bias, struct pare_arena *a, struct pare_err *err);

@@ -280,6 +280,8 @@ enum pare_status pare_conv_plan(const struct pare_kernels *k, struct pare_conv *
 enum pare_status pare_product_plan(const struct pare_kernels *k, struct pare_conv *v, int c, int o,
 	int pixels, const float *w, const float *bias, struct pare_arena *a, struct pare_err *err)
 {
+	enum pare_status st;
+
 	*v = (struct pare_conv){ .groups = 1,
 		.c = c,
 		.o = o,
@@ -288,7 +290,10 @@ enum pare_status pare_product_plan(const struct pare_kernels *k, struct pare_con
 		.kernel = { 1, 1, 1 },
 		.stride = { 1, 1, 1 },
 		.dilation = { 1, 1, 1 } };
-	return pare_conv_plan(k, v, w, bias, a, err);
+	st = pare_conv_plan(k, v, w, bias, a, err);
+	if (!st && v->w == w && !(v->w = pare_memdup(a, w, (size_t)c * o * sizeof *w)))
+		st = pare_nomem(err, "packed weights");
+	return st;
 }
 
 size_t pare_conv_scratch(const struct pare_kernels *k, const struct pare_conv *v)

@@ -8,6 +8,7 @@
 struct scoring {
 	const struct pare_program *program,
 		*reference; /* reference: float, for fidelity; may be NULL */
+	bool own;           /* the program is its own reference */
 	const struct pare_dataset *dataset;
 	int64_t k;
 	struct scorer {
@@ -43,9 +44,12 @@ static enum pare_status score_block(void *user, const struct pare_block *b, stru
 	for (int i = 0; i < b->count; i++) {
 		int64_t got = pare_argmax(w->answers + i * s->k, s->k);
 
-		w->right += got == (s->reference ? pare_argmax(w->expected + i * s->k, s->k)
-						 : pare_dataset_label(s->dataset, PARE_EVALUATE,
-							   b->first + i));
+		int64_t want = s->own         ? got
+			       : s->reference ? pare_argmax(w->expected + i * s->k, s->k)
+					      : pare_dataset_label(
+							s->dataset, PARE_EVALUATE, b->first + i);
+
+		w->right += got == want;
 	}
 	return PARE_OK;
 }
@@ -69,8 +73,10 @@ static enum pare_status evaluate(const struct pare_model *m, const struct pare_a
 	if ((st = pare_answer_check(m, err)))
 		return st;
 	st = pare_feed_program(m, acts, NULL, &program, err);
-	if (!st && !info->labelled)
-		st = pare_feed_program(reference ? reference : m, NULL, NULL, &ref, err);
+	s.own = !info->labelled && !reference && !acts;
+	if (!st && !info->labelled && !s.own)
+		st = pare_feed_program(
+			reference ? reference : m, NULL, reference ? NULL : program, &ref, err);
 	s.scorer = calloc((size_t)threads, sizeof *s.scorer);
 	if (!st && !s.scorer)
 		st = pare_nomem(err, "an evaluation");
@@ -88,8 +94,8 @@ static enum pare_status evaluate(const struct pare_model *m, const struct pare_a
 		free(s.scorer[t].expected);
 	}
 	free(s.scorer);
+	pare_program_free(ref); /* shares weights with the other */
 	pare_program_free(program);
-	pare_program_free(ref);
 	if (st)
 		return st;
 	out->measure = info->labelled ? PARE_TOP1 : PARE_FIDELITY;

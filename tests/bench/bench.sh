@@ -1,5 +1,5 @@
 #!/bin/sh
-# Speed as a ratio to ONNX Runtime.
+# Speed as a ratio to ONNX Runtime, and peak memory beside its.
 #
 #   tests/bench/bench.sh [MODEL.onnx…]
 #
@@ -43,5 +43,6 @@ echo "model              threads     pare/s      ort/s  batch  ratio (of each ro
 for m in "$@"; do
 	$BENCH_RUN "$python" $peer measure "$tool" $rows "$m"
 done
+"$python" tests/bench/memory.py ./pare $rows "$@"
 [ -z "$stacks" ] || $BENCH_RUN "$python" $peer linear "$tool" $rows $stacks
 "$python" $peer report $rows "$out"
