@@ -447,13 +447,32 @@ static enum pare_status say_write(const struct saying *y)
 		y, "%s written; the plan is not measured, so it promises no accuracy", y->s->text);
 }
 
+/* What is not seen in an ONNX file: widths that it has no type for, sums that some CPUs cut off. */
+static void
+tell_of_file(const struct saying *y, const struct pare_variant *v, char *out, size_t len)
+{
+	int first, narrow = pare_layers_as_bytes(here(y)), cut = pare_variant_saturates(v, &first);
+	size_t n = 0;
+
+	if (narrow)
+		n = (size_t)snprintf(out, len,
+			"; weights of %d layers travel as int8, format packed has them in %" PRId64
+			" bytes",
+			narrow, y->w->now.cost.bytes);
+	if (cut && n < len)
+		snprintf(out + n, len - n,
+			"; on x86 without VNNI sums of %d layers can be cut off: step "
+			"avoid-saturation",
+			cut);
+}
+
 static enum pare_status say_export(const struct saying *y)
 {
 	struct pare_recipe_parts parts = parts_of(y, NULL);
 	char sha[PARE_SHA_HEX], file_sha[PARE_SHA_HEX];
 	const struct pare_variant *v = NULL;
 	int64_t bytes = 0;
-	int n, first;
+	char told[240] = "";
 	enum pare_status st = refuse_sources(y);
 
 	if (!st)
@@ -464,14 +483,10 @@ static enum pare_status say_export(const struct saying *y)
 		st = pare_variant_export_as(v, y->s->as, y->s->text, sha, file_sha, &bytes, y->err);
 	if (st)
 		return st;
-	n = y->s->as == PARE_AS_ONNX ? pare_variant_saturates(v, &first) : 0;
-	if (n)
-		return answer(y,
-			"%s written: %" PRId64 " bytes, sha256 %.12s…; on x86 without VNNI sums of "
-			"products of %d layers can be cut off: step avoid-saturation",
-			y->s->text, bytes, file_sha, n);
-	return answer(
-		y, "%s written: %" PRId64 " bytes, sha256 %.12s…", y->s->text, bytes, file_sha);
+	if (y->s->as == PARE_AS_ONNX)
+		tell_of_file(y, v, told, sizeof told);
+	return answer(y, "%s written: %" PRId64 " bytes, sha256 %.12s…%s", y->s->text, bytes,
+		file_sha, told);
 }
 
 /* ---- the rest

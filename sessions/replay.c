@@ -342,6 +342,29 @@ static void note_objections(struct pare_replay *r, const struct pare_device *d)
 		note(r, "%s cuts off sums of uint8 x int8: add step avoid-saturation", info->name);
 }
 
+int pare_layers_as_bytes(const struct pare_plan *p)
+{
+	int n = 0;
+
+	for (int i = 0; i < p->n; i++) {
+		const struct pare_format *f = &pare_formats[p->dials[i].weights];
+
+		n += f->kind == PARE_KIND_INT && f->bits < 8 && f->store == PARE_I8;
+	}
+	return n;
+}
+
+static void note_widths(struct pare_replay *r)
+{
+	int n = pare_layers_as_bytes(r->plan);
+
+	if (n)
+		note(r,
+			"weights of %d layers travel as int8 in the ONNX file, which has no such "
+			"type; packed the network has %" PRId64 " bytes",
+			n, r->now.cost.bytes);
+}
+
 static void note_saturation(struct pare_replay *r, const struct pare_variant *v)
 {
 	int first, n = pare_variant_saturates(v, &first);
@@ -506,6 +529,7 @@ carry_out(struct pare_replay *r, const struct pare_replay_spec *spec, struct par
 		st = note_picks(r, v, err);
 	if (!st)
 		note_saturation(r, v);
+	note_widths(r);
 	if (!st)
 		st = ask_devices(r, spec, v, err);
 	if (!st && spec->check)

@@ -62,6 +62,9 @@ PARE_MUST_CHECK enum pare_status
 pare_replay_run(const struct pare_replay_spec *spec, struct pare_replay *out, struct pare_err *err);
 void pare_replay_free(struct pare_replay *r);
 
+/* Layers of fewer than 8 bits for which ONNX has no type: they travel as int8. */
+int pare_layers_as_bytes(const struct pare_plan *p);
+
 /* The kind of CPU on which exported bytes are the same: "x86_64-avx2" … */
 const char *pare_cpu_kind(void);
 

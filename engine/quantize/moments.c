@@ -196,12 +196,14 @@ take_block(struct pare_walk *w, int block, struct worker *k, struct slot *s, str
 	if (st)
 		return st;
 	x = *var_of(k->quantized, step->n->in[0]);
-	if (step->act.on) {
+	if (step->act.dynamic)
+		pare_quantize_dynamic(&x, k->entry);
+	else if (step->act.on)
 		w->quantized->k->quantize(x.f32, k->entry,
 			(size_t)pare_shape_elems(&x.shape) * x.lanes, step->act.scale,
 			step->act.zero, step->act.lo, step->act.hi);
+	if (step->act.on)
 		x.f32 = k->entry;
-	}
 	find_wanted(w, k);
 	call = k->quantized->steps[w->step].call;
 	in[0] = &x;

@@ -189,6 +189,23 @@ static void every_grid_is_carried_out(const struct network *t)
 			}
 }
 
+/* They were taken for static ones of scale 1, so that gptq saw whole numbers. */
+static void dynamic_bounds_are_those_of_samples(const struct network *t)
+{
+	struct pare_plan *p = plan_of("int8", 0, 0, pare_method_find(PARE_ROUNDING, "gptq"));
+	struct pare_variant *v = NULL;
+	struct pare_err err = { 0 };
+
+	for (int i = 0; i < TINY_LAYERS; i++) {
+		p->dials[i].activations = (uint8_t)pare_format_find("int8");
+		p->dials[i].ranging = (uint8_t)pare_method_find(PARE_RANGING, "dynamic");
+	}
+	ok_status(pare_variant_new(t->m, p, t->c, NULL, &v, &err), err, "dynamic bounds");
+	ok(worst_snr(v) > 28, "worst layer %.1f dB", worst_snr(v));
+	pare_variant_free(v);
+	pare_plan_free(p);
+}
+
 static void zeros_stay(const struct network *t)
 {
 	struct pare_plan *p = plan_of("int4", pare_method_find(PARE_GRANULARITY, "per-group 16"),
@@ -224,6 +241,7 @@ int main(void)
 	if (!network_open(&t))
 		return 1;
 	every_grid_is_carried_out(&t);
+	dynamic_bounds_are_those_of_samples(&t);
 	zeros_stay(&t);
 	network_close(&t);
 	return tap_done();
