@@ -91,7 +91,7 @@ class Machine:
 def apply(model, data, lines, box, out):
     recipe = os.path.join(box, "r.pare")
     with open(recipe, "w", encoding="utf-8") as f:
-        f.write("\n".join(["pare 1", f"model {model}", f"data {data} calibrate 0:256", *lines, ""]))
+        f.write("\n".join(["pare 1", f"model {model}", f"data {data} calibrate 0:256 evaluate 256:306", *lines, ""]))
     return pare("apply", recipe, "-o", out)
 
 
