@@ -13,6 +13,9 @@ import sys
 import tempfile
 import time
 
+import numpy as np
+import onnxruntime
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peer"))
 import peer  # noqa: E402
 
@@ -88,14 +91,25 @@ class Network:
     def accuracy(self, model):
         return 100 * float((self.answers(model) == self.y).mean())
 
+    def same(self, model, box, answers):
+        """How many of pare's own answers on the file are these, in percent."""
+        x, y = os.path.join(box, "x.npy"), os.path.join(box, "y.npz")
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        np.save(x, peer.inputs(self.conf, self.x, peer.entry_shape(session, self.x)))
+        run([self.pare, "run", model, "-i", x, "-o", y, "--threads", THREADS])
+        with np.load(y) as found:
+            return 100 * float((found[found.files[0]].reshape(len(answers), -1).argmax(1) == answers).mean())
+
     def ours(self, lines):
         with tempfile.TemporaryDirectory() as box:
             if any(word in line for word in SOUGHT for line in lines):
                 lines = seek(self.pare, self.folder, box, self.conf, lines)
             out, said, seconds = apply(self.pare, self.folder, box, self.conf, lines)
-            value = self.accuracy(out)
-        return {"drop": self.float - value, "apart": abs(value - said["value"]), "seconds": seconds,
-                "bytes": said["bytes"], "ratio": said["ratio"]}
+            answers = self.answers(out)
+            value = 100 * float((answers == self.y).mean())
+            agree = self.same(out, box, answers)
+        return {"drop": self.float - value, "apart": abs(value - said["value"]), "agree": agree,
+                "seconds": seconds, "bytes": said["bytes"], "ratio": said["ratio"]}
 
     def measure(self, plans):
         model = os.path.join(self.folder, "model.onnx")
