@@ -101,7 +101,8 @@ pare_columns_pick(const struct pare_columns *c, const struct pare_windows *w, in
 }
 
 void pare_columns_take(struct pare_columns *c, const struct pare_windows *w, int block, int group,
-	int64_t from, int64_t n, const float *x, const float *t, const float *s)
+	int64_t from, int64_t n, const float *x, const float *t, const float *s,
+	const struct pare_tensor *bias)
 {
 	size_t lanes = (size_t)c->lanes, bytes = lanes * sizeof(float);
 	int mine = block / c->every;
@@ -118,13 +119,13 @@ void pare_columns_take(struct pare_columns *c, const struct pare_windows *w, int
 		for (int j = 0; j < c->o; j++) {
 			int row = group * c->o + j;
 			size_t here = (size_t)row * (size_t)c->wide + to;
+			size_t out = (size_t)(row * w->from_channel + at * w->from_column);
 
 			memcpy(c->t + here, t + (size_t)(j * n + at - from) * lanes, bytes);
 			if (s)
-				memcpy(c->s + here,
-					s + (size_t)(row * w->from_channel + at * w->from_column) *
-							lanes,
-					bytes);
+				memcpy(c->s + here, s + out * lanes, bytes);
+			for (size_t l = 0; l < lanes && bias; l++)
+				c->s[here + l] += pare_joined_at(bias, (int64_t)out);
 		}
 	}
 }

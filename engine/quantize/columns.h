@@ -39,8 +39,16 @@ pare_columns_copy(const struct pare_columns *from, struct pare_columns *to, stru
 int64_t
 pare_columns_pick(const struct pare_columns *c, const struct pare_windows *w, int block, int i);
 /* Those of a block that lie in from … from + n of a group: x [k][n][lanes], t [o][n][lanes], as
- * they are collected; s: what is added, as a whole activation, or NULL. */
+ * they are collected; s: what is added, as a whole activation, and bias: a constant that joined the
+ * layer's step; NULL = none. */
 void pare_columns_take(struct pare_columns *c, const struct pare_windows *w, int block, int group,
-	int64_t from, int64_t n, const float *x, const float *t, const float *s);
+	int64_t from, int64_t n, const float *x, const float *t, const float *s,
+	const struct pare_tensor *bias);
+/* What a constant that joined a layer's step, along the last axis, adds to element `at` of its
+ * output; NULL = none. */
+static inline float pare_joined_at(const struct pare_tensor *bias, int64_t at)
+{
+	return bias ? bias->f32[at % pare_shape_elems(&bias->shape)] : 0;
+}
 
 #endif

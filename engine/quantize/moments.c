@@ -95,7 +95,7 @@ static void hush(float *v, int64_t n, int count, int lanes)
 }
 
 /* What the layer gives in float, by the frame, plus what the float network adds to it and the
- * compressed one does not, less the bias. */
+ * compressed one does not, less the bias, its own or a constant that joined its step. */
 static void find_wanted(const struct pare_walk *w, struct worker *k)
 {
 	const struct pare_after none = { NULL, -INFINITY, INFINITY };
@@ -114,12 +114,14 @@ static void find_wanted(const struct pare_walk *w, struct worker *k)
 		f = var_of(k->plain, s->add)->f32;
 		q = var_of(k->quantized, s->add)->f32;
 	}
-	for (int64_t o = 0; o < w->win.groups * w->win.o && (bias || f); o++)
+	for (int64_t o = 0; o < w->win.groups * w->win.o && (bias || s->bias || f); o++)
 		for (int64_t i = 0; i < w->win.columns; i++) {
-			int64_t at = (o * w->win.from_channel + i * w->win.from_column) * w->lanes;
+			int64_t at = o * w->win.from_channel + i * w->win.from_column;
+			float less = (bias ? bias[o] : 0) + pare_joined_at(s->bias, at);
 
+			at *= w->lanes;
 			for (int l = 0; l < w->lanes; l++, at++)
-				k->want[at] += (f ? f[at] - q[at] : 0) - (bias ? bias[o] : 0);
+				k->want[at] += (f ? f[at] - q[at] : 0) - less;
 		}
 }
 
@@ -171,7 +173,8 @@ static void collect(struct pare_walk *w, struct worker *wk, const struct pare_ca
 	take_wanted(w, wk, group, from, n);
 	if (w->columns.n)
 		pare_columns_take(&w->columns, &w->win, block, group, from, n, wk->x, wk->t,
-			add >= 0 ? var_of(wk->quantized, add)->f32 : NULL);
+			add >= 0 ? var_of(wk->quantized, add)->f32 : NULL,
+			w->plain->steps[w->step].bias);
 	hush(wk->x, k * n, count, w->lanes);
 	hush(wk->t, o * n, count, w->lanes);
 	widen(wk->x, k, run, wide);
