@@ -45,7 +45,7 @@ def seek(pare, folder, box, conf, lines):
         if "train" in conf:
             f.write(f"split calibrate 0:{CALIBRATE}\n")
     run([pare, "shell", f"{folder}/model.onnx", "--data", data, "--threads", THREADS],
-        input="\n".join([*lines, f"write {recipe}", ""]))
+        input="\n".join([*lines, f"write {recipe}", ""]), env={**os.environ, "XDG_STATE_HOME": box})
     with open(recipe, encoding="utf-8") as f:
         return [line.rstrip() for line in f if line.split()[0] in ("set", "prune")]
 
