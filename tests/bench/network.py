@@ -100,10 +100,19 @@ class Network:
         with np.load(y) as found:
             return 100 * float((found[found.files[0]].reshape(len(answers), -1).argmax(1) == answers).mean())
 
-    def ours(self, lines):
+    def found(self, lines):
+        """The lines with what they seek found, which is sought once."""
+        at = [i for i, line in enumerate(lines) if any(word in line for word in SOUGHT)]
+        if not at:
+            return lines
+        head = lines[:at[-1] + 1]
         with tempfile.TemporaryDirectory() as box:
-            if any(word in line for word in SOUGHT for line in lines):
-                lines = seek(self.pare, self.folder, box, self.conf, lines)
+            return self.cell("sought: " + "; ".join(head), lambda: seek(
+                self.pare, self.folder, box, self.conf, head)) + lines[at[-1] + 1:]
+
+    def ours(self, lines):
+        lines = self.found(lines)
+        with tempfile.TemporaryDirectory() as box:
             out, said, seconds = apply(self.pare, self.folder, box, self.conf, lines)
             answers = self.answers(out)
             value = 100 * float((answers == self.y).mean())

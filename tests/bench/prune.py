@@ -5,8 +5,12 @@
 Every figure is the accuracy that ONNX Runtime gives the exported file, against the float network's, on
 the same samples; what pare measured is held against it.  network.py says what the environment sets.
 """
+import glob
+import os
+
 import onnxruntime
 
+import halved
 from network import CALIBRATE, LIMIT, main, table
 
 WEIGHTS = "prune * weights {}"
@@ -35,6 +39,12 @@ SIZED = ("50%, by obs", "70%, by obs", "2:4, by obs", "blocks 4x1, 50%, by obs",
 TIMED = ("50%, by obs", "2:4, by obs", "50% of all, spread by obs")
 
 
+def beside(nets):
+    """All networks that lie where those do, whether their samples are known or not."""
+    return sorted({os.path.dirname(model) for n in nets
+                   for model in glob.glob(os.path.join(os.path.dirname(n.folder), "*", "model.onnx"))})
+
+
 def page(nets):
     find = lambda name, key, form: (name, lambda n: n.say(name, key, form))
     return "".join([
@@ -55,6 +65,9 @@ def page(nets):
              lambda n: f"{max(n.cells[name]['apart'] for name in PLANS if name in n.cells):.2f}")]),
         "\nSize as a share of float, packed (a bit a weight or block, and the weights that are left):\n\n",
         table(nets, [find(name, "ratio", "{:.2f}") for name in SIZED]),
+        "\nHalf of the channels of every group (`", halved.LINE, "`): the file as a share of the float network's, and ",
+        "ONNX Runtime's time for one sample on one thread.\n\n",
+        halved.table(nets[0].pare, beside(nets)),
         "\nSeconds to carry the plan out, measure and export it, on the machine that made this page (where it is ",
         "spread, without the search for the shares):\n\n",
         table(nets, [find(name, "seconds", "{:.0f}") for name in TIMED])])

@@ -257,6 +257,31 @@ static void a_budget_is_spread_behind_the_screen(void)
 	pare_workspace_close(w);
 }
 
+/* Devices count latency, and say of how many channels multiples shall stay. */
+static void devices_have_their_say(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){
+		.memory = true, .data = tiny_path("data"), .limit = 100, .idle = true });
+	const struct pare_device_row *d;
+
+	ok(say(w, "device raspberry-pi-4-ncnn") &&
+			say(w, "prune * channels to latency 1.367 ms on raspberry-pi-4-ncnn"),
+		"a budget of latency: %s%s", reply.text, err.text);
+	d = pare_workspace_device(w, 0);
+	ok(d->now.latency_ms.value <= 1.367 && d->now.latency_ms.value > 1.36,
+		"%.3f ms of %.3f ms are left", d->now.latency_ms.value, d->was.latency_ms.value);
+	ok(!say(w, "prune * channels to latency 50% on host") && strstr(err.text, "tells no"), "%s",
+		err.text);
+	ok(!say(w, "prune * channels to latency 50% on nix") && strstr(err.text, "'nix'"), "%s",
+		err.text);
+	ok(say(w, "device snapdragon-8-gen-3") && say(w, "prune * channels 30%") &&
+			strstr(reply.text, "multiples of 32"),
+		"%s", reply.text);
+	ok(say(w, "prune * channels 40% multiple 1") && !strstr(reply.text, "multiples"),
+		"the line has the last word: %s", reply.text);
+	pare_workspace_close(w);
+}
+
 static int n_work(struct pare_workspace *w)
 {
 	int n = 0;
@@ -754,6 +779,7 @@ int main(int argc, char **argv)
 	the_map_fills_in_behind();
 	pausing_stops_and_measuring_goes_on();
 	a_budget_is_spread_behind_the_screen();
+	devices_have_their_say();
 	a_session_comes_back();
 	defaults_are_in_the_users_folder();
 	a_kill_shows_the_last_edit();
