@@ -59,36 +59,54 @@ static float share_of(const struct spreading *s, int group, int gone)
 	return (float)gone / (float)s->m->groups[group].n;
 }
 
-static void set_gone(struct spreading *s, struct pare_plan *p, int group, int gone)
+static void set_gone(const struct spreading *s, struct pare_plan *p, int group, int gone)
 {
 	p->dials[s->member[group]].channels = share_of(s, group, gone);
 	pare_plan_tie(s->m, p, s->member[group]);
 }
 
-static enum pare_status measure_group(struct spreading *s, int group, struct pare_err *err)
+/* The group as it would go in the plan, alone. */
+static struct pare_plan *plan_alone(const struct spreading *s, int group, int gone)
 {
-	const struct pare_surveyed *v = &s->survey.group[group];
 	struct pare_plan *alone = pare_plan_new(s->p->n);
 	struct pare_dials *d;
-	struct pare_model *m = NULL;
-	float *now = NULL;
-	int gone = (int)lrintf(middling * (float)s->m->groups[group].n);
-	enum pare_status st;
 
-	gone = gone < 1 ? 1 : gone > v->n ? v->n : gone;
 	if (!alone)
-		return pare_nomem(err, "a plan");
+		return NULL;
 	d = &alone->dials[s->member[group]];
 	d->channel_criterion = s->p->dials[s->member[group]].channel_criterion;
 	d->repair = s->p->dials[s->member[group]].repair;
 	set_gone(s, alone, group, gone);
-	st = pare_prune_channels(s->m, alone, s->calibration, NULL, s->ctl, &m, err);
+	return alone;
+}
+
+static enum pare_status measure_group(struct spreading *s, int group, struct pare_err *err)
+{
+	const struct pare_surveyed *v = &s->survey.group[group];
+	size_t order = (size_t)s->m->groups[group].n * sizeof *v->order;
+	/* by what readers lose, criterion 0: the survey knows the order already */
+	struct pare_channel_memo memo = { .group = group, .order = malloc(order) };
+	int gone = (int)lrintf(middling * (float)s->m->groups[group].n);
+	struct pare_plan *alone;
+	struct pare_model *m = NULL;
+	float *now = NULL;
+	enum pare_status st = PARE_OK;
+
+	gone = gone < 1 ? 1 : gone > v->n ? v->n : gone;
+	alone = plan_alone(s, group, gone);
+	if (!alone || !memo.order)
+		st = pare_nomem(err, "a plan");
+	else
+		memcpy(memo.order, v->order, order);
+	if (!st)
+		st = pare_prune_channels(s->m, alone, s->calibration, &memo, s->ctl, &m, err);
 	if (!st)
 		st = pare_answers_of(m, s->calibration, s->ctl, &now, err);
 	if (!st)
 		s->scale[group] = pare_answers_moved(s->m, s->calibration, s->float_answers, now) /
 				  fmax(v->cost[gone - 1], 1e-12);
 	free(now);
+	pare_channel_memo_free(&memo);
 	pare_model_free(m);
 	pare_plan_free(alone);
 	return st;
