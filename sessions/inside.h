@@ -161,8 +161,8 @@ void worker_reconsider(struct pare_workspace *w);
  * here.  Takes over, when it does not fail, b's layers and p.  PARE_E_BUSY: one at a time. */
 enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, struct pare_plan *p,
 	const char *line, struct pare_err *err);
-/* Stop what was asked for, or else the rounding of the plan, whose layers so far are kept; then work
- * is paused. */
+/* Stop what was asked for, or else the rounding of the plan, whose layers so far are kept; then
+ * work is paused. */
 enum dropped { DROPPED_NOTHING, DROPPED_BUDGET, DROPPED_LAYERS };
 enum dropped worker_drop(struct pare_workspace *w);
 /* Float answers and activation ranges, waiting for them if need be. */

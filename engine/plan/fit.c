@@ -112,7 +112,7 @@ static enum pare_status come_to(struct fit *f, int layer, struct pare_keep *keep
 	if (st || !l->fits)
 		return st;
 	if (keeps && pare_fitted_find(keep, key, info->weights, channels, l, &f->weights[layer],
-			    &f->bias[layer]))
+			     &f->bias[layer]))
 		return PARE_OK;
 	if (total > 1 && f->ctl && f->ctl->layer)
 		f->ctl->layer(f->ctl->layer_user, info->name, done, total);
