@@ -53,6 +53,17 @@ static void trier_end(struct trier *k)
 	free(k->lost);
 }
 
+/* Layers that read one value have the same to choose from, and read it through one quantizer. */
+static bool same_choices(const struct pare_act_choices *a, const struct pare_act_choices *b)
+{
+	bool same = a->n == b->n;
+
+	for (int i = 0; i < a->n && same; i++)
+		same = a->from[i].scale == b->from[i].scale && a->from[i].zero == b->from[i].zero &&
+		       a->from[i].lo == b->from[i].lo && a->from[i].hi == b->from[i].hi;
+	return same;
+}
+
 /* Squared distance of y from x, as a share of x; samples beyond `count` count for nothing. */
 static uint64_t share_lost(const float *x, const float *y, int64_t n, int lanes, int count)
 {
@@ -83,8 +94,8 @@ try_step(const struct trying *t, struct trier *k, int step, int count, struct pa
 		k->lost[layer * t->n + c] +=
 			share_lost(k->was, y->f32, n, y->lanes, y->lanes == 1 ? 1 : count);
 	}
-	memcpy(y->f32, k->was, bytes);
-	return st;
+	/* all that the step gives is as it was, its other outputs too */
+	return st ? st : pare_program_run(t->plain, k->plain, step, step + 1, err);
 }
 
 static enum pare_status try_block(void *user, const struct pare_block *b, struct pare_err *err)
@@ -123,6 +134,15 @@ static enum pare_status make_programs(struct trying *t, struct pare_err *err)
 	return st;
 }
 
+static uint64_t lost_by(const struct trying *t, int threads, int layer, int choice)
+{
+	uint64_t lost = 0;
+
+	for (int w = 0; w < threads; w++)
+		lost += t->trier[w].lost ? t->trier[w].lost[layer * t->n + choice] : 0;
+	return lost;
+}
+
 static void choose(const struct trying *t, int threads, struct pare_act_quant *acts)
 {
 	for (int i = 0; i < t->n_layers; i++) {
@@ -131,8 +151,9 @@ static void choose(const struct trying *t, int threads, struct pare_act_quant *a
 		for (int c = 0; c < t->choices[i].n; c++) {
 			uint64_t lost = 0;
 
-			for (int w = 0; w < threads; w++)
-				lost += t->trier[w].lost ? t->trier[w].lost[i * t->n + c] : 0;
+			for (int k = 0; k < t->n_layers; k++)
+				if (same_choices(&t->choices[i], &t->choices[k]))
+					lost += lost_by(t, threads, k, c);
 			if (lost < least) {
 				least = lost;
 				acts[i] = t->choices[i].from[c];

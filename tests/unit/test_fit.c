@@ -581,6 +581,27 @@ static void the_best_quantizer_is_chosen(const struct network *t)
 		TINY_LAYERS);
 }
 
+/* What one value needs is one quantizer, whatever each of its readers would like best. */
+static void readers_of_one_value_agree(const struct network *t)
+{
+	struct pare_act_choices choices[TINY_LAYERS] = { 0 };
+	struct pare_act_quant acts[TINY_LAYERS] = { 0 }, a, b;
+	struct pare_err err = { 0 };
+
+	a = pare_act_quant_of(&t->c->range[0], pare_calibrators, pare_rangings,
+		&pare_formats[pare_format_find("int4")]);
+	b = pare_act_quant_of(&t->c->range[1], pare_calibrators, pare_rangings,
+		&pare_formats[pare_format_find("int4")]);
+	choices[0] = (struct pare_act_choices){ 2, { a, b } };
+	choices[1] = (struct pare_act_choices){ 2, { b, a } };
+	ok_status(pare_acts_choose(t->m, t->c, choices, acts, NULL, &err), err, "chooses");
+	ok(!memcmp(&acts[0], &a, sizeof a) && !memcmp(&acts[1], &b, sizeof b),
+		"of two values each has its own");
+	choices[1] = choices[0];
+	ok_status(pare_acts_choose(t->m, t->c, choices, acts, NULL, &err), err, "chooses");
+	ok(acts[0].on && !memcmp(&acts[0], &acts[1], sizeof a), "with the same choices they agree");
+}
+
 static void a_stop_is_a_stop(const struct network *t)
 {
 	struct pare_plan *p = pare_plan_new(TINY_LAYERS);
@@ -655,6 +676,7 @@ int main(void)
 	formats_are_what_they_say(&t);
 	averages_move(&t);
 	the_best_quantizer_is_chosen(&t);
+	readers_of_one_value_agree(&t);
 	a_stop_is_a_stop(&t);
 	the_default_makes_do_without_samples(&t);
 	network_close(&t);
