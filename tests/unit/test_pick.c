@@ -134,6 +134,7 @@ static void work_is_bounded(const struct network *t)
 		struct pare_windows win = pare_walk_windows(w, i);
 
 		order[i] = i;
+		layers[i].fits = true;
 		layers[i].rounding = &pare_roundings[row_of("auto")];
 		all += 2 * pare_roundings[row_of("descent")].work(&win) +
 		       2 * pare_roundings[row_of("adaround")].work(&win);
