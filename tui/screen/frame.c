@@ -140,6 +140,7 @@ void frame_bottom(const struct tui_state *s, struct grid *g)
 {
 	const struct scene *sc = s->scene;
 	int y = s->h - 1, right = s->w - 8;
+	const char *stops = s->n_marked || *s->filter ? "" : "  Esc stops";
 	char ago[FIGURE_LEN];
 
 	if (s->prompt.kind) {
@@ -151,11 +152,11 @@ void frame_bottom(const struct tui_state *s, struct grid *g)
 	if (sc->asked) {
 		right -= 24;
 		grid_put_right(
-			g, y, right, 22, ST_DIM, "budget %.0f %%  Esc stops", 100 * sc->asked_part);
+			g, y, right, 22, ST_DIM, "budget %.0f %%%s", 100 * sc->asked_part, stops);
 	} else if (*sc->layer && !s->failed) {
 		right -= 30;
-		grid_put_right(g, y, right, 28, ST_DIM, "rounding %d of %d  Esc stops",
-			sc->layers_done + 1, sc->layers);
+		grid_put_right(g, y, right, 28, ST_DIM, "rounding %d of %d%s", sc->layers_done + 1,
+			sc->layers, stops);
 	} else if (sc->measuring && s->w >= 100 && !s->failed) {
 		right -= 22;
 		grid_put_right(g, y, right, 20, ST_DIM, "measuring the plan");

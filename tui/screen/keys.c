@@ -176,15 +176,15 @@ static void act_back(struct tui_state *s, struct tui_effects *fx, int arg)
 		tui_show(s, VIEW_MAP);
 	else if (s->view != VIEW_MAP)
 		tui_show(s, s->under);
-	else if (s->scene->asked || *s->scene->layer) {
-		snprintf(fx->command, sizeof fx->command, "stop");
-		snprintf(s->message, sizeof s->message, ":stop");
-	} else if (s->n_marked) {
+	else if (s->n_marked) {
 		memset(s->marked, 0, (size_t)s->scene->n_rows * sizeof *s->marked);
 		s->n_marked = 0;
 	} else if (*s->filter) {
 		s->filter[0] = 0;
 		tui_arrange(s);
+	} else if (s->scene->asked || *s->scene->layer) {
+		snprintf(fx->command, sizeof fx->command, "stop");
+		snprintf(s->message, sizeof s->message, ":stop");
 	}
 }
 
@@ -280,7 +280,7 @@ const struct key_row key_rows[] = {
 	{ ANY,  { 'm' },              "m",        "mouse on, off", act_mouse, 0 },
 	{ ANY,  { CTRL('L') },        "^L",       "draw the screen anew", act_outside, REPAINT },
 	{ ANY,  { CTRL('Z') },        "^Z",       "suspend", act_outside, SUSPEND },
-	{ ANY,  { K_ESC, K_BACKSPACE, CTRL('H') }, "Esc", "back; stop a budget, clear marks, then the filter", act_back, 0 },
+	{ ANY,  { K_ESC, K_BACKSPACE, CTRL('H') }, "Esc", "back; clear marks, then the filter; then stop a budget or rounding", act_back, 0 },
 	{ ANY,  { 'q' },              "q",        "back; from the map: leave", act_quit, 0 },
 	{ ANY,  { CTRL('C') },        "^C",       NULL, act_interrupt, 0 },
 	{ 0 },
