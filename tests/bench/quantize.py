@@ -18,8 +18,8 @@ from network import CALIBRATE, KEPT, LIMIT, main, peer, table
 ALL = "set * weights int{} activations int8 round {}"
 ENDS = "set first,last weights int8"
 PLANS = {f"W{bits}A8, round {method}": [ALL.format(bits, method)]
-         for bits in (8, 4, 3) for method in ("gptq", "nearest", "descent", "adaround")
-         if (bits, method) != (8, "adaround")}
+         for bits in (8, 4, 3) for method in ("gptq", "nearest", "descent", "adaround", "auto")
+         if bits < 8 or method not in ("adaround", "auto")}
 PLANS["W2A8, first and last W8, round descent"] = [ALL.format(2, "descent"), ENDS]
 PLANS["W4A4, first and last A8, round descent"] = [
     "set * weights int4 activations int4 round descent", "set first,last activations int8"]
