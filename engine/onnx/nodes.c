@@ -311,10 +311,17 @@ pare_reader_node(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_no
 		return refuse(r, n, why);
 	if ((st = name_first_output(r, n)))
 		return st;
-	if ((st = attributes_to_inputs(r, p, n)) || (st = check_arity(r, n)) ||
-		(st = pare_reader_graphs(r, p, n)))
-		return st;
-	if (!n->op) /* one of its graphs is beyond pare */
+	st = attributes_to_inputs(r, p, n);
+	return st ? st : check_arity(r, n);
+}
+
+enum pare_status pare_reader_upgrade(struct pare_reader *r, struct pare_node *n)
+{
+	struct pare_err inner = { 0 };
+	enum pare_status st;
+	const char *why;
+
+	if (!n->op)
 		return PARE_OK;
 	st = n->op->upgrade ? n->op->upgrade(n, r->opset, &inner) : PARE_OK;
 	if (st == PARE_E_UNSUPPORTED)

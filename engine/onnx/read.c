@@ -1,7 +1,6 @@
 /* ONNX file → model. */
 #include "../base/err.h"
 #include "../base/hash.h"
-#include "fused.h"
 #include "onnx.h"
 #include "reader.h"
 #include "wire.h"
@@ -9,62 +8,6 @@
 #include <string.h>
 
 enum { OPSET_MIN = 1, OPSET_MAX = 28, IR_MIN = 3, IR_MAX = 15 };
-
-/* An upper bound of the values that graphs inside this one can read of what is around it. */
-static size_t count_reads(const Onnx__GraphProto *p)
-{
-	size_t n = p->n_output;
-
-	for (size_t i = 0; i < p->n_node; i++) {
-		const Onnx__NodeProto *x = p->node[i];
-
-		n += x->n_input;
-		for (size_t k = 0; k < x->n_attribute; k++)
-			n += x->attribute[k]->g ? count_reads(x->attribute[k]->g) : 0;
-	}
-	return n;
-}
-
-/* An upper bound of the values that a graph can have. */
-static size_t count_vars(const struct pare_reader *r, const Onnx__GraphProto *p)
-{
-	size_t n = p->n_initializer + p->n_sparse_initializer + p->n_input;
-
-	for (size_t i = 0; i < p->n_node; i++)
-		n += p->node[i]->n_output + p->node[i]->n_attribute;
-	return n + (r->around ? count_reads(p) : 0);
-}
-
-enum pare_status pare_reader_graph(struct pare_reader *r, const Onnx__GraphProto *file)
-{
-	const Onnx__GraphProto *p = pare_unfuse_graph(r->a, file);
-	size_t n_vars = p ? count_vars(r, p) : 0;
-	struct pare_graph *g = r->g;
-	enum pare_status st;
-	int *index;
-
-	if (!p)
-		return pare_reader_nomem(r);
-	if (n_vars > INT32_MAX / 2 || p->n_node > INT32_MAX / 2)
-		return pare_fail(r->err, PARE_E_UNSUPPORTED, "%s: too many nodes", r->source->path);
-	r->room = (int)n_vars;
-	g->name = pare_strdup(r->a, text(p->name));
-	g->vars = pare_alloc_n(r->a, n_vars, sizeof *g->vars);
-	g->nodes = pare_alloc_n(r->a, p->n_node, sizeof *g->nodes);
-	r->odd = pare_alloc_n(r->a, n_vars, sizeof *r->odd);
-	index = pare_alloc_n(r->a, p->n_node, sizeof *index);
-	if (!g->name || !g->vars || !g->nodes || !r->odd || !index)
-		return pare_reader_nomem(r);
-	if ((st = pare_reader_initializers(r, p)) || (st = pare_reader_inputs(r, p)) ||
-		(st = pare_reader_declare(r, p, index)))
-		return st;
-	for (size_t i = 0; i < p->n_node; i++)
-		if (index[i] >= 0 && (st = pare_reader_node(r, p->node[i], &g->nodes[index[i]])))
-			return st;
-	if ((st = pare_reader_outputs(r, p)) || (st = pare_reader_trim(r)))
-		return st;
-	return PARE_OK;
-}
 
 static bool is_default(const char *domain)
 {

@@ -1,5 +1,5 @@
-/* What reads one graph of a file: values.c its values, nodes.c its nodes, scope.c graphs inside
- * nodes, read.c the whole. */
+/* What reads a file's graphs: values.c their values, nodes.c their nodes, graph.c a whole one with
+ * those inside its nodes. */
 #ifndef PARE_READER_H
 #define PARE_READER_H
 #include "../base/names.h"
@@ -43,10 +43,6 @@ PARE_MUST_CHECK enum pare_status
 pare_reader_tensor(struct pare_reader *r, const Onnx__TensorProto *t, const char *name, int var);
 /* The value of that name, in this graph or one around it; -1 = nothing makes it, -2: no memory. */
 int pare_reader_find(struct pare_reader *r, const char *name);
-/* The graphs among a node's attributes; what they read of the graph around them becomes inputs of
- * the node. */
-PARE_MUST_CHECK enum pare_status
-pare_reader_graphs(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_node *n);
 /* A whole graph into r->g. */
 PARE_MUST_CHECK enum pare_status
 pare_reader_graph(struct pare_reader *r, const Onnx__GraphProto *p);
@@ -63,6 +59,8 @@ PARE_MUST_CHECK enum pare_status
 pare_reader_declare(struct pare_reader *r, const Onnx__GraphProto *p, int *index);
 PARE_MUST_CHECK enum pare_status
 pare_reader_node(struct pare_reader *r, const Onnx__NodeProto *p, struct pare_node *n);
+/* Once its graphs are there: into the form that the row reads, or refused. */
+PARE_MUST_CHECK enum pare_status pare_reader_upgrade(struct pare_reader *r, struct pare_node *n);
 /* Outputs that the row does not make: gone when nobody reads them, else the node is refused. */
 PARE_MUST_CHECK enum pare_status pare_reader_trim(struct pare_reader *r);
 

@@ -1,4 +1,4 @@
-/* The values of a graph: constants, inputs, outputs. */
+/* The values of a graph: constants, inputs, outputs, and those of a graph around it. */
 #include "../base/err.h"
 #include "reader.h"
 
@@ -28,6 +28,24 @@ enum pare_status pare_reader_add_failed(const struct pare_reader *r, const char 
 		return pare_reader_nomem(r);
 	return pare_fail(
 		r->err, PARE_E_FORMAT, "%s: two values are named '%s'", r->source->path, name);
+}
+
+int pare_reader_find(struct pare_reader *r, const char *name)
+{
+	int inside = pare_names_find(&r->names, name), around;
+	struct pare_capture *c;
+	bool twice;
+
+	if (inside >= 0 || !r->around)
+		return inside;
+	if ((around = pare_reader_find(r->around, name)) < 0)
+		return around;
+	if (!(c = pare_alloc(r->a, sizeof *c)) || (inside = pare_reader_add(r, name, &twice)) < 0)
+		return -2;
+	r->odd[inside] = r->around->odd[around];
+	*c = (struct pare_capture){ inside, around, r->captures };
+	r->captures = c;
+	return inside;
 }
 
 /* A constant's tensor header lives in the arena, its data in the blob. */
