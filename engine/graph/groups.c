@@ -175,3 +175,13 @@ enum pare_status pare_groups_find(struct pare_model *m, struct pare_err *err)
 	pare_arena_free(g.a);
 	return g.nomem ? pare_nomem(err, "channel groups") : PARE_OK;
 }
+
+int pare_kind_size(const struct pare_model *m, int group, int kind)
+{
+	const struct pare_group *g = &m->groups[group];
+	int n = 0;
+
+	for (int u = g->first; u < g->first + g->n; u++)
+		n += m->kind[u] == kind;
+	return n;
+}

@@ -158,6 +158,8 @@ PARE_MUST_CHECK enum pare_status pare_model_index(struct pare_model *m, struct p
 
 /* Channel groups: fills group and stuck of every layer, and channels, groups, kind. */
 PARE_MUST_CHECK enum pare_status pare_groups_find(struct pare_model *m, struct pare_err *err);
+/* Units of one kind in a group. */
+int pare_kind_size(const struct pare_model *m, int group, int kind);
 
 /* An edit: the same graph with other float32 data for some layers' weights and biases.
  * weights[i], bias[i]: new blobs ([n_layers], NULL entries = unchanged; bias NULL = none is new),

@@ -31,16 +31,6 @@ const struct pare_repair pare_repairs[] = {
 /* ---- units -------------------------------------------------------------------------------------
  */
 
-int pare_kind_size(const struct pare_model *m, int group, int kind)
-{
-	const struct pare_group *g = &m->groups[group];
-	int n = 0;
-
-	for (int u = g->first; u < g->first + g->n; u++)
-		n += m->kind[u] == kind;
-	return n;
-}
-
 void pare_drop_units(
 	const struct pare_model *m, int group, float share, const int *order, bool *keep)
 {

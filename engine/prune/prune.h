@@ -70,8 +70,6 @@ struct pare_goal {
 };
 extern const struct pare_goal pare_goals[];
 
-/* Units of one kind in a group. */
-int pare_kind_size(const struct pare_model *m, int group, int kind);
 /* keep[] of the units that a share takes away becomes false: of each kind so many, those that come
  * first in `order` ([units of the group], counted from its first; NULL = any). */
 void pare_drop_units(

@@ -1,6 +1,6 @@
 /* Who reads the channels of a group, and what it loses without some of them. */
-#ifndef PARE_READER_H
-#define PARE_READER_H
+#ifndef PARE_CHANNEL_READER_H
+#define PARE_CHANNEL_READER_H
 #include "../quantize/moments.h"
 #include "prune.h"
 #include "solve.h"

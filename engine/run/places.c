@@ -1,4 +1,4 @@
-#include "program.h"
+#include "build.h"
 #include <stdlib.h>
 
 static int larger_first(const void *a, const void *b)

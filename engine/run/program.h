@@ -72,22 +72,8 @@ struct pare_frame {
 /* x as a dynamic quantizer leaves it, each lane by itself; out may be x's data. */
 void pare_quantize_dynamic(const struct pare_tensor *x, float *out);
 
-/* Places activations in the frame so that those alive at once do not overlap: largest first, each
- * as low as it fits. */
-PARE_MUST_CHECK enum pare_status pare_places_lay(
-	struct pare_place *places, int n, size_t *room, struct pare_arena *a, struct pare_err *err);
-
-/* Find chains of steps, and keep alive what they read; those of `like` are shared where their
- * steps share what is packed. */
-PARE_MUST_CHECK enum pare_status
-pare_program_link(struct pare_program *p, const struct pare_program *like, struct pare_err *err);
-
-/* The var is read as late as by that step. */
-void pare_place_keep(struct pare_program *p, int var, int step);
-
-/* Find steps that run in strips, and keep alive what they read. */
+/* strips.c */
 struct pare_strips;
-PARE_MUST_CHECK enum pare_status pare_program_cut(struct pare_program *p, struct pare_err *err);
 int pare_strips_links(const struct pare_strips *g); /* steps */
 void pare_strips_run(const struct pare_strips *g, const struct pare_bound *steps);
 
