@@ -1,5 +1,4 @@
-/* The inside of a workspace, shared by its files: workspace.c (opening, showing), tree.c (plans),
- * commands.c, work.c (the worker), keep.c (the session file). */
+/* The inside of a workspace, shared by its files; each calls those above it. */
 #ifndef PARE_INSIDE_H
 #define PARE_INSIDE_H
 #include "recipe.h"
@@ -125,9 +124,14 @@ struct pare_workspace {
 	size_t candidate_start;
 };
 
+/* log.c */
 double workspace_clock(void); /* seconds, monotonic */
 void workspace_log(struct pare_workspace *w, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* A line of an earlier day when `at` is 0. */
+void log_add(struct pare_workspace *w, int64_t at, const char *clock, const char *text);
+
+/* figures.c */
 /* Figures again, after the plan, the map or the devices changed. */
 void workspace_refresh(struct pare_workspace *w);
 enum pare_status
@@ -150,9 +154,31 @@ void tree_go(struct pare_workspace *w, int to);
 void tree_measured(struct pare_workspace *w, const struct pare_plan *p);
 void tree_free(struct pare_workspace *w);
 
-/* work.c */
+/* keep.c */
+void keep_save(struct pare_workspace *w);
+void keep_result(struct pare_workspace *w, const struct pare_result *r);
+/* Layers fitted since the last call; `spent`: for a plan that has been measured now, so that no
+ * layer need be kept for it. */
+void keep_layers(struct pare_workspace *w, bool spent);
+enum pare_status keep_text(struct pare_workspace *w, const char *name, const char *text, bool saved,
+	struct pare_err *err);
+void keep_free(struct pare_workspace *w);
+
+/* take_up.c */
+/* Open or make the session file and take up what is in it; `resume`: the place in the tree too. */
+enum pare_status keep_open(struct pare_workspace *w, bool resume, struct pare_err *err);
+
+/* worker.c */
 enum pare_status worker_start(struct pare_workspace *w, struct pare_err *err);
 void worker_stop(struct pare_workspace *w);
+int worker_state(struct pare_workspace *w);
+void worker_give(struct pare_workspace *w, const struct job *j); /* copied; the worker is idle */
+/* Until the job at hand is done; its outcome is still to be taken. */
+void worker_wait(struct pare_workspace *w);
+void job_free(struct job *j);
+void asked_free(struct asked *a);
+
+/* work.c */
 /* Give the worker what is most useful now, if it is idle and may work. */
 void worker_feed(struct pare_workspace *w);
 /* Cancel what no longer helps, after the plan changed. */
@@ -165,17 +191,14 @@ enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, str
  * work is paused. */
 enum dropped { DROPPED_NOTHING, DROPPED_BUDGET, DROPPED_LAYERS };
 enum dropped worker_drop(struct pare_workspace *w);
+/* Wait for the worker, taking along what it found; it is idle afterwards.  News, as of a pump. */
+unsigned worker_settle(struct pare_workspace *w, bool cancel);
+/* A result of that task joins the study and the tree; r is taken over. */
+unsigned worker_take_result(struct pare_workspace *w, struct pare_result *r,
+	const struct pare_task *t, struct pare_err *err);
+
+/* foreground.c */
 /* Float answers and activation ranges, waiting for them if need be. */
 enum pare_status worker_need_baseline(struct pare_workspace *w, struct pare_err *err);
-
-/* keep.c */
-/* Open or make the session file and take up what is in it; `resume`: the place in the tree too. */
-enum pare_status keep_open(struct pare_workspace *w, bool resume, struct pare_err *err);
-void keep_save(struct pare_workspace *w);
-void keep_result(struct pare_workspace *w, const struct pare_result *r);
-/* Layers fitted since the last call; `spent`: for a plan that has been measured now, so that no
- * layer need be kept for it. */
-void keep_layers(struct pare_workspace *w, bool spent);
-void keep_free(struct pare_workspace *w);
 
 #endif

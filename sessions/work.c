@@ -1,5 +1,4 @@
-/* The worker: one thread that runs one job at a time.  The owner picks the job (worker_feed), the
- * worker runs it and puts a byte into the pipe, the owner takes what came of it (pump). */
+/* What the worker is given to do, and what came of it. */
 #include "inside.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -13,202 +12,10 @@
 
 enum { CHECKPOINT_BYTES = 16 << 20 };
 
-double workspace_clock(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* ---- on the worker ------------------------------------------------------------------------------
- */
-
-static void ring(struct pare_workspace *w)
-{
-	if (write(w->worker.pipe[1], "", 1) < 0)
-		return; /* full: the owner has plenty to read already */
-}
-
-static void on_progress(void *user, double done, double total)
-{
-	struct pare_workspace *w = user;
-	double t = workspace_clock();
-	bool tell;
-
-	pthread_mutex_lock(&w->worker.lock);
-	w->worker.done = done;
-	w->worker.total = total;
-	tell = t - w->worker.told > 0.1;
-	if (tell) {
-		w->worker.told = t;
-		w->worker.progress = true;
-	}
-	pthread_mutex_unlock(&w->worker.lock);
-	if (tell)
-		ring(w);
-}
-
-static void on_layer(void *user, const char *name, int done, int total)
-{
-	struct pare_workspace *w = user;
-
-	pthread_mutex_lock(&w->worker.lock);
-	snprintf(w->worker.layer, sizeof w->worker.layer, "%s", name);
-	w->worker.layers_done = done;
-	w->worker.layers = total;
-	w->worker.progress = true;
-	pthread_mutex_unlock(&w->worker.lock);
-	ring(w);
-}
-
-static enum pare_status run_device(struct pare_workspace *w, struct job *j, struct pare_err *err)
-{
-	struct pare_variant *v;
-	enum pare_status st = pare_variant_new(w->model, j->plan,
-		w->data ? pare_study_calibration(w->study) : NULL, &j->ctl, &v, err);
-
-	if (st)
-		return st;
-	st = pare_device_measure(j->device, v, &j->ctl, &j->figures, err);
-	pare_variant_free(v);
-	return st;
-}
-
-static void run_job(struct pare_workspace *w, struct job *j)
-{
-	switch (j->kind) {
-	case JOB_STUDY:
-		j->status = pare_study_run(w->study, &j->task, &j->ctl, &j->result, &j->err);
-		break;
-	case JOB_DEVICE:
-		j->status = run_device(w, j, &j->err);
-		break;
-	case JOB_CHECKPOINT:
-		pare_store_checkpoint(w->session_path);
-		break;
-	case JOB_BUDGET:
-		j->status = pare_budget_spread(&w->asked.budget, w->model, w->asked.plan,
-			pare_study_calibration(w->study), &j->ctl, &j->err);
-		break;
-	case JOB_NONE:
-		break;
-	}
-}
-
-static void *worker_main(void *user)
-{
-	struct pare_workspace *w = user;
-	struct worker *k = &w->worker;
-
-	pthread_mutex_lock(&k->lock);
-	for (;;) {
-		while (k->state != WORKER_BUSY && k->state != WORKER_STOP)
-			pthread_cond_wait(&k->wake, &k->lock);
-		if (k->state == WORKER_STOP)
-			break;
-		pthread_mutex_unlock(&k->lock);
-		run_job(w, &k->job);
-		pthread_mutex_lock(&k->lock);
-		k->state = WORKER_DONE;
-		pthread_cond_broadcast(&k->wake);
-		pthread_mutex_unlock(&k->lock);
-		ring(w);
-		pthread_mutex_lock(&k->lock);
-	}
-	pthread_mutex_unlock(&k->lock);
-	return NULL;
-}
-
-/* ---- on the owner's thread: start, stop, wait
- * ----------------------------------------------------- */
-
-enum pare_status worker_start(struct pare_workspace *w, struct pare_err *err)
-{
-	struct worker *k = &w->worker;
-	sigset_t all, was;
-	int rc;
-
-	if (pipe2(k->pipe, O_CLOEXEC | O_NONBLOCK)) {
-		k->pipe[0] = k->pipe[1] = -1;
-		return pare_fail(err, PARE_E_IO, "no pipe to a worker: %s", strerror(errno));
-	}
-	pthread_mutex_init(&k->lock, NULL);
-	pthread_cond_init(&k->wake, NULL);
-	sigfillset(&all); /* signals are for the thread that draws */
-	pthread_sigmask(SIG_SETMASK, &all, &was);
-	rc = pthread_create(&k->thread, NULL, worker_main, w);
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
-	if (rc)
-		return pare_fail(err, PARE_E_NOMEM, "no thread to work on: %s", strerror(rc));
-	k->started = true;
-	return PARE_OK;
-}
-
-static void job_free(struct job *j)
-{
-	pare_task_free(&j->task);
-	pare_plan_free(j->plan);
-	pare_result_free(j->result);
-	memset(j, 0, sizeof *j);
-}
-
-static void asked_free(struct asked *a)
-{
-	pare_budget_free(&a->budget);
-	pare_plan_free(a->plan);
-	free(a->line);
-	memset(a, 0, sizeof *a);
-}
-
-static int state_of(struct pare_workspace *w)
-{
-	int state;
-
-	pthread_mutex_lock(&w->worker.lock);
-	state = (int)w->worker.state;
-	pthread_mutex_unlock(&w->worker.lock);
-	return state;
-}
-
-/* Until the job at hand is done; its outcome is still to be taken. */
-static void wait_done(struct pare_workspace *w)
-{
-	struct worker *k = &w->worker;
-
-	pthread_mutex_lock(&k->lock);
-	while (k->state == WORKER_BUSY)
-		pthread_cond_wait(&k->wake, &k->lock);
-	pthread_mutex_unlock(&k->lock);
-}
-
-void worker_stop(struct pare_workspace *w)
-{
-	struct worker *k = &w->worker;
-
-	if (!k->started)
-		return;
-	atomic_store(&k->job.ctl.cancel, true);
-	wait_done(w);
-	pthread_mutex_lock(&k->lock);
-	k->state = WORKER_STOP;
-	pthread_cond_broadcast(&k->wake);
-	pthread_mutex_unlock(&k->lock);
-	pthread_join(k->thread, NULL);
-	keep_layers(w, false);
-	job_free(&k->job);
-	asked_free(&w->asked);
-	pthread_mutex_destroy(&k->lock);
-	pthread_cond_destroy(&k->wake);
-	close(k->pipe[0]);
-	close(k->pipe[1]);
-	k->started = false;
-}
-
 /* ---- what came of it
  * ------------------------------------------------------------------------------ */
 
-static unsigned add_result(struct pare_workspace *w, struct pare_result *r,
+unsigned worker_take_result(struct pare_workspace *w, struct pare_result *r,
 	const struct pare_task *t, struct pare_err *err)
 {
 	double seconds = pare_result_seconds(r);
@@ -305,7 +112,7 @@ static unsigned take_job(struct pare_workspace *w)
 		struct pare_result *r = j->result;
 
 		j->result = NULL;
-		news = add_result(w, r, &j->task, &err);
+		news = worker_take_result(w, r, &j->task, &err);
 	} else if (j->kind == JOB_STUDY) {
 		study_failed(w, &j->task, j->err.text);
 		news = PARE_NEWS_ERROR;
@@ -321,14 +128,13 @@ static unsigned take_job(struct pare_workspace *w)
 	return news;
 }
 
-/* Wait for the worker, taking along what it found; it is idle afterwards. */
-static unsigned settle(struct pare_workspace *w, bool cancel)
+unsigned worker_settle(struct pare_workspace *w, bool cancel)
 {
-	if (state_of(w) == WORKER_IDLE)
+	if (worker_state(w) == WORKER_IDLE)
 		return 0;
 	if (cancel)
 		atomic_store(&w->worker.job.ctl.cancel, true);
-	wait_done(w);
+	worker_wait(w);
 	return take_job(w);
 }
 
@@ -340,7 +146,7 @@ unsigned pare_workspace_pump(struct pare_workspace *w)
 
 	while (read(w->worker.pipe[0], bin, sizeof bin) > 0)
 		;
-	if (state_of(w) == WORKER_DONE) {
+	if (worker_state(w) == WORKER_DONE) {
 		news = take_job(w);
 		if (news)
 			workspace_refresh(w);
@@ -362,28 +168,6 @@ unsigned pare_workspace_pump(struct pare_workspace *w)
 /* ---- what to do next
  * ------------------------------------------------------------------------------ */
 
-static void start(struct pare_workspace *w, const struct job *j)
-{
-	struct worker *k = &w->worker;
-
-	k->job = *j;
-	k->job.ctl.progress = on_progress;
-	k->job.ctl.user = w;
-	k->job.ctl.layer = on_layer;
-	k->job.ctl.layer_user = w;
-	pthread_mutex_lock(&k->lock);
-	k->done = k->total = 0;
-	*k->layer = 0;
-	k->state = WORKER_BUSY;
-	pthread_cond_broadcast(&k->wake);
-	pthread_mutex_unlock(&k->lock);
-}
-
-static const struct pare_plan *here(const struct pare_workspace *w)
-{
-	return w->node[w->here].plan;
-}
-
 static bool
 remembered(const struct pare_workspace *w, const struct pare_device *d, const struct pare_plan *p)
 {
@@ -398,7 +182,7 @@ remembered(const struct pare_workspace *w, const struct pare_device *d, const st
 /* A device that has to run the network, and has not run this plan. */
 static bool next_device(struct pare_workspace *w, struct job *j)
 {
-	const struct pare_plan *plans[] = { w->node[0].plan, here(w) };
+	const struct pare_plan *plans[] = { w->node[0].plan, pare_workspace_plan(w) };
 
 	for (int p = 0; p < 2; p++)
 		for (int i = 0; i < w->n_rows; i++) {
@@ -418,15 +202,15 @@ static bool next_device(struct pare_workspace *w, struct job *j)
 void worker_feed(struct pare_workspace *w)
 {
 	struct job j = { .kind = JOB_NONE };
-	const struct pare_plan *plan = here(w);
+	const struct pare_plan *plan = pare_workspace_plan(w);
 	struct pare_err err;
 	bool urgent;
 
-	if ((w->paused && !w->wanted && !w->asked.plan) || state_of(w) != WORKER_IDLE)
+	if ((w->paused && !w->wanted && !w->asked.plan) || worker_state(w) != WORKER_IDLE)
 		return;
 	if (w->asked.plan && pare_study_calibration(w->study)) {
 		j.kind = JOB_BUDGET;
-		start(w, &j);
+		worker_give(w, &j);
 		return;
 	}
 	if (w->failed_plan && w->failed_plan == pare_plan_hash(plan))
@@ -451,7 +235,7 @@ void worker_feed(struct pare_workspace *w)
 	else if (!j.task.kind && !w->broken)
 		next_device(w, &j);
 	if (j.kind)
-		start(w, &j);
+		worker_give(w, &j);
 }
 
 enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, struct pare_plan *p,
@@ -474,7 +258,7 @@ enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, str
 	}
 	w->asked = (struct asked){ *b, p, own, w->here };
 	w->wanted = true;
-	if (state_of(w) == WORKER_BUSY &&
+	if (worker_state(w) == WORKER_BUSY &&
 		!(j->kind == JOB_STUDY && j->task.kind == PARE_TASK_BASELINE))
 		atomic_store(&w->worker.job.ctl.cancel, true);
 	worker_feed(w);
@@ -491,7 +275,7 @@ enum dropped worker_drop(struct pare_workspace *w)
 	}
 	if (!w->asked.plan)
 		return DROPPED_NOTHING;
-	if (state_of(w) != WORKER_IDLE && w->worker.job.kind == JOB_BUDGET)
+	if (worker_state(w) != WORKER_IDLE && w->worker.job.kind == JOB_BUDGET)
 		atomic_store(&w->worker.job.ctl.cancel, true);
 	else
 		asked_free(&w->asked);
@@ -503,126 +287,14 @@ void worker_reconsider(struct pare_workspace *w)
 	const struct job *j = &w->worker.job; /* the fields read here stand still while it runs */
 	const struct pare_plan *plan = NULL;
 
-	if (state_of(w) != WORKER_BUSY)
+	if (worker_state(w) != WORKER_BUSY)
 		return;
 	if (j->kind == JOB_STUDY && j->task.kind == PARE_TASK_PLAN)
 		plan = j->task.plan;
 	else if (j->kind == JOB_DEVICE && !pare_plan_equal(j->plan, w->node[0].plan))
 		plan = j->plan;
-	if (plan && !pare_plan_equal(plan, here(w)))
+	if (plan && !pare_plan_equal(plan, pare_workspace_plan(w)))
 		atomic_store(&w->worker.job.ctl.cancel, true);
-}
-
-/* ---- work on the calling thread
- * ------------------------------------------------------------------- */
-
-struct overall { /* progress of many tasks as one */
-	void (*progress)(void *user, double done, double total);
-	void *user;
-	double done, total; /* tasks before this one, in cells */
-	double worth;       /* of this one */
-};
-
-static void on_overall(void *user, double done, double total)
-{
-	struct overall *o = user;
-
-	if (total > 0)
-		o->progress(o->user, o->done + o->worth * done / total, o->total);
-}
-
-/* Tasks of kinds up to `last`, until there are none. */
-static enum pare_status work_here(struct pare_workspace *w, const struct pare_plan *plan,
-	bool cells, struct pare_ctl *ctl, struct pare_err *err)
-{
-	struct pare_ctl none = { 0 }, was;
-	struct overall o = { 0 };
-	enum pare_status st = PARE_OK;
-
-	if (!ctl)
-		ctl = &none;
-	was.progress = ctl->progress;
-	was.user = ctl->user;
-	o.progress = was.progress;
-	o.user = was.user;
-	ctl->progress = was.progress ? on_overall : NULL;
-	ctl->user = &o;
-	while (!st) {
-		struct pare_task t = { 0 };
-		struct pare_result *r = NULL;
-
-		if ((st = pare_study_next(w->study, plan, w->order, &t, err)))
-			break;
-		if (t.kind == PARE_TASK_NONE || (t.kind == PARE_TASK_CELLS && !cells))
-			break;
-		o.total = cells ? pare_study_n_cells(w->study) : 1;
-		o.done = cells ? pare_study_n_done(w->study) : 0;
-		o.worth = !cells                      ? 1
-			  : t.kind == PARE_TASK_CELLS ? pare_n_options() / PARE_N_DIALS
-						      : 0;
-		st = pare_study_run(w->study, &t, ctl, &r, err);
-		if (!st && add_result(w, r, &t, err) & PARE_NEWS_ERROR)
-			st = err->code;
-		pare_task_free(&t);
-		keep_save(w);
-	}
-	ctl->progress = was.progress;
-	ctl->user = was.user;
-	keep_layers(w, !st && plan);
-	keep_save(w);
-	workspace_refresh(w);
-	return st;
-}
-
-static enum pare_status needs_data(const struct pare_workspace *w, struct pare_err *err)
-{
-	return w->data ? PARE_OK
-		       : pare_fail(err, PARE_E_ARG,
-				 "there is nothing to measure with; name samples with --data");
-}
-
-enum pare_status
-pare_workspace_scan(struct pare_workspace *w, struct pare_ctl *ctl, struct pare_err *err)
-{
-	struct pare_err mine;
-	enum pare_status st = needs_data(w, err ? err : &mine);
-
-	if (st)
-		return st;
-	settle(w, true);
-	st = work_here(w, NULL, true, ctl, err ? err : &mine);
-	worker_feed(w);
-	return st;
-}
-
-enum pare_status
-pare_workspace_measure(struct pare_workspace *w, struct pare_ctl *ctl, struct pare_err *err)
-{
-	struct pare_err mine;
-	enum pare_status st = needs_data(w, err ? err : &mine);
-
-	if (st)
-		return st;
-	settle(w, true);
-	st = work_here(w, here(w), false, ctl, err ? err : &mine);
-	worker_feed(w);
-	return st;
-}
-
-enum pare_status worker_need_baseline(struct pare_workspace *w, struct pare_err *err)
-{
-	enum pare_status st = needs_data(w, err);
-	bool at_it;
-
-	if (st || pare_study_calibration(w->study))
-		return st;
-	at_it = state_of(w) != WORKER_IDLE && w->worker.job.kind == JOB_STUDY &&
-		w->worker.job.task.kind == PARE_TASK_BASELINE;
-	settle(w, !at_it);
-	if (!pare_study_calibration(w->study))
-		st = work_here(w, NULL, false, NULL, err);
-	worker_feed(w);
-	return st;
 }
 
 void pare_workspace_pause(struct pare_workspace *w, bool on)
@@ -664,14 +336,14 @@ struct pare_work pare_workspace_work_state(const struct pare_workspace *w)
 		.eta = NAN,
 		.paused = w->paused };
 
-	if (state_of((struct pare_workspace *)w) == WORKER_BUSY)
+	if (worker_state((struct pare_workspace *)w) == WORKER_BUSY)
 		s.what = k->job.kind == JOB_STUDY && k->job.task.kind == PARE_TASK_CELLS ? "map"
 			 : k->job.kind == JOB_STUDY && k->job.task.kind == PARE_TASK_BASELINE
 				 ? "float answers"
 			 : k->job.kind == JOB_CHECKPOINT ? "saving"
 			 : k->job.kind == JOB_BUDGET     ? "budget"
 							 : "measuring";
-	if (state_of((struct pare_workspace *)w) == WORKER_BUSY) {
+	if (worker_state((struct pare_workspace *)w) == WORKER_BUSY) {
 		pthread_mutex_lock(&k->lock);
 		memcpy(s.layer, k->layer, sizeof s.layer);
 		s.layers_done = k->layers_done;

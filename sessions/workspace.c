@@ -1,81 +1,13 @@
+/* A workspace is opened and closed. */
 #include "workspace.h"
 #include "file.h"
 #include "inside.h"
 #include "words.h"
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { DEFAULT_LIMIT = 1000, MOST_DEVICES = 32 };
-
-/* ---- devices
- * -------------------------------------------------------------------------------------- */
-
-static struct pare_device_figures unknown_figures(void)
-{
-	struct pare_value v = { PARE_UNKNOWN, NAN, NAN, NAN, 0 };
-
-	return (struct pare_device_figures){
-		.latency_ms = v, .energy_mj = v, .ram = -1, .flash = -1
-	};
-}
-
-static struct pare_device_figures
-figures_of(struct pare_workspace *w, const struct pare_device *d, const struct pare_plan *p)
-{
-	struct pare_device_figures f = unknown_figures();
-	struct pare_err err;
-	uint64_t hash;
-
-	if (!pare_device_info(d)->measures) {
-		if (pare_device_predict(d, w->model, p, &f, &err)) {
-			f = unknown_figures();
-			snprintf(f.why, sizeof f.why, "%.159s", err.text);
-		}
-		return f;
-	}
-	hash = pare_plan_hash(p);
-	for (int i = 0; i < w->n_memory; i++)
-		if (w->memory_of[i].device == d && w->memory_of[i].plan == hash &&
-			!w->memory_of[i].failed)
-			return w->memory_of[i].figures;
-	return f;
-}
-
-enum pare_status
-workspace_choose_devices(struct pare_workspace *w, const char *const *names, struct pare_err *err)
-{
-	const char *known[256], *near;
-	struct pare_device_row *row;
-	int n = 0, n_known = 0;
-	char shown[64];
-
-	while (names[n])
-		n++;
-	row = calloc((size_t)n + 1, sizeof *row);
-	if (!row)
-		return pare_nomem(err, "devices");
-	for (int i = 0; i < n; i++) {
-		if ((row[i].device = pare_devices_find(w->devices, names[i])))
-			continue;
-		for (const struct pare_device *d;
-			n_known < 256 && (d = pare_devices_get(w->devices, n_known)); n_known++)
-			known[n_known] = pare_device_info(d)->name;
-		near = pare_word_nearest(names[i], known, n_known);
-		free(row);
-		return pare_fail(err, PARE_E_ARG,
-			"there is no device '%s'%s%s%s; 'pare device list' names them",
-			pare_word_show(names[i], shown), near ? "; the nearest is '" : "",
-			near ? near : "", near ? "'" : "");
-	}
-	free(w->row);
-	w->row = row;
-	w->n_rows = n;
-	w->meta_saved = false;
-	return PARE_OK;
-}
 
 /* Is there another of its class with more measurements behind it? */
 static bool outdone(const struct pare_devices *ds, const struct pare_device_info *f)
@@ -127,30 +59,6 @@ static bool session_devices(struct pare_workspace *w)
 	free(text);
 	return good;
 }
-
-void workspace_refresh(struct pare_workspace *w)
-{
-	const struct pare_plan *none = w->node[0].plan, *plan = w->node[w->here].plan;
-	struct pare_err err;
-
-	if (w->was.cost.bytes) /* what float costs to store does not change */
-		pare_study_value(w->study, none, &w->was.accuracy, &w->was.drop);
-	else if (pare_study_estimate(w->study, none, &w->was, &err))
-		workspace_log(w, "no figures: %s", err.text);
-	if (pare_study_estimate(w->study, plan, &w->now, &err))
-		workspace_log(w, "no figures: %s", err.text);
-	for (int i = 0; i < w->n_rows; i++) {
-		struct pare_device_row *r = &w->row[i];
-
-		if (!r->asked || pare_device_info(r->device)->measures)
-			r->was = figures_of(w, r->device, none);
-		r->asked = true;
-		r->now = figures_of(w, r->device, plan);
-	}
-}
-
-/* ---- opening
- * -------------------------------------------------------------------------------------- */
 
 static enum pare_status open_network(struct pare_workspace *w, const char *model,
 	const char *shapes, const char *data, int64_t limit, struct pare_err *err)
@@ -295,86 +203,4 @@ void pare_workspace_close(struct pare_workspace *w)
 	pare_dataset_free(w->data);
 	pare_model_free(w->model);
 	free(w);
-}
-
-/* ---- what there is to show
- * ------------------------------------------------------------------------ */
-
-const struct pare_model *pare_workspace_model(const struct pare_workspace *w)
-{
-	return w->model;
-}
-
-const struct pare_dataset *pare_workspace_dataset(const struct pare_workspace *w)
-{
-	return w->data;
-}
-
-const struct pare_study *pare_workspace_study(const struct pare_workspace *w)
-{
-	return w->study;
-}
-
-const struct pare_plan *pare_workspace_plan(const struct pare_workspace *w)
-{
-	return w->node[w->here].plan;
-}
-
-const struct pare_metrics *pare_workspace_metrics(const struct pare_workspace *w)
-{
-	return &w->now;
-}
-
-const struct pare_metrics *pare_workspace_float(const struct pare_workspace *w)
-{
-	return &w->was;
-}
-
-double pare_workspace_measured_ago(const struct pare_workspace *w)
-{
-	int64_t at = w->node[w->here].measured;
-
-	return at && w->now.accuracy.kind == PARE_MEASURED ? difftime(time(NULL), (time_t)at) : NAN;
-}
-
-int pare_workspace_n_devices(const struct pare_workspace *w)
-{
-	return w->n_rows;
-}
-
-const struct pare_device_row *pare_workspace_device(const struct pare_workspace *w, int i)
-{
-	return i >= 0 && i < w->n_rows ? &w->row[i] : NULL;
-}
-
-int pare_workspace_n_plans(const struct pare_workspace *w)
-{
-	return w->n_nodes;
-}
-
-const struct pare_plan_node *pare_workspace_plan_node(const struct pare_workspace *w, int i)
-{
-	return i >= 0 && i < w->n_nodes ? &w->node[i].shown : NULL;
-}
-
-int pare_workspace_here(const struct pare_workspace *w)
-{
-	return w->here;
-}
-
-enum pare_saved pare_workspace_saved(const struct pare_workspace *w, const char **why)
-{
-	if (why)
-		*why = w->why_not;
-	return w->in_memory ? PARE_SAVED_MEMORY : *w->why_not ? PARE_SAVED_NOT : PARE_SAVED;
-}
-
-const char *pare_workspace_session_path(const struct pare_workspace *w)
-{
-	return w->session_path ? w->session_path : "";
-}
-
-int pare_workspace_fd(const struct pare_workspace *w)
-{
-	return w->worker.pipe[0];
 }

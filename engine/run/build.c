@@ -1,5 +1,5 @@
 /* A model becomes a program: shapes, steps, where everything lies, what rows prepare. */
-#include "build.h"
+#include "builder.h"
 #include <math.h>
 #include <string.h>
 

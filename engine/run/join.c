@@ -1,5 +1,5 @@
 /* Which nodes a step carries out beside its own. */
-#include "build.h"
+#include "builder.h"
 #include <math.h>
 
 /* The one node that reads `var`; -1 when there are more, or it leaves the graph. */

@@ -1,5 +1,5 @@
 /* Which steps of a program run as chains. */
-#include "build.h"
+#include "builder.h"
 
 /* Step i as a convolution of one sample by constants. */
 static bool conv_of(const struct pare_program *p, const struct pare_step *s, struct pare_conv *v)

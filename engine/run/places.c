@@ -1,4 +1,4 @@
-#include "build.h"
+#include "builder.h"
 #include <stdlib.h>
 
 static int larger_first(const void *a, const void *b)

@@ -1,7 +1,7 @@
 /* Steps that follow each other, run over a few rows at a time, so that what lies between them stays
  * in the cache: elementwise operators, Softmax, norms, products of attention.  Gives the bits that
  * one after the other gives. */
-#include "build.h"
+#include "builder.h"
 #include <string.h>
 
 enum {

@@ -1,6 +1,6 @@
 /* A program while it is built: build.c goes through the stages, each of which has its file. */
-#ifndef PARE_BUILD_H
-#define PARE_BUILD_H
+#ifndef PARE_BUILDER_H
+#define PARE_BUILDER_H
 #include "program.h"
 
 struct pare_builder {
