@@ -27,14 +27,6 @@ struct pare_variant {
 	struct pare_model *joined;
 };
 
-/* The grid of an integer format; how a layer is written, with all but the data. */
-struct pare_grid pare_plan_grid(const struct pare_layer *l, const struct pare_dials *d);
-struct pare_weight_store
-pare_plan_store(const struct pare_model *m, int layer, const struct pare_dials *d);
-
-struct pare_pack_layer
-pare_plan_pack(const struct pare_model *m, int layer, const struct pare_dials *d);
-
 /* What a variant can be written as (PARE_FILE). */
 struct pare_file_kind {
 	const char *name, *help;
@@ -54,7 +46,4 @@ bool pare_plan_cuts(const struct pare_model *m, const struct pare_plan *p);
  */
 PARE_MUST_CHECK enum pare_status pare_plan_of_parts(const struct pare_model *m,
 	const struct pare_plan *p, struct pare_plan **out, int **whole, struct pare_err *err);
-/* Layer i gets a bias that it has not in the model. */
-bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, int i);
-
 #endif

@@ -1,6 +1,7 @@
 /* What rounding costs each layer at its output: weights against activations apart, and what plain
  * rounding would have cost.  Layer by layer, each on what the float network gives it. */
 #include "../base/err.h"
+#include "../plan/asks.h"
 #include "../plan/stored.h"
 #include "../plan/variant.h"
 #include "../prune/prune.h"
