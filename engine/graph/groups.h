@@ -6,8 +6,9 @@
  * block, blocks whose elements were united are one group, and what cannot be cut makes its group
  * stuck.  Only the rows' `flow` says which is which.
  *
- * elements.c keeps elements and blocks, flows.c follows channels through nodes, rearrange.c through
- * new axes, makers.c through layers; groups.c begins at the inputs and publishes what was found. */
+ * elements.c keeps elements and blocks, asked.c is what all ask of a node, makers.c follows
+ * channels through layers, rearrange.c through new axes, flows.c through nodes; groups.c begins at
+ * the inputs and publishes what was found. */
 #ifndef PARE_GROUPS_H
 #define PARE_GROUPS_H
 #include "model.h"
@@ -82,6 +83,10 @@ int grouping_only_activation(const struct grouping *g, const struct pare_node *n
 const char *grouping_goes_into(struct grouping *g, const struct pare_node *n, const char *what);
 /* Channels of all inputs stay. */
 void grouping_block(struct grouping *g, const struct pare_node *n, const char *what);
+/* What a row is asked with; false where something is not known. */
+bool grouping_call(struct grouping *g, const struct pare_node *n, struct pare_shape_call *c);
+/* What the node's row says its flow is here. */
+enum pare_flow grouping_flow(struct grouping *g, const struct pare_node *n);
 /* Sizes of the output's axes that the node reads: can that of `axis` be changed? */
 bool grouping_cut_sizes(struct grouping *g, const struct pare_node *n, int axis);
 
@@ -97,10 +102,6 @@ void grouping_heads(struct grouping *g, const struct pare_node *n);
 void grouping_produce(struct grouping *g, const struct pare_node *n, int layer);
 void grouping_states(struct grouping *g, const struct pare_node *n, int layer);
 
-/* What a row is asked with; false where something is not known. */
-bool grouping_call(struct grouping *g, const struct pare_node *n, struct pare_shape_call *c);
-/* What the node's row says its flow is here. */
-enum pare_flow grouping_flow(struct grouping *g, const struct pare_node *n);
 /* What a node makes of the channels that enter it. */
 void grouping_visit(struct grouping *g, int node);
 
