@@ -98,6 +98,8 @@ struct study_mix pare_study_mix(const struct pare_dials *d);
 /* 90 % interval of a share of n, in percent (Wilson 1927). */
 void pare_share_interval(int64_t hits, int64_t n, double *lo, double *hi);
 struct pare_value pare_measured_drop(int64_t fixed, int64_t broken, int64_t n);
+/* A cell that somebody has to measure: not a dial that is off, nor what cannot go. */
+bool pare_study_asks(const struct pare_study *s, int layer, int option);
 void pare_baseline_free(struct study_baseline *b);
 const struct study_plan *pare_study_find(const struct pare_study *s, const struct pare_plan *p);
 
