@@ -174,7 +174,8 @@ struct pare_layer {
 	int node;  /* index for pare_model_node */
 	int group; /* layers with the same group lose channels together; -1: its channels cannot be
 		      removed */
-	const char *stuck;               /* group -1: why, in a few words */
+	const char *stuck; /* group -1: why, in a few words */
+	int block; /* layers of one residual block go together; -1: it lies in none that can go */
 	struct pare_shape weight;        /* as in the file */
 	int out_axis, in_axis;           /* of weight: which axis counts output / input channels */
 	struct pare_shape input, output; /* of one sample, batch axis included as 1 */

@@ -141,6 +141,46 @@ void pare_edit_outputs(struct pare_edit *e, const int *out, int n)
 	e->failed |= !e->m->graph.out;
 }
 
+void pare_edit_drop_unread(struct pare_edit *e)
+{
+	struct pare_graph *g = &e->m->graph;
+	bool *read = pare_alloc_n(e->m->arena, (size_t)g->n_vars + 1, sizeof *read);
+
+	e->failed |= !read;
+	if (e->failed)
+		return;
+	for (int i = 0; i < g->n_nodes; i++)
+		for (int k = 0; k < g->nodes[i].n_in; k++)
+			if (g->nodes[i].in[k] >= 0)
+				read[g->nodes[i].in[k]] = true;
+	for (int i = 0; i < g->n_out; i++)
+		read[g->out[i]] = true;
+	for (int i = 0; i < g->n_vars; i++)
+		if (!read[i] && g->vars[i].blob) {
+			pare_blob_free(g->vars[i].blob);
+			g->vars[i].blob = NULL;
+			g->vars[i].declared.value = NULL;
+		}
+}
+
+void pare_edit_drop(struct pare_edit *e, const bool *dead)
+{
+	struct pare_graph *g = &e->m->graph;
+	int n = 0;
+
+	for (int i = 0; i < g->n_nodes; i++) {
+		const struct pare_node *x = &g->nodes[i];
+
+		for (int k = 0; k < x->n_out; k++)
+			if (x->out[k] >= 0)
+				g->vars[x->out[k]].producer = dead[i] ? -1 : n;
+		if (!dead[i])
+			g->nodes[n++] = *x;
+	}
+	g->n_nodes = n;
+	pare_edit_drop_unread(e);
+}
+
 enum pare_status
 pare_edit_finish(struct pare_edit *e, struct pare_model **out, struct pare_err *err)
 {

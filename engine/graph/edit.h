@@ -30,6 +30,10 @@ void pare_edit_before(struct pare_edit *e, int at);
 void pare_edit_ints(struct pare_edit *e, const char *name, const int64_t *v, int n);
 /* The outputs of the network, in the place of those that it has: [n]. */
 void pare_edit_outputs(struct pare_edit *e, const int *out, int n);
+/* Constants that nobody reads any more go. */
+void pare_edit_drop_unread(struct pare_edit *e);
+/* Nodes go, [nodes], of which nothing is read, and the constants that they alone read. */
+void pare_edit_drop(struct pare_edit *e, const bool *dead);
 /* Indexed and done, or freed with its error. */
 PARE_MUST_CHECK enum pare_status
 pare_edit_finish(struct pare_edit *e, struct pare_model **out, struct pare_err *err);

@@ -81,30 +81,10 @@ factor(struct pare_edit *e, const struct pare_factored *x, struct pare_err *err)
 	return PARE_OK;
 }
 
-/* Constants that nobody reads any more. */
-static void drop_unread(struct pare_edit *e, bool *read)
-{
-	struct pare_graph *g = &e->m->graph;
-
-	for (int i = 0; i < g->n_nodes; i++)
-		for (int k = 0; k < g->nodes[i].n_in; k++)
-			if (g->nodes[i].in[k] >= 0)
-				read[g->nodes[i].in[k]] = true;
-	for (int i = 0; i < g->n_out; i++)
-		read[g->out[i]] = true;
-	for (int i = 0; i < g->n_vars; i++)
-		if (!read[i] && g->vars[i].blob) {
-			pare_blob_free(g->vars[i].blob);
-			g->vars[i].blob = NULL;
-			g->vars[i].declared.value = NULL;
-		}
-}
-
 enum pare_status pare_model_factored(const struct pare_model *m, const struct pare_factored *f,
 	int n, struct pare_model **out, struct pare_err *err)
 {
 	struct pare_edit e;
-	bool *read;
 	enum pare_status st = pare_edit_new(m, n, 3 * n, &e, err);
 
 	if (st)
@@ -117,9 +97,6 @@ enum pare_status pare_model_factored(const struct pare_model *m, const struct pa
 		pare_model_free(e.m);
 		return st;
 	}
-	read = pare_alloc_n(e.m->arena, (size_t)e.m->graph.n_vars + 1, sizeof *read);
-	if (read)
-		drop_unread(&e, read);
-	e.failed |= !read;
+	pare_edit_drop_unread(&e);
 	return pare_edit_finish(&e, out, err);
 }

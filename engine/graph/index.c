@@ -1,6 +1,7 @@
 /* What the outside sees of a model: layers, nodes, totals. */
 #include "../base/err.h"
 #include "model.h"
+#include "residual.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -421,7 +422,7 @@ enum pare_status pare_model_index(struct pare_model *m, struct pare_err *err)
 		describe_node(m, i, &m->node_info[i]);
 	if ((st = index_io(m, err)) || (st = index_layers(m, err)) ||
 		(st = index_unsupported(m, err)) || (st = index_hidden(m, err)) ||
-		(st = pare_groups_find(m, err)))
+		(st = pare_groups_find(m, err)) || (st = pare_residuals_find(m, err)))
 		return st;
 	sum_up(m);
 	return PARE_OK;

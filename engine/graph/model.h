@@ -78,6 +78,8 @@ struct pare_group {
 	int first, n, n_kinds;
 };
 
+struct pare_residual;
+
 struct pare_model {
 	atomic_int refs;
 	struct pare_arena *arena;
@@ -97,7 +99,9 @@ struct pare_model {
 	struct pare_var_channels *channels; /* [graph.n_vars] */
 	struct pare_group *groups;          /* [n_groups]: that of layers[i].group */
 	int n_groups, n_units;
-	int *kind; /* [n_units] within the group */
+	int *kind;                       /* [n_units] within the group */
+	struct pare_residual *residuals; /* [n_residuals], see residual.h */
+	int n_residuals;
 	struct pare_known
 		*known; /* [graph.n_vars] for one sample; dtype UNDEFINED where not known */
 };
