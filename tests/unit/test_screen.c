@@ -364,6 +364,33 @@ static void the_line_at_the_bottom(void)
 	made_free(m);
 }
 
+static void what_is_long_takes_more_lines(void)
+{
+	struct made *m = made_scene(9, 9);
+	struct tui_state s;
+
+	ok(text_line("one two three", 7) == 7 && text_line("one two three", 8) == 7 &&
+			text_line("one two three", 6) == 3,
+		"a line ends with a word");
+	ok(text_line("×÷×÷", 3) == 6 && text_line("層", 1) == 3 && text_line("", 5) == 0,
+		"a long word is cut, and no line is without a character");
+	tui_init(&s, &m->scene, 24, 80);
+	event(&s, (struct tui_event){ .kind = EV_REPLY,
+			  .key = 1,
+			  .text = "column 1: 'exprt' is not known here; the nearest is 'export'; "
+				  "known: seed, set, prune, exit, step, device, undo, redo, go, "
+				  "write, export, measure, stop, map, view, note, help or quit" });
+	golden(&s, "message-80x24");
+	press(m, &s, "L");
+	m->scene.n_log = 1;
+	m->scene.log = (const char *const[]){ "12:00  export out.onnx: out.onnx written: 47,104 "
+					      "bytes, sha256 db48b8b423e9…; weights of 12 layers "
+					      "travel as int8" };
+	golden(&s, "log-80x24");
+	tui_free(&s);
+	made_free(m);
+}
+
 static void what_is_remembered_comes_back(void)
 {
 	struct made *m = made_scene(60, 60);
@@ -399,6 +426,9 @@ static void keys_are_told_once(void)
 				if (r->views >> v & 1)
 					good &= key_find((enum tui_view_id)v, r->key[i]) == r;
 	ok(good, "no key of the table is hidden by one before it");
+	for (int v = 0; v < N_VIEWS; v++)
+		good &= key_hint((enum tui_view_id)v, 0) != NULL;
+	ok(good && !key_hint(VIEW_LOG, 99), "every view tells of its keys at the bottom");
 }
 
 static void the_mouse_turns_a_dial(void)
@@ -437,6 +467,7 @@ int main(void)
 	the_other_views();
 	without_data_and_with_gaps();
 	the_line_at_the_bottom();
+	what_is_long_takes_more_lines();
 	what_is_remembered_comes_back();
 	keys_are_told_once();
 	the_mouse_turns_a_dial();

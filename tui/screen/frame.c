@@ -1,6 +1,7 @@
 /* What all views share: the top line, the bottom line, a cell of heat. */
 #include "frame.h"
 #include "figures.h"
+#include "keys.h"
 #include "shown.h"
 #include <math.h>
 #include <stdio.h>
@@ -136,19 +137,47 @@ static void prompt(const struct tui_state *s, struct grid *g)
 	g->cur_x = before > s->w - 3 ? s->w - 2 : x + before;
 }
 
-void frame_bottom(const struct tui_state *s, struct grid *g)
+/* What is longer than the line has more of them, above it. */
+static void message(const struct tui_state *s, struct grid *g, int room)
+{
+	unsigned style = s->failed ? ST_ERROR : ST_TEXT;
+	const char *t = s->message;
+	int lines = 0, y = s->h - 1;
+
+	for (const char *rest = t; text_width(rest) > room && lines < s->h / 3; lines++) {
+		rest += text_line(rest, s->w - 2);
+		rest += strspn(rest, " ");
+	}
+	if (lines) {
+		grid_fill(g, (struct rect){ y - lines - 1, 0, lines + 1, s->w }, ' ', ST_TEXT);
+		grid_fill(g, (struct rect){ y - lines - 1, 0, 1, s->w }, 0x2500, ST_RULE);
+	}
+	for (int i = 0; i < lines; i++) {
+		int n = text_line(t, s->w - 2);
+
+		grid_put(g, y - lines + i, 1, s->w - 2, style, "%.*s", n, t);
+		t += n + strspn(t + n, " ");
+	}
+	grid_put(g, y, 1, room, style, "%s", t);
+}
+
+static void hints(const struct tui_state *s, struct grid *g, int room)
+{
+	const char *hint;
+	int x = 1;
+
+	for (int i = 0; (hint = key_hint(s->view, i)) && x + text_width(hint) <= 1 + room; i++)
+		x += grid_put(g, s->h - 1, x, room, ST_DIM, "%s", hint) + 3;
+}
+
+/* What goes on, against the right edge; returns the columns that are left. */
+static int at_work(const struct tui_state *s, struct grid *g, int right)
 {
 	const struct scene *sc = s->scene;
-	int y = s->h - 1, right = s->w - 8;
 	const char *stops = s->n_marked || *s->filter ? "" : "  Esc stops";
 	char ago[FIGURE_LEN];
+	int y = s->h - 1;
 
-	if (s->prompt.kind) {
-		prompt(s, g);
-		return;
-	}
-	grid_put(g, y, right, 1, ST_KEY, "?");
-	grid_put(g, y, right + 2, 5, ST_DIM, "help");
 	if (sc->asked) {
 		right -= 24;
 		grid_put_right(
@@ -165,8 +194,23 @@ void frame_bottom(const struct tui_state *s, struct grid *g)
 		grid_put_right(g, y, right, 20, ST_DIM, "measured %s ago",
 			figure_span(sc->measured_ago, ago));
 	}
+	return right;
+}
+
+void frame_bottom(const struct tui_state *s, struct grid *g)
+{
+	const struct scene *sc = s->scene;
+	int y = s->h - 1, right = s->w - 8;
+
+	if (s->prompt.kind) {
+		prompt(s, g);
+		return;
+	}
+	grid_put(g, y, right, 1, ST_KEY, "?");
+	grid_put(g, y, right + 2, 5, ST_DIM, "help");
+	right = at_work(s, g, right);
 	if (*s->message)
-		grid_put(g, y, 1, right - 2, s->failed ? ST_ERROR : ST_TEXT, "%s", s->message);
+		message(s, g, right - 2);
 	else if (sc->saved == SCENE_NOT_SAVED && sc->saved_why)
 		grid_put(g, y, 1, right - 2, ST_ERROR, "not saved: %s", sc->saved_why);
 	else if (s->n_marked)
@@ -174,4 +218,6 @@ void frame_bottom(const struct tui_state *s, struct grid *g)
 	else if (*s->filter)
 		grid_put(g, y, 1, right - 2, ST_DIM, "/%s: %d of %d layers", s->filter, s->n_shown,
 			sc->n_rows);
+	else
+		hints(s, g, right - 2);
 }

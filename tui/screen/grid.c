@@ -151,6 +151,22 @@ int text_width(const char *s)
 	return w;
 }
 
+int text_line(const char *s, int w)
+{
+	const char *at = s, *word = s;
+
+	for (int used = 0; *at;) {
+		const char *from = at;
+
+		if (*at == ' ')
+			word = at;
+		used += char_width(text_next(&at));
+		if (used > w)
+			return (int)((word > s ? word : from > s ? from : at) - s);
+	}
+	return (int)(at - s);
+}
+
 static int put(struct grid *g, int y, int x, int w, unsigned style, const char *s)
 {
 	bool cut = text_width(s) > w;

@@ -73,6 +73,9 @@ uint32_t text_next(const char **s);
 int text_put(uint32_t ch, char out[4]); /* as UTF-8; returns bytes */
 int char_width(uint32_t ch);            /* 0, 1 or 2 columns */
 int text_width(const char *s);
+/* Bytes of the longest start of s that w columns hold, at least a character, up to the end of a
+ * word where there is one; blanks that follow belong to no line. */
+int text_line(const char *s, int w);
 /* The nearest ASCII character, for terminals without UTF-8. */
 char char_ascii(uint32_t ch);
 

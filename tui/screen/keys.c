@@ -295,3 +295,32 @@ const struct key_row *key_find(enum tui_view_id view, uint32_t key)
 				return r;
 	return NULL;
 }
+
+const char *key_hint(enum tui_view_id view, int i)
+{
+	static const struct {
+		unsigned views;
+		uint32_t key;
+		const char *text;
+	} hints[] = {
+		{ ROWS, K_RIGHT, "←→ turn" },
+		{ ROWS, K_TAB, "Tab dial" },
+		{ MAP, ' ', "Space mark" },
+		{ MAP, K_ENTER, "Enter open" },
+		{ LAYER, K_ESC, "Esc back" },
+		{ ROWS, 'u', "u undo" },
+		{ ROWS, ':', ": command" },
+		{ MAP, '/', "/ filter" },
+		{ MAP, 's', "s sort" },
+		{ ROWS, 'H', "H history" },
+		{ MAP, 'q', "q leave" },
+		{ HISTORY, K_ENTER, "Enter goes to the plan" },
+		{ TEXT, K_DOWN, "↑↓ scroll" },
+		{ HISTORY | TEXT, K_ESC, "Esc back" },
+	};
+
+	for (size_t k = 0; k < sizeof hints / sizeof *hints; k++)
+		if (hints[k].views >> view & 1 && key_find(view, hints[k].key) && !i--)
+			return hints[k].text;
+	return NULL;
+}

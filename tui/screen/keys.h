@@ -16,6 +16,9 @@ extern const struct key_row key_rows[]; /* ended by a NULL act */
 /* The row for a key in a view; NULL = nothing happens. */
 const struct key_row *key_find(enum tui_view_id view, uint32_t key);
 
+/* The keys that the bottom line tells of in a view, the most needed first; NULL after the last. */
+const char *key_hint(enum tui_view_id view, int i);
+
 /* What the mouse does too: up and down in the open view, to be clamped; and the command that turns
  * the marked layers and the one under the cursor to a column. */
 void tui_move(struct tui_state *s, int by);

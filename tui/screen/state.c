@@ -32,8 +32,6 @@ bool tui_init(struct tui_state *s, const struct scene *scene, int h, int w)
 		tui_free(s);
 		return false;
 	}
-	snprintf(s->message, sizeof s->message,
-		"←→ turn the dial   Tab next dial   Space mark   u undo   : command");
 	tui_arrange(s);
 	settle(s);
 	return true;

@@ -6,113 +6,144 @@
 #include <stdio.h>
 #include <string.h>
 
-static void title(const struct tui_state *s, struct grid *g, const char *text, const char *hint)
+static void title(const struct tui_state *s, struct grid *g, const char *text)
 {
 	grid_put(g, 1, 1, 20, ST_TITLE, "%s", text);
-	grid_put_right(g, 1, 20, s->w - 21, ST_DIM, "%s", hint);
 	grid_fill(g, (struct rect){ 2, 0, 1, s->w }, 0x2500, ST_RULE);
 }
 
 /* ---- help ------------------------------------------------------------------------------------ */
 
-/* Line i of the help: keys, then commands, then what the map's signs mean. */
+/* The help: keys, then what the map's signs mean, then commands.  `right` may take several lines of
+ * the screen. */
 struct help_line {
-	const char *left, *detail, *right;
-	bool head;
+	const char *left, *right;
+	unsigned style; /* of the left */
+	bool dim;
 };
 
 static const struct help_line signs[] = {
-	{ "signs", "", "", true },
-	{ "·", "", "costs 0.1 points or less", false },
-	{ "░", "", "up to 0.5", false },
-	{ "▒", "", "up to 2", false },
-	{ "▓", "", "up to 8", false },
-	{ "█", "", "8 points and more", false },
-	{ "▪", "", "where the dial stands; [▪] under the cursor", false },
-	{ "≈ est.", "", "estimated: holds within ± nine times of ten", false },
-	{ "meas.", "", "measured on the samples of the top line", false },
-	{ "╭ ├ ╰", "", "layers whose channels can only be removed together", false },
-	{ "→ ÷", "", "samples may leave behind it; it becomes two layers", false },
+	{ "·", "costs 0.1 points or less", ST_HEAT0, false },
+	{ "░", "up to 0.5", ST_HEAT1, false },
+	{ "▒", "up to 2", ST_HEAT2, false },
+	{ "▓", "up to 8", ST_HEAT3, false },
+	{ "█", "8 points and more", ST_HEAT4, false },
+	{ "▪", "where the dial stands; [▪] under the cursor", ST_AT, false },
+	{ "", "a place with no sign is not measured yet", ST_TEXT, false },
+	{ "≈ est.", "estimated: holds within ± nine times of ten", ST_ESTIMATED, false },
+	{ "meas.", "measured on the samples of the top line", ST_MEASURED, false },
+	{ "×÷2", "between half of it and twice as much, nine times of ten", ST_DIM, false },
+	{ "╭ ├ ╰", "layers whose channels can only be removed together", ST_RULE, false },
+	{ "◆", "marked", ST_MARK, false },
+	{ "→ ÷", "samples may leave behind it; it becomes two layers", ST_MARK, false },
 };
 
+/* Line i; false: there are not so many. */
 static bool help_line(const struct tui_state *s, int i, struct help_line *out)
 {
 	const int n_signs = (int)(sizeof signs / sizeof *signs);
 	int n = 0;
 
 	if (i == n++)
-		return *out = (struct help_line){ "keys", "", "", true }, true;
+		return *out = (struct help_line){ "keys", "", ST_TITLE, false }, true;
 	for (const struct key_row *r = key_rows; r->act; r++)
 		if (r->help && i == n++)
-			return *out = (struct help_line){ r->show, "", r->help, false }, true;
-	if (i == n++)
-		return *out = (struct help_line){ "", "", "", false }, true;
+			return *out = (struct help_line){ r->show, r->help, ST_KEY, false }, true;
+	for (int k = 0; k < 2; k++) /* a blank line, a head */
+		if (i == n++)
+			return *out = (struct help_line){ k ? "signs" : "", "", ST_TITLE, false },
+			       true;
 	if (i < n + n_signs)
 		return *out = signs[i - n], true;
 	n += n_signs;
-	if (i == n++)
-		return *out = (struct help_line){ "", "", "", false }, true;
-	if (i == n++)
-		return *out = (struct help_line){ "commands", "", "", true }, true;
+	for (int k = 0; k < 2; k++)
+		if (i == n++)
+			return *out = (struct help_line){ k ? "commands" : "", "", ST_TITLE,
+				false },
+			       true;
 	for (int k = 0; k < s->scene->n_commands; k++) {
 		const struct scene_command *c = &s->scene->command[k];
 
 		if (i == n++)
-			return *out = (struct help_line){ c->name, "", c->help, false }, true;
+			return *out = (struct help_line){ c->name, c->help, ST_KEY, false }, true;
 		if (*c->args && i == n++)
-			return *out = (struct help_line){ "", c->args, "", false }, true;
+			return *out = (struct help_line){ "", c->args, ST_KEY, true }, true;
 	}
 	return false;
 }
 
-int view_help_length(const struct tui_state *s)
+/* Draw text over as many lines as it takes, from line y on, what of it is in sight; returns how
+ * many.  g NULL: only count. */
+static int
+put_lines(const struct tui_state *s, struct grid *g, int y, int x, unsigned style, const char *text)
+{
+	int lines = 0;
+
+	do {
+		int n = text_line(text, s->w - x - 1), at = y + lines++;
+
+		if (g && at >= LIST_Y && at < LIST_Y + list_lines(s))
+			grid_put(g, at, x, s->w - x - 1, style, "%.*s", n, text);
+		text += n + strspn(text + n, " ");
+	} while (*text);
+	return lines;
+}
+
+/* All of it from line y on; returns the lines that it takes. */
+static int put_help(const struct tui_state *s, struct grid *g, int y)
 {
 	struct help_line l;
-	int n = 0;
+	int lines = 0;
 
-	while (help_line(s, n, &l))
-		n++;
-	return n;
+	for (int i = 0; help_line(s, i, &l); i++) {
+		if (g && y + lines >= LIST_Y && y + lines < LIST_Y + list_lines(s))
+			grid_put(g, y + lines, 1, 11, l.style, "%s", l.left);
+		lines += put_lines(s, g, y + lines, 13, l.dim ? ST_DIM : ST_TEXT, l.right);
+	}
+	return lines;
+}
+
+int view_help_length(const struct tui_state *s)
+{
+	return put_help(s, NULL, 0);
 }
 
 void view_help_render(const struct tui_state *s, struct grid *g)
 {
-	struct help_line l;
-
-	title(s, g, "help", "↑↓ scroll   Esc back");
-	for (int i = 0; i < list_lines(s) && help_line(s, s->scroll + i, &l); i++) {
-		int y = LIST_Y + i;
-
-		grid_put(g, y, 1, 11, l.head ? ST_TITLE : ST_KEY, "%s", l.left);
-		grid_put(g, y, 13, s->w - 14, *l.detail ? ST_DIM : ST_TEXT, "%s%s", l.right,
-			l.detail);
-	}
+	title(s, g, "help");
+	put_help(s, g, LIST_Y - s->scroll);
 }
 
 /* ---- log ------------------------------------------------------------------------------------- */
 
+static int put_log(const struct tui_state *s, struct grid *g, int y)
+{
+	const struct scene *sc = s->scene;
+	int lines = 0;
+
+	for (int i = 0; i < sc->n_unsupported; i++) {
+		const struct scene_unsupported *u = &sc->unsupported[i];
+		char text[512];
+
+		snprintf(
+			text, sizeof text, "cannot be run here: %s %s: %s", u->op, u->node, u->why);
+		lines += put_lines(s, g, y + lines, 1, ST_BAD, text);
+	}
+	for (int i = 0; i < sc->n_log; i++)
+		lines += put_lines(s, g, y + lines, 1, ST_TEXT, sc->log[i]);
+	return lines;
+}
+
 int view_log_length(const struct tui_state *s)
 {
-	return s->scene->n_unsupported + s->scene->n_log;
+	return put_log(s, NULL, 0);
 }
 
 void view_log_render(const struct tui_state *s, struct grid *g)
 {
-	const struct scene *sc = s->scene;
-
-	title(s, g, "log", "↑↓ scroll   Esc back");
-	if (!view_log_length(s))
+	title(s, g, "log");
+	if (!put_log(s, g, LIST_Y - s->scroll))
 		grid_put(g, LIST_Y, 1, s->w - 2, ST_DIM, "nothing yet");
-	for (int i = 0; i < list_lines(s); i++) {
-		int k = s->scroll + i, y = LIST_Y + i;
-
-		if (k < sc->n_unsupported)
-			grid_put(g, y, 1, s->w - 2, ST_BAD, "cannot be run here: %s %s: %s",
-				sc->unsupported[k].op, sc->unsupported[k].node,
-				sc->unsupported[k].why);
-		else if (k - sc->n_unsupported < sc->n_log)
-			grid_put(g, y, 1, s->w - 2, ST_TEXT, "%s", sc->log[k - sc->n_unsupported]);
-	}
 }
 
 /* ---- history --------------------------------------------------------------------------------- */
@@ -123,7 +154,7 @@ void view_history_render(const struct tui_state *s, struct grid *g)
 	int lines = list_lines(s), top = s->pick - lines / 2;
 	char v[FIGURE_LEN];
 
-	title(s, g, "plans tried", "Enter goes there   Esc back");
+	title(s, g, "plans tried");
 	if (top > sc->n_plans - lines)
 		top = sc->n_plans - lines;
 	if (top < 0)
