@@ -132,8 +132,12 @@ static void figures_are_short(void)
 	ok(!strcmp(figure_change(4, 2.5, b), "−38 %"), "change: %s", b);
 	ok(!strcmp(figure_drop(&(struct pare_value){ PARE_UNKNOWN, NAN, NAN, NAN, 0 }, b), "?"),
 		"an unknown drop is no number");
-	ok(!strcmp(figure_spread(&(struct pare_value){ PARE_ESTIMATED, 10, 6, 13, 9 }, b), "±40 %"),
-		"a margin as a share");
+	ok(!strcmp(figure_spread(&(struct pare_value){ PARE_ESTIMATED, 10, 8, 11, 9 }, b),
+		   "×÷1.2") &&
+			!strcmp(figure_spread(
+					&(struct pare_value){ PARE_MEASURED, 10, 9.6, 10.3, 9 }, b),
+				"×÷1.04"),
+		"a margin as a factor");
 	ok(!strcmp(figure_spread(&(struct pare_value){ PARE_ESTIMATED, 10, 4, 30, 9 }, b), "×÷3.0"),
 		"a wide one as a factor");
 	ok(!strcmp(figure_spread(&(struct pare_value){ PARE_ESTIMATED, 10, 0, 30, 9 }, b), "×÷99+"),
@@ -168,6 +172,19 @@ static void the_map_is_the_editor(void)
 	golden(&s, "map-60x16");
 	event(&s, (struct tui_event){ .kind = EV_RESIZE, .y = 15, .x = 60 });
 	golden(&s, "too-small");
+	tui_free(&s);
+	made_free(m);
+}
+
+static void a_newcomer_is_told_what_to_press(void)
+{
+	struct made *m = made_scene(9, 1);
+	struct tui_state s;
+
+	m->scene.n_plans = 1;
+	m->scene.here = 0;
+	tui_init(&s, &m->scene, 30, 100);
+	golden(&s, "map-newcomer");
 	tui_free(&s);
 	made_free(m);
 }
@@ -294,6 +311,8 @@ static void the_other_views(void)
 	key(m, &s, K_RIGHT);
 	key(m, &s, K_ENTER);
 	golden(&s, "layer-80x24");
+	event(&s, (struct tui_event){ .kind = EV_RESIZE, .y = 16, .x = 60 });
+	golden(&s, "layer-60x16");
 	event(&s, (struct tui_event){ .kind = EV_RESIZE, .y = 40, .x = 120 });
 	golden(&s, "layer-120x40");
 	press(m, &s, "?");
@@ -459,6 +478,7 @@ int main(void)
 	text_is_measured_in_columns();
 	figures_are_short();
 	the_map_is_the_editor();
+	a_newcomer_is_told_what_to_press();
 	marks_share_a_change();
 	names_that_are_no_words_become_numbers();
 	many_marks_still_make_one_command();

@@ -122,16 +122,17 @@ const char *figure_margin(const struct pare_value *v, char buf[FIGURE_LEN])
 
 const char *figure_spread(const struct pare_value *v, char buf[FIGURE_LEN])
 {
-	double most = fmax(v->hi / v->value - 1, 1 - v->lo / v->value);
 	double times = fmax(v->hi / v->value, v->value / v->lo);
 
 	buf[0] = 0;
 	if (v->kind == PARE_UNKNOWN || !(v->value > 0) || isnan(v->lo) || isnan(v->hi))
 		return buf;
-	if (most <= 0.5)
-		snprintf(buf, FIGURE_LEN, "±%.0f %%", 100 * most);
-	else if (times < 99)
-		snprintf(buf, FIGURE_LEN, times < 9.95 ? "×÷%.1f" : "×÷%.0f", times);
+	if (times < 99)
+		snprintf(buf, FIGURE_LEN, "×÷%.*f",
+			times < 1.095  ? 2
+			: times < 9.95 ? 1
+				       : 0,
+			times);
 	else
 		snprintf(buf, FIGURE_LEN, "×÷99+");
 	return buf;

@@ -15,8 +15,7 @@ const char *figure_times(double was, double now, char buf[FIGURE_LEN]);
 const char *figure_span(double seconds, char buf[FIGURE_LEN]); /* "6 s", "3 min", "2 h" */
 /* Half of an interval: "±0.3", "" when there is none. */
 const char *figure_margin(const struct pare_value *v, char buf[FIGURE_LEN]);
-/* The same as a share of a figure above 0: "±40 %", "×÷2.6" where that is more than half of it, ""
- * when there is none. */
+/* The same of a figure above 0 as a factor: "×÷2.6"; "" when there is none. */
 const char *figure_spread(const struct pare_value *v, char buf[FIGURE_LEN]);
 /* A drop in points: "0.3", "−0.1", "?" when unknown. */
 const char *figure_drop(const struct pare_value *v, char buf[FIGURE_LEN]);

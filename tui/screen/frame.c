@@ -30,7 +30,7 @@ void frame_cell(const struct tui_state *s, struct grid *g, int y, int x, int row
 
 static int work_width(const struct tui_state *s)
 {
-	return s->w >= 110 ? 30 : s->w >= 76 ? 18 : 9;
+	return s->w >= 110 ? 30 : s->w >= 76 ? 21 : 9;
 }
 
 /* Widths do not depend on the figures, so that nothing moves while they do. */
@@ -57,8 +57,7 @@ static void header_work(const struct tui_state *s, struct grid *g, int x, int w)
 	grid_put_right(g, 0, x, 5, ST_TEXT, "%.0f %%", floor(100 * sc->work_part));
 	x += 6;
 	if (s->w >= 76 && !isnan(sc->eta))
-		grid_put(g, 0, x + 1, 10, ST_DIM, s->w >= 110 ? "eta %s" : "%s",
-			figure_span(sc->eta, eta));
+		grid_put(g, 0, x + 1, 11, ST_DIM, "%s left", figure_span(sc->eta, eta));
 }
 
 void frame_header(const struct tui_state *s, struct grid *g)
@@ -166,7 +165,7 @@ static void hints(const struct tui_state *s, struct grid *g, int room)
 	const char *hint;
 	int x = 1;
 
-	for (int i = 0; (hint = key_hint(s->view, i)) && x + text_width(hint) <= 1 + room; i++)
+	for (int i = 0; (hint = key_hint(s->view, i)) && x + text_width(hint) < room; i++)
 		x += grid_put(g, s->h - 1, x, room, ST_DIM, "%s", hint) + 3;
 }
 

@@ -20,15 +20,17 @@ int map_label_width(const struct scene_column *c, bool tens)
 	return tens && share && !strchr(c->label, ':') ? 1 : text_width(c->label);
 }
 
-/* Columns that the dials take; `roomy` = spaces on both sides. */
-static int dials_width(const struct scene *sc, int wide, int hidden)
+/* Columns that the dials take; wide: each of theirs, 0 = as its label needs. */
+static int dials_width(const struct scene *sc, int wide, unsigned hidden)
 {
-	int w = 0;
+	int w = 0, dials = 0;
 
 	for (int i = 0; i < sc->n_columns; i++)
-		if ((int)sc->column[i].dial != hidden)
+		if (!(hidden >> sc->column[i].dial & 1))
 			w += wide ? wide : 1 + map_label_width(&sc->column[i], true);
-	return w + 2 * (PARE_N_DIALS - (hidden >= 0)) + 1;
+	for (int d = 0; d < PARE_N_DIALS; d++)
+		dials += !(hidden >> d & 1);
+	return w + 2 * dials + 1;
 }
 
 static int widest_name(const struct scene *sc)
@@ -51,9 +53,9 @@ static void place_dials(const struct scene *sc, struct layout *l, int x, int wid
 		if ((int)c->dial != d) {
 			d = (int)c->dial;
 			l->bar_x[d] = x + 1;
-			x += d == l->hidden ? 0 : 2;
+			x += l->hidden >> d & 1 ? 0 : 2;
 		}
-		if (d == l->hidden)
+		if (l->hidden >> d & 1)
 			continue;
 		l->column_x[i] = wide ? x + 1 : x + map_label_width(c, true);
 		x += wide ? wide : 1 + map_label_width(c, true);
@@ -69,17 +71,21 @@ struct layout map_lay_out(const struct tui_state *s)
 		[F_MACS] = 7, [F_PARAMS] = 7, [F_OUTPUT] = 11, [F_OP] = 9
 	};
 	static const enum map_field order[] = { F_NAME, F_OP, F_OUTPUT, F_PARAMS, F_MACS };
-	struct layout l = { .hidden = -1 };
+	/* the dials that go first where there is no room for all, but for the one that is turned */
+	static const enum pare_dial spare[] = { PARE_DIAL_SPARSITY, PARE_DIAL_CHANNELS };
+	struct layout l = { 0 };
 	int wide, left, name = widest_name(s->scene), x = GUTTER;
 
 	for (wide = 4; wide > 2; wide--)
-		if (s->w - dials_width(s->scene, wide, -1) - DROP - GUTTER >= 14 + 15 * (wide - 2))
+		if (s->w - dials_width(s->scene, wide, 0) - DROP - GUTTER >= 14 + 15 * (wide - 2))
 			break;
 	wide = wide == 2 ? 0 : wide;
 	l.tens = !wide;
-	left = s->w - dials_width(s->scene, wide, -1) - DROP - GUTTER;
-	if (left < 14) { /* weights that go have no room beside channels that go */
-		l.hidden = s->dial == PARE_DIAL_SPARSITY ? PARE_DIAL_CHANNELS : PARE_DIAL_SPARSITY;
+	left = s->w - dials_width(s->scene, wide, 0) - DROP - GUTTER;
+	for (int i = 0; i < 2 && left < 14; i++) {
+		if (spare[i] == s->dial)
+			continue;
+		l.hidden |= 1u << spare[i];
 		left = s->w - dials_width(s->scene, wide, l.hidden) - DROP - GUTTER;
 	}
 	if (left < 8)

@@ -14,7 +14,7 @@ enum map_field { F_NAME, F_MACS, F_PARAMS, F_OUTPUT, F_OP, N_FIELDS };
 struct layout {
 	int field_x[N_FIELDS], field_w[N_FIELDS]; /* w 0 = left out */
 	int column_x[64];                         /* where the glyph stands; 0 = left out */
-	int hidden;                               /* a dial without room; -1 = none */
+	unsigned hidden;                          /* bit d: dial d has no room */
 	int bar_x[PARE_N_DIALS + 1];              /* the lines between; the last before the drop */
 	int drop_x;                               /* 0 = left out */
 	bool tens;                                /* pruning in tens: one digit */

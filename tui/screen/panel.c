@@ -26,8 +26,7 @@ static void accuracy(const struct scene *sc, struct grid *g, struct figures_at *
 	else
 		grid_put(g, a->y, a->was, 9, ST_TEXT, "%.1f %%", was->value);
 	if (now->kind == PARE_UNKNOWN)
-		grid_put(g, a->y, a->now, a->w, ST_DIM,
-			sc->data ? "unknown" : "unknown without --data");
+		grid_put(g, a->y, a->now, a->w, ST_DIM, sc->data ? "unknown" : "needs --data");
 	else
 		grid_put(g, a->y, a->now, a->w, kind_style(now->kind), "%.1f %% %s %s", now->value,
 			figure_margin(now, m), figure_kind(now->kind, a->wide));
@@ -87,7 +86,7 @@ static void amounts(const struct scene *sc, struct grid *g, struct figures_at *a
 	grid_put(g, a->y, a->label, 9, ST_HEAD, "MACs");
 	grid_put(g, a->y, a->was, 9, ST_TEXT, "%s", figure_count(was->macs, v));
 	n = macs(sc, g, a);
-	if (!file && a->w - n >= 16) { /* where there is no line for it, and room */
+	if (!file && a->w - n >= 14) { /* where there is no line for it, and room */
 		n += grid_put(g, a->y, a->now + n, a->w - n, ST_HEAD, "  file ");
 		grid_put(g, a->y, a->now + n, a->w - n, ST_MEASURED, "%s",
 			figure_bytes(now->file_bytes, v));
@@ -96,31 +95,44 @@ static void amounts(const struct scene *sc, struct grid *g, struct figures_at *a
 
 /* ---- devices --------------------------------------------------------------------------------- */
 
+enum { TIMES = 16, SPREAD = 8, AMOUNT = 9, FITS = 4 };
+
 struct devices_at {
-	int name, ms, margin, mj, ram, fits, end; /* columns; 0 = left out */
+	int name, ms, spread, mj, ram, fits; /* columns; 0 = left out */
 };
 
-static struct devices_at devices_columns(struct rect r)
+/* Names come whole where there is room; a column that no device fills takes none. */
+static struct devices_at devices_columns(const struct scene *sc, struct rect r)
 {
-	struct devices_at a = { .name = r.x, .end = r.x + r.w };
-	int left, x;
+	struct devices_at a = { .name = r.x };
+	bool mj = false, ram = false;
+	int names = 15, left, x;
 
-	a.ms = r.x + (r.w >= 60 ? 21 : r.w >= 42 ? 17 : 15);
-	left = r.x + r.w - a.ms - 16 - 5;
-	x = a.ms + 16;
-	if (left >= 8) {
-		a.margin = x;
-		x += 8;
-		left -= 8;
+	for (int i = 0; i < sc->n_devices; i++) {
+		int w = text_width(sc->device[i].name) + 1;
+
+		names = w > names ? w : names;
+		mj |= sc->device[i].now_mj.kind != PARE_UNKNOWN;
+		ram |= sc->device[i].ram >= 0;
 	}
-	if (left >= 9) {
+	left = r.w - TIMES - FITS;
+	names = names > left ? left : names > 26 ? 26 : names;
+	a.ms = r.x + names;
+	left -= names;
+	x = a.ms + TIMES;
+	if (left >= SPREAD) {
+		a.spread = x;
+		x += SPREAD;
+		left -= SPREAD;
+	}
+	if (mj && left >= AMOUNT) {
 		a.mj = x;
-		x += 9;
-		left -= 9;
+		x += AMOUNT;
+		left -= AMOUNT;
 	}
-	if (left >= 9) {
+	if (ram && left >= AMOUNT) {
 		a.ram = x;
-		x += 9;
+		x += AMOUNT;
 	}
 	a.fits = x;
 	return a;
@@ -133,37 +145,38 @@ static void device(const struct scene_device *d, struct grid *g, int y, const st
 	char v[FIGURE_LEN];
 
 	grid_put(g, y, a->name, a->ms - a->name - 1, ST_HEAD, "%s", d->name);
-	grid_put(g, y, a->ms, 16, kind_style(d->now_ms.kind), "%s%s",
+	grid_put(g, y, a->ms, TIMES, kind_style(d->now_ms.kind), "%s%s",
 		d->now_ms.kind == PARE_ESTIMATED ? "≈" : "",
 		figure_times(d->was_ms.value, d->now_ms.value, v));
-	if (a->margin)
-		grid_put(g, y, a->margin, 7, ST_DIM, "%s", figure_spread(&d->now_ms, v));
+	if (a->spread)
+		grid_put(g, y, a->spread, SPREAD - 1, ST_DIM, "%s", figure_spread(&d->now_ms, v));
 	if (a->mj && d->now_mj.kind != PARE_UNKNOWN)
-		grid_put(g, y, a->mj, 8, kind_style(d->now_mj.kind), "%s",
+		grid_put(g, y, a->mj, AMOUNT - 1, kind_style(d->now_mj.kind), "%s",
 			figure_change(d->was_mj.value, d->now_mj.value, v));
 	else if (a->mj)
-		grid_put(g, y, a->mj, 8, ST_DIM, "?");
+		grid_put(g, y, a->mj, AMOUNT - 1, ST_DIM, "?");
 	if (a->ram)
-		grid_put(g, y, a->ram, 8, ST_TEXT, "%s", figure_bytes(d->ram, v));
-	grid_put(g, y, a->fits, 4, fits_style[d->fits], "%s", fits[d->fits]);
+		grid_put(g, y, a->ram, AMOUNT - 1, d->ram < 0 ? ST_DIM : ST_TEXT, "%s",
+			figure_bytes(d->ram, v));
+	grid_put(g, y, a->fits, FITS, fits_style[d->fits], "%s", fits[d->fits]);
 }
 
 static void devices(const struct scene *sc, struct grid *g, struct rect r)
 {
-	struct devices_at a = devices_columns(r);
+	struct devices_at a = devices_columns(sc, r);
 	int room = r.h - 1;
 
 	if (!sc->n_devices)
 		return;
 	grid_put(g, r.y, a.name, 7, ST_HEAD, "device");
 	grid_put(g, r.y, a.ms, 9, ST_HEAD, "latency");
-	if (a.margin)
-		grid_put(g, r.y, a.margin, 7, ST_HEAD, "±");
+	if (a.spread)
+		grid_put(g, r.y, a.spread, SPREAD - 1, ST_HEAD, "within");
 	if (a.mj)
-		grid_put(g, r.y, a.mj, 8, ST_HEAD, "energy");
+		grid_put(g, r.y, a.mj, AMOUNT - 1, ST_HEAD, "energy");
 	if (a.ram)
-		grid_put(g, r.y, a.ram, 8, ST_HEAD, "RAM");
-	grid_put(g, r.y, a.fits, 5, ST_HEAD, "fits");
+		grid_put(g, r.y, a.ram, AMOUNT - 1, ST_HEAD, "RAM");
+	grid_put(g, r.y, a.fits, FITS, ST_HEAD, "fits");
 	for (int i = 0; i < sc->n_devices && i < room; i++)
 		if (i == room - 1 && sc->n_devices > room)
 			grid_put(g, r.y + 1 + i, a.name, r.w, ST_DIM, "and %d more",
@@ -176,7 +189,7 @@ void panel_render(const struct tui_state *s, struct grid *g, struct rect r)
 {
 	const struct scene *sc = s->scene;
 	bool wide = r.w >= 110;
-	int left = wide ? 52 : r.w >= 76 ? 44 : r.w;
+	int left = wide ? 52 : r.w < 76 ? r.w : sc->n_exits < 2 ? 41 : 44;
 	struct figures_at a = { .y = r.y,
 		.label = 1,
 		.was = 10,

@@ -28,12 +28,36 @@ static void choice(const struct tui_state *s, struct grid *g, const struct scene
 		grid_put(g, 5, x, s->w - 1 - x, ST_TEXT, "%s%s", x > 10 ? "; " : "", r->beside);
 }
 
+/* Layers that lose their channels together with this one, as many as have room. */
+static void tied(const struct scene *sc, int row, int room, char *out, size_t len)
+{
+	int left = 0, group = sc->row[row].group;
+	size_t n = 0;
+
+	out[0] = 0;
+	for (int i = 0; i < sc->n_rows; i++)
+		left += i != row && group >= 0 && sc->row[i].group == group;
+	for (int i = 0; i < sc->n_rows && left; i++) {
+		const char *name = sc->row[i].label;
+		int more = left > 1 ? 13 : 0; /* " and 99 more" */
+
+		if (i == row || sc->row[i].group != group)
+			continue;
+		if (n + strlen(name) + 3 >= len ||
+			text_width(out) + text_width(name) + 2 + more > room)
+			break;
+		n += (size_t)snprintf(out + n, len - n, "%s%s", n ? ", " : "", name);
+		left--;
+	}
+	if (left)
+		snprintf(out + n, len - n, n ? " and %d more" : "%d others", left);
+}
+
 static void about(const struct tui_state *s, struct grid *g, int row)
 {
 	const struct scene *sc = s->scene;
 	const struct scene_row *r = &sc->row[row];
-	char a[FIGURE_LEN], b[FIGURE_LEN], tied[256] = "";
-	size_t n = 0;
+	char a[FIGURE_LEN], b[FIGURE_LEN], others[512];
 	int x = 1;
 
 	x += grid_put(g, 2, x, s->w / 2, ST_TITLE, "%s", r->name) + 2;
@@ -43,17 +67,14 @@ static void about(const struct tui_state *s, struct grid *g, int row)
 	x = 10 + grid_put(g, 3, 10, 30, ST_TEXT, "%s", r->weight);
 	grid_put(g, 3, x + 2, s->w - x - 3, ST_DIM, "%s params, %s MACs, output %s",
 		figure_count(r->params, a), figure_count(r->macs, b), r->output);
-	for (int i = 0; i < sc->n_rows && n < sizeof tied - 1; i++)
-		if (i != row && r->group >= 0 && sc->row[i].group == r->group)
-			n += (size_t)snprintf(
-				tied + n, sizeof tied - n, "%s%s", n ? ", " : "", sc->row[i].name);
 	grid_put(g, 4, 1, 9, ST_HEAD, "channels");
+	tied(sc, row, s->w - 28, others, sizeof others);
 	if (r->group < 0)
 		grid_put(g, 4, 10, s->w - 11, ST_DIM, "cannot be removed: %s",
 			r->stuck ? r->stuck : "no group");
 	else
 		grid_put(g, 4, 10, s->w - 11, ST_TEXT,
-			*tied ? "go together with %s" : "tied to no other layer%s", tied);
+			*others ? "go together with %s" : "tied to no other layer%s", others);
 	grid_put(g, 5, 1, 9, ST_HEAD, "choice");
 	choice(s, g, r);
 }
@@ -135,9 +156,9 @@ option(const struct tui_state *s, struct grid *g, struct rect r, int row, int co
 {
 	const struct scene_column *c = &s->scene->column[col];
 	const struct pare_value *v = tui_cell(s, row, col);
-	bool at = s->scene->row[row].at[c->dial] == col, wide = r.w >= 50;
+	bool at = s->scene->row[row].at[c->dial] == col, wide = r.w >= 50, narrow = r.w < 36;
 	bool off = !col || s->scene->column[col - 1].dial != c->dial;
-	int heat = off ? 0 : figure_heat(v), x = r.x + (wide ? 35 : 25);
+	int heat = off ? 0 : figure_heat(v), x = r.x + (wide ? 35 : narrow ? r.w - 10 : 25);
 	char a[FIGURE_LEN];
 
 	if (at)
@@ -146,13 +167,14 @@ option(const struct tui_state *s, struct grid *g, struct rect r, int row, int co
 	if (col < 64 && s->scene->refused >> col & 1)
 		grid_put(g, r.y, r.x + 13, 1, ST_HEAT0 + 3, "!");
 	if (off)
-		grid_put(g, r.y, r.x + 15, 9, ST_DIM, "as it is");
+		grid_put(g, r.y, r.x + (narrow ? 12 : 15), 9, ST_DIM, "as it is");
 	else if (v->kind == PARE_UNKNOWN)
-		grid_put(g, r.y, r.x + 15, 10, ST_DIM, "unknown");
+		grid_put(g, r.y, r.x + (narrow ? 12 : 15), 8, ST_DIM, "unknown");
 	else {
 		grid_put_right(
 			g, r.y, r.x + 12, 6, ST_HEAT0 + (unsigned)heat, "%s", figure_drop(v, a));
-		grid_put(g, r.y, r.x + 19, 6, ST_DIM, "%s", figure_margin(v, a));
+		if (!narrow)
+			grid_put(g, r.y, r.x + 19, 6, ST_DIM, "%s", figure_margin(v, a));
 		if (wide)
 			grid_put(g, r.y, r.x + 26, 9, ST_DIM, "%s", figure_kind(v->kind, true));
 	}
@@ -218,7 +240,8 @@ void view_layer_render(const struct tui_state *s, struct grid *g)
 		if (from == to || y[side] >= bottom)
 			continue;
 		grid_put(g, y[side], side * half + 1, half - 2,
-			d == (int)s->dial ? ST_FOCUS : ST_HEAD, "%s: points lost, size", title[d]);
+			d == (int)s->dial ? ST_FOCUS : ST_HEAD,
+			half < 36 ? "%s" : "%s: points lost, size", title[d]);
 		y[side]++;
 		/* activations keep three lines below the weights */
 		room = bottom - y[side] - (d == PARE_DIAL_WEIGHTS ? 3 : 0);

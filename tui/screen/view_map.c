@@ -30,7 +30,7 @@ static void heads(const struct tui_state *s, struct grid *g, const struct layout
 		int from, to;
 
 		tui_dial_span(sc, (enum pare_dial)d, &from, &to);
-		if (from == to || d == l->hidden)
+		if (from == to || l->hidden >> d & 1)
 			continue;
 		grid_put(g, 1, l->bar_x[d] + 2, l->bar_x[d + 1] - l->bar_x[d] - 2,
 			d == (int)s->dial ? ST_FOCUS : ST_HEAD, "%s",
@@ -47,6 +47,8 @@ static void heads(const struct tui_state *s, struct grid *g, const struct layout
 		grid_put(g, 2, l->column_x[i] - n + 1, n, c->dial == s->dial ? ST_TEXT : ST_HEAD,
 			"%.*s", n, c->label);
 	}
+	if (l->hidden)
+		grid_put(g, 1, l->drop_x, 5, ST_HEAD, "Tab →");
 	grid_put_right(g, 2, l->drop_x, 4, ST_HEAD, "drop");
 }
 
@@ -81,26 +83,28 @@ static uint32_t bracket(const struct tui_state *s, int i)
 }
 
 /* Of a path the end says most. */
-static void name(struct grid *g, int y, int x, int w, unsigned style, const char *text)
+static void short_name(const char *text, int w, char *out, size_t len)
 {
 	int over = text_width(text) - w;
 
-	if (over > 0 && strchr(text, '/')) {
-		for (over++; over > 0;)
-			over -= char_width(text_next(&text));
-		grid_put(g, y, x, w, style, "…%s", text);
-	} else
-		grid_put(g, y, x, w, style, "%s", text);
+	if (over <= 0 || !strchr(text, '/')) {
+		snprintf(out, len, "%s", text);
+		return;
+	}
+	for (over++; over > 0;)
+		over -= char_width(text_next(&text));
+	snprintf(out, len, "…%s", text);
 }
 
 static void
 row_fields(struct grid *g, const struct layout *l, int y, const struct scene_row *r, bool on)
 {
 	unsigned dim = on ? ST_TEXT : ST_DIM;
-	char buf[FIGURE_LEN];
+	char buf[FIGURE_LEN], name[sizeof r->label + 4];
 
-	name(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, r->changed ? ST_TEXT : dim,
-		r->label);
+	short_name(r->label, l->field_w[F_NAME] - 1, name, sizeof name);
+	grid_put(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, r->changed ? ST_TEXT : dim, "%s",
+		name);
 	if (r->exit || r->rank)
 		grid_set(g, y, l->field_x[F_NAME] + l->field_w[F_NAME] - 1, r->exit ? 0x2192 : 0xF7,
 			ST_MARK);
@@ -187,7 +191,7 @@ static void explain(const struct tui_state *s, struct sentence *out)
 	int row = tui_row(s), from, to, at;
 	const struct scene_row *r;
 	const struct pare_value *v;
-	char a[FIGURE_LEN], b[FIGURE_LEN];
+	char a[FIGURE_LEN], b[FIGURE_LEN], name[sizeof r->label + 4];
 
 	if (row < 0) {
 		say(out, *s->filter ? "no layer passes the filter; Esc clears it"
@@ -200,7 +204,8 @@ static void explain(const struct tui_state *s, struct sentence *out)
 	at = r->at[s->dial];
 	tui_dial_span(sc, s->dial, &from, &to);
 	v = tui_cell(s, row, at);
-	say(out, "%.*s %s %s", out->room / 3, r->label, dial[s->dial], sc->column[at].name);
+	short_name(r->label, out->room / 3, name, sizeof name);
+	say(out, "%s %s %s", name, dial[s->dial], sc->column[at].name);
 	if (at == from)
 		say(out, ": as it is");
 	else if (at < 64 && r->cannot >> at & 1)
@@ -235,16 +240,70 @@ static void note(const struct tui_state *s, struct grid *g, int y)
 		sc->n_unsupported > 1 ? " …   L lists all" : "");
 }
 
+/* ---- for who sees it first: where rows leave room -------------------------------------------- */
+
+/* What the signs mean, as far as they can be there; returns the lines that it takes. */
+static int put_legend(const struct tui_state *s, struct grid *g, int y)
+{
+	static const struct {
+		const char *sign, *text;
+		enum style style;
+	} legend[] = {
+		{ "▪", "a dial stands here", ST_AT },
+		{ "├", "channels go together", ST_RULE },
+		{ "≈", "estimated", ST_ESTIMATED },
+		{ "·", "costs 0.1 points or less", ST_HEAT0 },
+		{ "░", "up to 0.5", ST_HEAT1 },
+		{ "▒", "up to 2", ST_HEAT2 },
+		{ "▓", "up to 8", ST_HEAT3 },
+		{ "█", "more", ST_HEAT4 },
+	};
+	const int n = s->scene->data ? (int)(sizeof legend / sizeof *legend) : 2;
+	int x = 3, first = y;
+
+	for (int i = 0; i < n; i++) {
+		int w = 2 + text_width(legend[i].text);
+
+		if (x + w > s->w - 1 || legend[i].style == ST_HEAT0) {
+			x = 3;
+			y++;
+		}
+		grid_put(g, y, x, 1, legend[i].style, "%s", legend[i].sign);
+		grid_put(g, y, x + 2, w, ST_DIM, "%s", legend[i].text);
+		x += w + 3;
+	}
+	return y + 1 - first;
+}
+
+static void newcomer(const struct tui_state *s, struct grid *g, int lines)
+{
+	static const char *const tips[] = {
+		"Up, Down walk over the layers, Left, Right turn the dial [▪], Tab takes the next.",
+		"The figures below follow each turn; u takes it back, and nothing is lost.",
+		":set * weights int8  turns all layers,  :write r.pare  saves the plan.",
+	};
+	enum { N_TIPS = sizeof tips / sizeof *tips };
+	int y = LIST_Y + s->n_shown + 1, end = LIST_Y + lines;
+
+	if (end - y < 3 || !s->n_shown)
+		return;
+	y += put_legend(s, g, y) + 1;
+	for (int i = 0; i < N_TIPS && s->scene->n_plans == 1 && end - y >= N_TIPS - i; i++)
+		grid_put(g, y++, 3, s->w - 4, ST_HEAD, "%s", tips[i]);
+}
+
 void view_map_render(const struct tui_state *s, struct grid *g)
 {
 	struct layout l = map_lay_out(s);
 	struct sentence text = { .room = s->w - 8 };
+	int rows = s->n_shown - s->top < l.lines ? s->n_shown - s->top : l.lines;
 
 	heads(s, g, &l);
 	for (int d = 0; d <= PARE_N_DIALS; d++)
-		grid_fill(g, (struct rect){ 1, l.bar_x[d], l.lines + 2, 1 }, 0x2502, ST_RULE);
+		grid_fill(g, (struct rect){ 1, l.bar_x[d], rows + 2, 1 }, 0x2502, ST_RULE);
 	for (int i = s->top; i < s->n_shown && i < s->top + l.lines; i++)
 		draw_row(s, g, &l, i);
+	newcomer(s, g, l.lines);
 	if (s->scene->n_unsupported)
 		note(s, g, l.note_y);
 	grid_fill(g, (struct rect){ l.rule_y, 0, 1, s->w }, 0x2500, ST_RULE);
