@@ -38,6 +38,7 @@ static enum pare_status say_stop(const struct saying *y)
 	static const char *const told[] = {
 		[DROPPED_NOTHING] = "nothing that was asked for is under way",
 		[DROPPED_BUDGET] = "stopped",
+		[DROPPED_FILE] = "stopped, nothing is written",
 		[DROPPED_LAYERS] = "stopped; the layers that are rounded are kept, p goes on",
 	};
 
@@ -122,6 +123,9 @@ static enum pare_status say_help(const struct saying *y)
 
 static enum pare_status say_quit(const struct saying *y)
 {
+	if (y->w->filing.plan)
+		return pare_fail(y->err, PARE_E_BUSY, "'%s' is not done yet; 'stop' ends it",
+			y->w->filing.line);
 	y->reply->effect = PARE_EFFECT_QUIT;
 	return PARE_OK;
 }

@@ -47,7 +47,14 @@ struct asked {
 	int from; /* the plan that it changes */
 };
 
-enum job_kind { JOB_NONE, JOB_STUDY, JOB_DEVICE, JOB_CHECKPOINT, JOB_BUDGET };
+/* A file that is written once the plan it is of is carried out. */
+struct filing {
+	char *line;             /* the command; NULL = none waits */
+	struct pare_plan *plan; /* the worker's while a FILING is its job */
+	int from;               /* where it stands in the tree */
+};
+
+enum job_kind { JOB_NONE, JOB_STUDY, JOB_DEVICE, JOB_CHECKPOINT, JOB_BUDGET, JOB_FILING };
 struct job {
 	enum job_kind kind;
 	struct pare_task task; /* STUDY */
@@ -58,6 +65,7 @@ struct job {
 	enum pare_status status;
 	struct pare_err err;
 	struct pare_result *result;
+	struct pare_variant *variant;
 	struct pare_device_figures figures;
 };
 
@@ -95,9 +103,10 @@ struct pare_workspace {
 
 	struct worker worker;
 	bool paused;
-	bool headless;        /* opened idle: what is asked for is done before it is answered */
-	bool wanted;          /* measure the plan though work is paused */
-	struct asked asked;   /* the worker's while a BUDGET is its job */
+	bool headless;      /* opened idle: what is asked for is done before it is answered */
+	bool wanted;        /* measure the plan though work is paused */
+	struct asked asked; /* the worker's while a BUDGET is its job */
+	struct filing filing;
 	bool broken;          /* the network cannot be run: no work but cost */
 	uint64_t failed_plan; /* hash of one that could not be measured; 0 = none */
 	int *order;           /* [n_layers]; NULL = as in the model */
@@ -177,6 +186,7 @@ void worker_give(struct pare_workspace *w, const struct job *j); /* copied; the 
 void worker_wait(struct pare_workspace *w);
 void job_free(struct job *j);
 void asked_free(struct asked *a);
+void filing_free(struct filing *f);
 
 /* work.c */
 /* Give the worker what is most useful now, if it is idle and may work. */
@@ -187,9 +197,12 @@ void worker_reconsider(struct pare_workspace *w);
  * here.  Takes over, when it does not fail, b's layers and p.  PARE_E_BUSY: one at a time. */
 enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, struct pare_plan *p,
 	const char *line, struct pare_err *err);
+/* Carry the plan that is here out as soon as may be, and then run the line again, which finds the
+ * variant at hand.  PARE_E_BUSY: one at a time. */
+enum pare_status worker_file(struct pare_workspace *w, const char *line, struct pare_err *err);
 /* Stop what was asked for, or else the rounding of the plan, whose layers so far are kept; then
  * work is paused. */
-enum dropped { DROPPED_NOTHING, DROPPED_BUDGET, DROPPED_LAYERS };
+enum dropped { DROPPED_NOTHING, DROPPED_BUDGET, DROPPED_FILE, DROPPED_LAYERS };
 enum dropped worker_drop(struct pare_workspace *w);
 /* Wait for the worker, taking along what it found; it is idle afterwards.  News, as of a pump. */
 unsigned worker_settle(struct pare_workspace *w, bool cancel);

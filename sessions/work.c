@@ -45,6 +45,7 @@ static void study_failed(struct pare_workspace *w, const struct pare_task *t, co
 		workspace_log(w, "this plan cannot be measured: %s", why);
 	} else {
 		asked_free(&w->asked);
+		filing_free(&w->filing);
 		w->broken = true; /* what failed once would fail again and again */
 		workspace_log(w, "no map: %s", why);
 	}
@@ -86,13 +87,48 @@ static unsigned take_budget(struct pare_workspace *w, struct job *j)
 			else
 				workspace_log(w, "shares found, 'go %d' takes them: %s",
 					w->here + 1, a->line);
-			news = PARE_NEWS_PLAN | PARE_NEWS_BUDGET;
+			news = PARE_NEWS_PLAN | PARE_NEWS_ASKED;
 		}
 		a->plan = NULL;
 		if (at != a->from)
 			tree_go(w, at);
 	}
 	asked_free(a);
+	return news;
+}
+
+/* The plan of a file is carried out: the line that asked for it is run where it was said. */
+static unsigned take_filing(struct pare_workspace *w, struct job *j)
+{
+	struct filing f = w->filing;
+	struct pare_reply reply = { 0 };
+	struct pare_err err = { 0 };
+	int at = w->here;
+	unsigned news = PARE_NEWS_ERROR;
+
+	w->filing = (struct filing){ 0 };
+	if (!j->status && atomic_load(&j->ctl.cancel))
+		j->status = PARE_E_CANCELED; /* done, and stopped before that was known */
+	if (j->status)
+		workspace_log(w, "%s: %s", f.line,
+			j->status == PARE_E_CANCELED ? "stopped, nothing is written" : j->err.text);
+	else {
+		pare_variant_free(w->variant);
+		w->variant = j->variant;
+		w->variant_of = pare_plan_hash(f.plan);
+		j->variant = NULL;
+		if (at != f.from) {
+			tree_go(w, f.from);
+			workspace_refresh(w);
+		}
+		if (!pare_workspace_command(w, f.line, &reply, &err))
+			news = PARE_NEWS_ASKED;
+		if (at != f.from) {
+			tree_go(w, at);
+			workspace_refresh(w);
+		}
+	}
+	filing_free(&f);
 	return news;
 }
 
@@ -106,6 +142,8 @@ static unsigned take_job(struct pare_workspace *w)
 	keep_layers(w, j->kind == JOB_STUDY && j->task.kind == PARE_TASK_PLAN && !j->status);
 	if (j->kind == JOB_BUDGET)
 		news = take_budget(w, j);
+	else if (j->kind == JOB_FILING)
+		news = take_filing(w, j);
 	else if (j->status == PARE_E_CANCELED)
 		news = 0;
 	else if (j->kind == JOB_STUDY && !j->status) {
@@ -206,8 +244,14 @@ void worker_feed(struct pare_workspace *w)
 	struct pare_err err;
 	bool urgent;
 
-	if ((w->paused && !w->wanted && !w->asked.plan) || worker_state(w) != WORKER_IDLE)
+	if ((w->paused && !w->wanted && !w->asked.plan && !w->filing.plan) ||
+		worker_state(w) != WORKER_IDLE)
 		return;
+	if (w->filing.plan && (!w->data || pare_study_calibration(w->study))) {
+		j.kind = JOB_FILING;
+		worker_give(w, &j);
+		return;
+	}
 	if (w->asked.plan && pare_study_calibration(w->study)) {
 		j.kind = JOB_BUDGET;
 		worker_give(w, &j);
@@ -222,7 +266,7 @@ void worker_feed(struct pare_workspace *w)
 	urgent = j.task.kind == PARE_TASK_BASELINE || j.task.kind == PARE_TASK_PLAN;
 	if (!urgent)
 		w->wanted = false;
-	if (w->paused && !w->wanted) {
+	if (w->paused && !w->wanted && !(w->filing.plan && j.task.kind == PARE_TASK_BASELINE)) {
 		pare_task_free(&j.task);
 		return;
 	}
@@ -238,11 +282,21 @@ void worker_feed(struct pare_workspace *w)
 		worker_give(w, &j);
 }
 
+/* What was asked for comes next; only the float answers, which it needs, come before. */
+static void make_way(struct pare_workspace *w)
+{
+	const struct job *j = &w->worker.job;
+
+	if (worker_state(w) == WORKER_BUSY && j->kind != JOB_FILING && j->kind != JOB_BUDGET &&
+		!(j->kind == JOB_STUDY && j->task.kind == PARE_TASK_BASELINE))
+		atomic_store(&w->worker.job.ctl.cancel, true);
+	worker_feed(w);
+}
+
 enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, struct pare_plan *p,
 	const char *line, struct pare_err *err)
 {
 	char *own = strdup(line);
-	const struct job *j = &w->worker.job;
 
 	if (w->asked.plan || w->broken || !own) {
 		free(own);
@@ -258,15 +312,40 @@ enum pare_status worker_ask(struct pare_workspace *w, struct pare_budget *b, str
 	}
 	w->asked = (struct asked){ *b, p, own, w->here };
 	w->wanted = true;
-	if (worker_state(w) == WORKER_BUSY &&
-		!(j->kind == JOB_STUDY && j->task.kind == PARE_TASK_BASELINE))
-		atomic_store(&w->worker.job.ctl.cancel, true);
-	worker_feed(w);
+	make_way(w);
+	return PARE_OK;
+}
+
+enum pare_status worker_file(struct pare_workspace *w, const char *line, struct pare_err *err)
+{
+	struct filing f = { .from = w->here };
+
+	if (w->filing.plan)
+		return pare_fail(
+			err, PARE_E_BUSY, "'%s' is not done yet; 'stop' ends it", w->filing.line);
+	if (w->broken && w->data && !pare_study_calibration(w->study))
+		return pare_fail(err, PARE_E_UNSUPPORTED,
+			"nothing can be measured of this network; the log says why");
+	f.line = strdup(line);
+	f.plan = pare_plan_copy(pare_workspace_plan(w));
+	if (!f.line || !f.plan) {
+		filing_free(&f);
+		return pare_nomem(err, "a file");
+	}
+	w->filing = f;
+	make_way(w);
 	return PARE_OK;
 }
 
 enum dropped worker_drop(struct pare_workspace *w)
 {
+	if (w->filing.plan) {
+		if (worker_state(w) != WORKER_IDLE && w->worker.job.kind == JOB_FILING)
+			atomic_store(&w->worker.job.ctl.cancel, true);
+		else
+			filing_free(&w->filing);
+		return DROPPED_FILE;
+	}
 	if (!w->asked.plan && *pare_workspace_work_state(w).layer) {
 		atomic_store(&w->worker.job.ctl.cancel, true);
 		w->paused = true; /* or it would begin again */
@@ -342,6 +421,7 @@ struct pare_work pare_workspace_work_state(const struct pare_workspace *w)
 				 ? "float answers"
 			 : k->job.kind == JOB_CHECKPOINT ? "saving"
 			 : k->job.kind == JOB_BUDGET     ? "budget"
+			 : k->job.kind == JOB_FILING     ? "writing"
 							 : "measuring";
 	if (worker_state((struct pare_workspace *)w) == WORKER_BUSY) {
 		pthread_mutex_lock(&k->lock);
@@ -350,6 +430,7 @@ struct pare_work pare_workspace_work_state(const struct pare_workspace *w)
 		s.layers = k->layers;
 		pthread_mutex_unlock(&k->lock);
 	}
+	s.filing = w->filing.plan != NULL;
 	s.asked = w->asked.plan != NULL;
 	if (s.asked && k->job.kind == JOB_BUDGET) {
 		pthread_mutex_lock(&k->lock);

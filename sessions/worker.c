@@ -79,6 +79,11 @@ static void run_job(struct pare_workspace *w, struct job *j)
 		j->status = pare_budget_spread(&w->asked.budget, w->model, w->asked.plan,
 			pare_study_calibration(w->study), &j->ctl, &j->err);
 		break;
+	case JOB_FILING:
+		j->status = pare_variant_new(w->model, w->filing.plan,
+			w->data ? pare_study_calibration(w->study) : NULL, &j->ctl, &j->variant,
+			&j->err);
+		break;
 	case JOB_NONE:
 		break;
 	}
@@ -138,6 +143,7 @@ void job_free(struct job *j)
 	pare_task_free(&j->task);
 	pare_plan_free(j->plan);
 	pare_result_free(j->result);
+	pare_variant_free(j->variant);
 	memset(j, 0, sizeof *j);
 }
 
@@ -147,6 +153,13 @@ void asked_free(struct asked *a)
 	pare_plan_free(a->plan);
 	free(a->line);
 	memset(a, 0, sizeof *a);
+}
+
+void filing_free(struct filing *f)
+{
+	pare_plan_free(f->plan);
+	free(f->line);
+	memset(f, 0, sizeof *f);
 }
 
 int worker_state(struct pare_workspace *w)
@@ -185,6 +198,7 @@ void worker_stop(struct pare_workspace *w)
 	keep_layers(w, false);
 	job_free(&k->job);
 	asked_free(&w->asked);
+	filing_free(&w->filing);
 	pthread_mutex_destroy(&k->lock);
 	pthread_cond_destroy(&k->wake);
 	close(k->pipe[0]);

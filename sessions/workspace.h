@@ -68,8 +68,8 @@ enum {
 	PARE_NEWS_PLAN = 2,   /* a plan was measured */
 	PARE_NEWS_DEVICE = 4, /* a device was measured */
 	PARE_NEWS_PROGRESS = 8,
-	PARE_NEWS_ERROR = 16,  /* see the log */
-	PARE_NEWS_BUDGET = 32, /* a budget's plan is there, and the log says where */
+	PARE_NEWS_ERROR = 16, /* see the log */
+	PARE_NEWS_ASKED = 32, /* what took long is there: the log says last what came of it */
 };
 unsigned pare_workspace_pump(struct pare_workspace *w);
 /* Layers in the order in which the person wants them (what is on screen first); copied. */
@@ -83,6 +83,7 @@ struct pare_work {
 	bool paused;
 	char layer[64];          /* being rounded or pruned by what samples tell; "" = none is */
 	int layers_done, layers; /* of the plan */
+	bool filing;             /* a file is written once its plan is carried out */
 	bool asked;              /* the shares of a budget are being looked for */
 	double part;             /* 0..1 of that */
 };

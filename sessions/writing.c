@@ -22,27 +22,29 @@ static enum pare_status refuse_sources(const struct saying *y)
 	return PARE_OK;
 }
 
-static enum pare_status refuse_strangers(const struct saying *y)
+/* What is there already may be written over when it is empty or pare wrote it: a recipe begins with
+ * "pare ", packed weights with their magic, ONNX with the version and the producer's name. */
+static enum pare_status refuse_strangers(const struct saying *y, const char *is_none)
 {
+	static const char producer[] = "\x12\x04pare";
+	char head[64];
 	struct stat sb;
-	char *text;
-	size_t len;
-	bool ours;
+	size_t n;
+	FILE *f = stat(y->s->text, &sb) || !S_ISREG(sb.st_mode) ? NULL : fopen(y->s->text, "rb");
 
-	if (stat(y->s->text, &sb))
+	if (!f)
 		return PARE_OK;
-	if (pare_text_read(y->s->text, 4 << 20, &text, &len, NULL))
-		ours = false;
-	else {
-		ours = !len || !strncmp(text, "pare ", 5);
-		free(text);
-	}
-	return ours ? PARE_OK
-		    : pare_fail(y->err, PARE_E_ARG,
-			      "%s is there and is no recipe; give another name", y->s->text);
+	n = fread(head, 1, sizeof head, f);
+	fclose(f);
+	if (!n || (n > 5 && !memcmp(head, "pare ", 5)) || pare_packed_is(y->s->text) ||
+		memmem(head, n, producer, sizeof producer - 1))
+		return PARE_OK;
+	return pare_fail(
+		y->err, PARE_E_ARG, "%s is there and %s; give another name", y->s->text, is_none);
 }
 
-/* The plan carried out, kept for the next who asks; borrowed from the workspace. */
+/* The plan carried out, kept for the next who asks; borrowed from the workspace.  NULL: that takes
+ * a while, and the worker runs the line again when it is there. */
 static enum pare_status make_variant(const struct saying *y, const struct pare_variant **out)
 {
 	struct pare_workspace *w = y->w;
@@ -54,9 +56,12 @@ static enum pare_status make_variant(const struct saying *y, const struct pare_v
 		*out = w->variant;
 		return PARE_OK;
 	}
-	if (w->data && pare_plan_looks(w->model, saying_plan(y)))
+	*out = NULL;
+	if (w->data && pare_plan_looks(w->model, saying_plan(y))) {
+		if (!w->headless)
+			return worker_file(w, y->line, y->err);
 		st = worker_need_baseline(w, y->err);
-	else if (!w->data && pare_plan_needs_samples(w->model, saying_plan(y)))
+	} else if (!w->data && pare_plan_needs_samples(w->model, saying_plan(y)))
 		st = pare_fail(y->err, PARE_E_ARG,
 			"what this plan asks for needs samples to look at; open "
 			"the model with --data");
@@ -70,6 +75,11 @@ static enum pare_status make_variant(const struct saying *y, const struct pare_v
 	w->variant_of = hash;
 	*out = v;
 	return PARE_OK;
+}
+
+static enum pare_status saying_later(const struct saying *y)
+{
+	return saying_answer(y, "%s is written once the plan is carried out", y->s->text);
 }
 
 static struct pare_recipe_parts parts_of(const struct saying *y, const char **devices)
@@ -115,9 +125,13 @@ enum pare_status say_write(const struct saying *y)
 	if (!st)
 		st = refuse_sources(y);
 	if (!st)
-		st = refuse_strangers(y);
+		st = refuse_strangers(y, "is no recipe");
 	if (!st)
 		st = make_variant(y, &v);
+	if (!st && !v) {
+		free(devices);
+		return saying_later(y);
+	}
 	if (!st)
 		st = pare_recipe_sha(&parts, sha, y->err);
 	if (!st)
@@ -168,7 +182,11 @@ enum pare_status say_export(const struct saying *y)
 	enum pare_status st = refuse_sources(y);
 
 	if (!st)
+		st = refuse_strangers(y, "was not written by pare");
+	if (!st)
 		st = make_variant(y, &v);
+	if (!st && !v)
+		return saying_later(y);
 	if (!st)
 		st = pare_recipe_sha(&parts, sha, y->err);
 	if (!st)

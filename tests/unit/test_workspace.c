@@ -137,6 +137,10 @@ static void without_data_activations_cannot_go(void)
 	ok(say(w, "undo") && !say(w, line) && strstr(err.text, "has open"), "%s", err.text);
 	snprintf(line, sizeof line, "write %s", tiny_path("data/x.npy"));
 	ok(!say(w, line) && strstr(err.text, "is no recipe"), "%s", err.text);
+	snprintf(line, sizeof line, "export %s", tiny_path("data/x.npy"));
+	ok(!say(w, line) && strstr(err.text, "was not written by pare"), "%s", err.text);
+	snprintf(line, sizeof line, "export %s", tiny_path("twice.onnx"));
+	ok(say(w, line) && say(w, line), "its own files it writes over");
 	snprintf(line, sizeof line, "write %s", tiny_path("float.pare"));
 	ok(say(w, line) && strstr(reply.text, "promises no accuracy"), "%s", reply.text);
 	pare_workspace_close(w);
@@ -222,9 +226,54 @@ static void pausing_stops_and_measuring_goes_on(void)
 	pare_workspace_close(w);
 }
 
+static int has_text(const char *path, const char *what)
+{
+	char *text = NULL;
+	size_t len;
+	int has = !pare_text_read(path, 1 << 20, &text, &len, NULL) && strstr(text, what) != NULL;
+
+	free(text);
+	return has;
+}
+
 static int nothing_is_asked(struct pare_workspace *w)
 {
 	return !pare_workspace_work_state(w).asked;
+}
+
+static int nothing_is_filed(struct pare_workspace *w)
+{
+	return !pare_workspace_work_state(w).filing;
+}
+
+/* So does carrying a plan out for a file. */
+static void a_file_is_written_behind_the_screen(void)
+{
+	struct pare_workspace *w = opened((struct pare_workspace_spec){
+		.memory = true, .data = tiny_path("data"), .limit = 100 });
+	char line[600], other[600];
+	const char *at = tiny_path("behind.pare");
+
+	snprintf(line, sizeof line, "write %s", at);
+	snprintf(other, sizeof other, "export %s", tiny_path("never.onnx"));
+	ok(say(w, "set * weights int4 round descent") && say(w, line) &&
+			strstr(reply.text, "once the plan") && !nothing_is_filed(w),
+		"it waits: %s", reply.text);
+	ok(!say(w, other) && strstr(err.text, "'stop' ends it"), "one at a time: %s", err.text);
+	ok(!say(w, "quit") && strstr(err.text, "not done yet"), "leaving would lose it: %s",
+		err.text);
+	ok(say(w, "set conv_3 weights int8"), "an edit meanwhile");
+	ok(pump_until(w, nothing_is_filed) && log_has(w, "behind.pare written") &&
+			has_text(at, "set    *") && !has_text(at, "conv_3") &&
+			pare_workspace_here(w) == 2,
+		"the plan that it was asked of is written, and one stays where one is");
+	ok(say(w, other) && say(w, "stop") && strstr(reply.text, "nothing is written") &&
+			pump_until(w, nothing_is_filed) && access(tiny_path("never.onnx"), F_OK),
+		"it can be stopped");
+	ok(say(w, "map pause") && say(w, other) && pump_until(w, nothing_is_filed) &&
+			!access(tiny_path("never.onnx"), F_OK),
+		"and goes on while the map rests");
+	pare_workspace_close(w);
 }
 
 /* A budget takes long: the person goes on meanwhile. */
@@ -564,16 +613,6 @@ static void swap_text(const char *path, const char *from, const char *to)
 	free(text);
 }
 
-static int has_text(const char *path, const char *what)
-{
-	char *text = NULL;
-	size_t len;
-	int has = !pare_text_read(path, 1 << 20, &text, &len, NULL) && strstr(text, what) != NULL;
-
-	free(text);
-	return has;
-}
-
 static void a_recipe_replays_to_the_same_bytes(void)
 {
 	struct pare_workspace *w = opened((struct pare_workspace_spec){
@@ -587,7 +626,7 @@ static void a_recipe_replays_to_the_same_bytes(void)
 		"a plan is measured");
 	measured = pare_workspace_metrics(w)->accuracy.value;
 	snprintf(line, sizeof line, "write %s", tiny_path("out.pare"));
-	ok(say(w, line) && strstr(reply.text, "promises"), "%s", reply.text);
+	ok(say(w, line) && pump_until(w, nothing_is_filed) && log_has(w, "it promises"), "written");
 	snprintf(line, sizeof line, "export %s", tiny_path("a.onnx"));
 	ok(say(w, line) && strstr(reply.text, "sha256"), "%s", reply.text);
 	snprintf(line, sizeof line, "export %s format packed", tiny_path("a.pack"));
@@ -679,7 +718,8 @@ static void a_recipe_is_estimated_by_a_map(void)
 
 	snprintf(line, sizeof line, "write %s", tiny_path("e.pare"));
 	ok(pump_until(w, map_is_complete) && say(w, "map pause") &&
-			say(w, "set conv_5 weights int3") && say(w, line),
+			say(w, "set conv_5 weights int3") && say(w, line) &&
+			pump_until(w, nothing_is_filed),
 		"a map, and a plan that is not measured");
 	pare_workspace_close(w);
 	ask.session = spec.session;
@@ -778,6 +818,7 @@ int main(int argc, char **argv)
 	a_device_brings_its_step();
 	the_map_fills_in_behind();
 	pausing_stops_and_measuring_goes_on();
+	a_file_is_written_behind_the_screen();
 	a_budget_is_spread_behind_the_screen();
 	devices_have_their_say();
 	a_session_comes_back();

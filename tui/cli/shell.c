@@ -1,6 +1,7 @@
 /* pare shell: the command language, with readline on a terminal, line by line from a pipe. */
 #include "../screen/line.h"
 #include "opening.h"
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,37 @@ static void answer(const char *line, const struct pare_reply *reply)
 		puts("views are the workbench's: pare MODEL on a terminal");
 	else if (*reply->text)
 		puts(reply->text);
+}
+
+/* What is done behind the workbench is waited for here; Ctrl-C stops it. */
+static void wait_for_work(struct pare_workspace *w)
+{
+	struct pollfd news = { pare_workspace_fd(w), POLLIN, 0 };
+	struct pare_work k = pare_workspace_work_state(w);
+	struct pare_reply reply;
+	struct pare_ctl *ctl;
+	const char *line = "", *text;
+
+	if (!k.filing && !k.asked)
+		return;
+	ctl = cli_ctl(k.filing ? "carrying out" : "looking for shares");
+	while (k.filing || k.asked) {
+		poll(&news, 1, 100);
+		pare_workspace_pump(w);
+		k = pare_workspace_work_state(w);
+		if (ctl->progress && k.asked)
+			ctl->progress(ctl->user, k.part, 1);
+		else if (ctl->progress && *k.layer)
+			ctl->progress(ctl->user, k.layers_done, k.layers);
+		if (atomic_exchange(&ctl->cancel, false) &&
+			pare_workspace_command(w, "stop", &reply, NULL))
+			break;
+	}
+	cli_ctl_done();
+	for (int i = 0; pare_workspace_log(w, i); i++)
+		line = pare_workspace_log(w, i);
+	text = strstr(line, "  "); /* behind the time of day */
+	puts(text ? text + 2 : line);
 }
 
 /* One line; false: leave.  *code: 2 when it failed. */
@@ -76,6 +108,7 @@ static int on_terminal(struct pare_workspace *w)
 	line_idle(pump);
 	while (more && (line = line_read("pare> "))) {
 		more = run_line(w, line, 0, &ignored);
+		wait_for_work(w);
 		free(line);
 	}
 	if (more)

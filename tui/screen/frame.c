@@ -183,8 +183,12 @@ static int at_work(const struct tui_state *s, struct grid *g, int right)
 			g, y, right, 22, ST_DIM, "budget %.0f %%%s", 100 * sc->asked_part, stops);
 	} else if (*sc->layer && !s->failed) {
 		right -= 30;
-		grid_put_right(g, y, right, 28, ST_DIM, "rounding %d of %d%s", sc->layers_done + 1,
-			sc->layers, stops);
+		grid_put_right(g, y, right, 28, ST_DIM, "%s %d of %d%s",
+			sc->filing ? "to write" : "rounding", sc->layers_done + 1, sc->layers,
+			stops);
+	} else if (sc->filing) {
+		right -= 22;
+		grid_put_right(g, y, right, 20, ST_DIM, "to write%s", stops);
 	} else if (sc->measuring && s->w >= 100 && !s->failed) {
 		right -= 22;
 		grid_put_right(g, y, right, 20, ST_DIM, "measuring the plan");

@@ -182,7 +182,7 @@ static void act_back(struct tui_state *s, struct tui_effects *fx, int arg)
 	} else if (*s->filter) {
 		s->filter[0] = 0;
 		tui_arrange(s);
-	} else if (s->scene->asked || *s->scene->layer) {
+	} else if (s->scene->asked || s->scene->filing || *s->scene->layer) {
 		snprintf(fx->command, sizeof fx->command, "stop");
 		snprintf(s->message, sizeof s->message, ":stop");
 	}
@@ -190,7 +190,10 @@ static void act_back(struct tui_state *s, struct tui_effects *fx, int arg)
 
 static void act_quit(struct tui_state *s, struct tui_effects *fx, int arg)
 {
-	if (s->view == VIEW_MAP)
+	if (s->view == VIEW_MAP && s->scene->filing)
+		snprintf(s->message, sizeof s->message,
+			"a file is not written yet; Esc stops that, then q leaves");
+	else if (s->view == VIEW_MAP)
 		fx->quit = true;
 	else
 		act_back(s, fx, arg);

@@ -1,6 +1,7 @@
 #include "line.h"
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ static struct {
 	enum tui_event_kind outcome;
 	char **shown; /* completions */
 	int n_shown;
+	volatile sig_atomic_t interrupted;
 } line;
 
 /* ---- completion ------------------------------------------------------------------------------ */
@@ -50,11 +52,19 @@ static char *candidate(const char *text, int state)
 
 static char **completions(const char *text, int start, int end)
 {
+	char **found;
+	size_t n;
+
 	(void)start;
 	(void)end;
 	rl_attempted_completion_over =
 		1; /* file names are offered by the language, or not at all */
-	return line.kind == '/' ? NULL : rl_completion_matches(text, candidate);
+	if (line.kind == '/' || !(found = rl_completion_matches(text, candidate)))
+		return NULL;
+	n = strlen(found[0]);
+	/* into a folder one goes on */
+	rl_completion_append_character = n && found[0][n - 1] == '/' ? 0 : ' ';
+	return found;
 }
 
 static void forget_shown(void)
@@ -110,12 +120,16 @@ static void find_history(void)
 		strcat(line.history, "/history");
 }
 
+/* Written down at once: what ends suddenly, or runs beside another pare, loses no line. */
 static void remember(const char *text)
 {
 	HIST_ENTRY *last = history_length ? history_get(history_base + history_length - 1) : NULL;
 
-	if (text[strspn(text, " \t")] && (!last || strcmp(last->line, text)))
-		add_history(text);
+	if (!text[strspn(text, " \t")] || (last && !strcmp(last->line, text)))
+		return;
+	add_history(text);
+	if (*line.history && append_history(1, line.history))
+		write_history(line.history);
 }
 
 void line_open(line_complete_fn *complete, void *user)
@@ -138,32 +152,51 @@ void line_open(line_complete_fn *complete, void *user)
 void line_close(void)
 {
 	if (*line.history)
-		write_history(line.history);
+		history_truncate_file(line.history, 1000);
 	forget_shown();
 	if (line.nowhere)
 		fclose(line.nowhere);
 	line.nowhere = NULL;
 }
 
+static void on_interrupt(int sig)
+{
+	line.interrupted = sig;
+}
+
+/* Called by readline when a signal has ended its wait, and while it waits. */
+static int wait_a_little(void)
+{
+	if (line.interrupted) {
+		line.interrupted = 0;
+		rl_crlf();
+		rl_on_new_line();
+		rl_replace_line("", 1);
+		rl_redisplay();
+	}
+	if (line.idle)
+		line.idle(line.user);
+	return 0;
+}
+
 char *line_read(const char *prompt)
 {
-	char *text = readline(prompt);
+	struct sigaction sa = { .sa_handler = on_interrupt }, was;
+	char *text;
+
+	sigaction(SIGINT, &sa, &was);
+	rl_event_hook = rl_signal_event_hook = wait_a_little;
+	text = readline(prompt);
+	sigaction(SIGINT, &was, NULL);
 
 	if (text)
 		remember(text);
 	return text;
 }
 
-static int wait_a_little(void)
-{
-	line.idle(line.user);
-	return 0;
-}
-
 void line_idle(void (*idle)(void *user))
 {
 	line.idle = idle;
-	rl_event_hook = idle ? wait_a_little : NULL;
 }
 
 /* ---- on curses' screen ----------------------------------------------------------------------- */

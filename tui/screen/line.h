@@ -14,7 +14,7 @@ void line_open(line_complete_fn *complete, void *user);
 void line_close(void); /* writes the history */
 
 /* readline on a screen of its own, as `pare shell` does; malloc'ed, NULL at the end of input. */
-char *line_read(const char *prompt);
+char *line_read(const char *prompt); /* Ctrl-C begins the line anew */
 /* Called a few times a second while line_read waits. */
 void line_idle(void (*idle)(void *user));
 

@@ -85,6 +85,7 @@ struct scene {
 	bool paused, measuring;
 	char layer[64]; /* that is being rounded; "" = none is */
 	int layers_done, layers;
+	bool filing;       /* a file waits until its plan is carried out */
 	bool asked;        /* the shares of a budget are being looked for */
 	double asked_part; /* 0..1 of that */
 	enum scene_saved saved;

@@ -500,6 +500,7 @@ bool scene_fill(struct scene *s, const struct pare_workspace *w)
 	s->work_part = work.total > off ? fmax(work.done - off, 0) / (work.total - off) : 1;
 	s->eta = work.eta;
 	s->paused = work.paused;
+	s->filing = work.filing;
 	s->asked = work.asked;
 	s->asked_part = work.part;
 	s->measuring = !strcmp(work.what, "measuring");

@@ -234,7 +234,7 @@ static void loop(struct screen *x)
 			terminal_asks(x);
 		if (fd[1].revents && (news = pare_workspace_pump(x->w))) {
 			refill(x);
-			if (news & (PARE_NEWS_ERROR | PARE_NEWS_BUDGET))
+			if (news & (PARE_NEWS_ERROR | PARE_NEWS_ASKED))
 				show_ended(x, news & PARE_NEWS_ERROR);
 		}
 		if (fd[0].revents & (POLLHUP | POLLERR))
