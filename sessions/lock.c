@@ -40,7 +40,11 @@ static enum pare_status refused(const char *path, int fd, int why, struct pare_e
 	close(fd);
 	if (why != EWOULDBLOCK)
 		return pare_fail(err, PARE_E_IO, "%s cannot be locked: %s", path, strerror(why));
-	return pare_fail(err, PARE_E_BUSY, "%s is open in another pare (process %ld)", path, owner);
+	return pare_fail(err, PARE_E_BUSY,
+		"%s is open in another pare (process %ld); leave that one, or name another file "
+		"with "
+		"--session",
+		path, owner);
 }
 
 static enum pare_status take(const char *path, const char *name, int *out, struct pare_err *err)

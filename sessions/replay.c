@@ -360,9 +360,9 @@ static void note_widths(struct pare_replay *r)
 
 	if (n)
 		note(r,
-			"weights of %d layers travel as int8 in the ONNX file, which has no such "
+			"weights of %d layer%s travel as int8 in the ONNX file, which has no such "
 			"type; packed the network has %" PRId64 " bytes",
-			n, r->now.cost.bytes);
+			n, n == 1 ? "" : "s", r->now.cost.bytes);
 }
 
 static void note_saturation(struct pare_replay *r, const struct pare_variant *v)
@@ -371,10 +371,10 @@ static void note_saturation(struct pare_replay *r, const struct pare_variant *v)
 
 	if (n)
 		note(r,
-			"in %d layers, '%.40s' the first, two products of uint8 and int8 together "
+			"in %d layer%s, '%.40s' the first, two products of uint8 and int8 together "
 			"can exceed 16 bits: ONNX Runtime on x86 without VNNI cuts them off; step "
 			"avoid-saturation",
-			n, pare_model_layer(r->model, first)->name);
+			n, n == 1 ? "" : "s", pare_model_layer(r->model, first)->name);
 }
 
 /* A device of the recipe that this machine does not know is no reason to fail. */
@@ -444,15 +444,15 @@ static void check_figure(struct pare_replay *r, enum pare_promise p)
 		return;
 	r->verdict[p] = PARE_BROKEN;
 	if (!figure(r, p, &got)) {
-		note(r, "%s is promised and was not measured", row->name);
+		note(r, "broken: %s is promised and was not measured", row->name);
 		return;
 	}
 	if (fabs(got - want->value) <= want->tolerance + (row->digits ? as_written : 0)) {
 		r->verdict[p] = PARE_KEPT;
 		return;
 	}
-	note(r, "%s: %.*f%s, promised: %.*f%s ± %.*f", row->name, row->digits, got, row->unit,
-		row->digits, want->value, row->unit, row->digits, want->tolerance);
+	note(r, "broken: %s is %.*f%s, promised was %.*f%s ± %.*f", row->name, row->digits, got,
+		row->unit, row->digits, want->value, row->unit, row->digits, want->tolerance);
 }
 
 static void check_sha(struct pare_replay *r)
@@ -471,7 +471,8 @@ static void check_sha(struct pare_replay *r)
 			cpu, pare_cpu_kind());
 	} else {
 		r->sha_verdict = PARE_BROKEN;
-		note(r, "the file's sha256 is %.12s…, promised was %.12s…", r->sha256, want);
+		note(r, "broken: the file's sha256 is %.12s…, promised was %.12s…", r->sha256,
+			want);
 	}
 }
 

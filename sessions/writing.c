@@ -162,14 +162,14 @@ tell_of_file(const struct saying *y, const struct pare_variant *v, char *out, si
 
 	if (narrow)
 		n = (size_t)snprintf(out, len,
-			"; weights of %d layers travel as int8, format packed has them in %" PRId64
+			"; weights of %d layer%s travel as int8, format packed has them in %" PRId64
 			" bytes",
-			narrow, y->w->now.cost.bytes);
+			narrow, narrow == 1 ? "" : "s", y->w->now.cost.bytes);
 	if (cut && n < len)
 		snprintf(out + n, len - n,
-			"; on x86 without VNNI sums of %d layers can be cut off: step "
+			"; on x86 without VNNI sums of %d layer%s can be cut off: step "
 			"avoid-saturation",
-			cut);
+			cut, cut == 1 ? "" : "s");
 }
 
 enum pare_status say_export(const struct saying *y)

@@ -23,10 +23,25 @@ static const struct cli_option *find_option(const struct cli_option *o, const ch
 	return NULL;
 }
 
+enum { HELP_X = 22 }; /* where the text of a row begins */
+
+static void print_row(const char *name, const char *value, const char *text)
+{
+	int at = printf("  %s", name);
+
+	if (value)
+		at += printf("%*s %s", at < 12 ? 12 - at : 0, "", value);
+	if (at > HELP_X - 1) {
+		putchar('\n');
+		at = 0;
+	}
+	cli_text(HELP_X, at, text);
+}
+
 static void print_options(const struct cli_option *o)
 {
 	for (; o && o->name; o++)
-		printf("  %-10s %-10s %s\n", o->name, o->value ? o->value : "", o->help);
+		print_row(o->name, o->value, o->help);
 }
 
 static int help_all(void)
@@ -35,13 +50,13 @@ static int help_all(void)
 
 	puts("pare: make a neural network small enough for the device it must run on\n");
 	if (workbench) {
-		printf("usage: pare %s\n", workbench->args);
+		cli_text(12, printf("usage: pare "), workbench->args);
 		print_options(workbench->options);
 	}
 	puts("\n       pare COMMAND …      pare COMMAND --help tells more");
 	for (int i = 0; (c = cli_row(i)); i++)
 		if (*c->name)
-			printf("  %-10s %s\n", c->name, c->help);
+			print_row(c->name, NULL, c->help);
 	puts("\noptions of every command");
 	print_options(cli_common_options);
 	return CLI_OK;
@@ -49,7 +64,9 @@ static int help_all(void)
 
 static int help_one(const struct cli_command *c)
 {
-	printf("usage: pare %s%s%s\n%s\n\n", c->name, *c->name ? " " : "", c->args, c->help);
+	cli_text(12, printf("usage: pare %s%s", c->name, *c->args ? " " : ""), c->args);
+	cli_text(0, 0, c->help);
+	puts("");
 	print_options(c->options);
 	print_options(cli_common_options);
 	return CLI_OK;
@@ -77,8 +94,9 @@ static int parse(const struct cli_command *c, int argc, char **argv, struct cli_
 		if (!o)
 			o = find_option(cli_common_options, s, n);
 		if (!o)
-			return cli_usage("%s has no option '%.*s'; pare %s --help lists them",
-				*c->name ? c->name : "pare", (int)n, s, c->name);
+			return cli_usage("%s has no option '%.*s'; pare %s%s--help lists them",
+				*c->name ? c->name : "pare", (int)n, s, c->name,
+				*c->name ? " " : "");
 		if (o->value && s[n] != '=' && i + 1 == argc)
 			return cli_usage("%s needs a value (%s)", o->name, o->value);
 		s = !o->value ? o->name : s[n] == '=' ? s + n + 1 : argv[++i];
@@ -131,7 +149,7 @@ int main(int argc, char **argv)
 	if (cli_said.help)
 		return *c->name ? help_one(c) : help_all();
 	if (a.n < c->min_words || (c->max_words >= 0 && a.n > c->max_words))
-		return cli_usage("usage: pare %s %s", c->name, c->args);
+		return cli_usage("usage: pare %s%s%s", c->name, *c->args ? " " : "", c->args);
 	cli_common.json = cli_said.json != NULL;
 	if (cli_said.threads) {
 		if (!cli_number(cli_said.threads, "--threads", 1, 256, &n))

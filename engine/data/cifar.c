@@ -55,8 +55,7 @@ static enum pare_status cifar_open(const char *path, const struct data_want *wan
 	return st ? st : as_records(path, blob, &out->samples, err);
 }
 
-const struct data_format data_format_cifar = { "cifar", "a CIFAR-10 or CIFAR-100 .bin", cifar_looks,
-	cifar_open };
+const struct data_format data_format_cifar = { "cifar", "a CIFAR .bin", cifar_looks, cifar_open };
 
 /* ---- the folder as it is unpacked ------------------------------------------------------------ */
 
@@ -126,5 +125,5 @@ static enum pare_status cifar_folder_open(const char *path, const struct data_wa
 	return st ? st : open_files(path, train_files, want, &out->train, err);
 }
 
-const struct data_format data_format_cifar_folder = { "cifar folder",
-	"a folder of CIFAR's .bin files", cifar_folder_looks, cifar_folder_open };
+const struct data_format data_format_cifar_folder = { "cifar folder", "a folder of CIFAR's",
+	cifar_folder_looks, cifar_folder_open };

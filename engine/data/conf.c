@@ -378,9 +378,7 @@ static bool conf_looks(const struct data_probe *p)
 	return !p->folder && !p->gz && data_ends_with(p->file, ".conf");
 }
 
-const struct data_format data_format_conf = { "conf",
-	"a data.conf, which says where samples lie and how they become inputs", conf_looks,
-	conf_open };
+const struct data_format data_format_conf = { "conf", "a data.conf", conf_looks, conf_open };
 
 static bool conf_folder_looks(const struct data_probe *p)
 {
@@ -399,5 +397,5 @@ static enum pare_status conf_folder_open(const char *path, const struct data_wan
 	return conf ? conf_open(conf, want, out, err) : pare_nomem(err, path);
 }
 
-const struct data_format data_format_conf_folder = { "conf folder", "a folder with a data.conf",
+const struct data_format data_format_conf_folder = { "conf folder", "a folder with one",
 	conf_folder_looks, conf_folder_open };

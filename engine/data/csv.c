@@ -261,5 +261,5 @@ static bool csv_looks(const struct data_probe *p)
 	       (data_ends_with(p->file, ".csv") || data_ends_with(p->file, ".tsv"));
 }
 
-const struct data_format data_format_csv = { "csv", "a .csv or .tsv, the label in a column 'label'",
+const struct data_format data_format_csv = { "csv", "a .csv or .tsv with a column 'label'",
 	csv_looks, csv_open };

@@ -270,6 +270,6 @@ enum pare_status data_open(const char *path, const struct data_want *want, struc
 		snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? "; " : "",
 			f->help);
 	}
-	return pare_fail(err, PARE_E_FORMAT, "%s: no data in a format that pare knows. Known: %s",
+	return pare_fail(err, PARE_E_FORMAT, "%s: no data in a format that is known. Known: %s",
 		path, known);
 }

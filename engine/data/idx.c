@@ -151,8 +151,7 @@ static bool idx_looks(const struct data_probe *p)
 	return !p->folder && is_idx(p->head, p->n_head);
 }
 
-const struct data_format data_format_idx = { "idx",
-	"an IDX file (.gz too), labels beside it as in MNIST", idx_looks, idx_open };
+const struct data_format data_format_idx = { "idx", "an IDX file as MNIST's", idx_looks, idx_open };
 
 /* The image files of a folder: of training and of test. */
 static const char *const train_files[] = { "train-images-idx3-ubyte", "train-images.idx3-ubyte",
@@ -198,5 +197,5 @@ static enum pare_status idx_folder_open(const char *path, const struct data_want
 	return st;
 }
 
-const struct data_format data_format_idx_folder = { "idx folder", "a folder of MNIST's files",
+const struct data_format data_format_idx_folder = { "idx folder", "a folder of MNIST's",
 	idx_folder_looks, idx_folder_open };

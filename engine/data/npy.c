@@ -310,8 +310,7 @@ static enum pare_status npy_open(const char *path, const struct data_want *want,
 	return data_npy_open(path, &out->samples.x, err);
 }
 
-const struct data_format data_format_npy = { "npy",
-	"an .npy file: samples [N, ...] (data.conf names the labels)", npy_looks, npy_open };
+const struct data_format data_format_npy = { "npy", "an .npy of samples", npy_looks, npy_open };
 
 static bool npy_folder_looks(const struct data_probe *p)
 {
@@ -335,5 +334,5 @@ static enum pare_status npy_folder_open(const char *path, const struct data_want
 	return data_is_file(y) ? data_npy_open(y, &out->samples.y, err) : PARE_OK;
 }
 
-const struct data_format data_format_npy_folder = { "npy folder",
-	"a folder with x.npy, and y.npy for labels", npy_folder_looks, npy_folder_open };
+const struct data_format data_format_npy_folder = { "npy folder", "a folder with x.npy and y.npy",
+	npy_folder_looks, npy_folder_open };

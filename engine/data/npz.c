@@ -193,8 +193,7 @@ static bool npz_looks(const struct data_probe *p)
 }
 
 const struct data_format data_format_npz = { "npz",
-	"an .npz with arrays x and y (also x_train, y_train), or named like a model's inputs",
-	npz_looks, npz_open };
+	"an .npz with x and y, or with the model's inputs by name", npz_looks, npz_open };
 
 /* ---- writing --------------------------------------------------------------------------------- */
 

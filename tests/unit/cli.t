@@ -88,4 +88,12 @@ if command -v groff >/dev/null; then
 else
 	ok 0 'the manual page sets without a warning # SKIP no groff'
 fi
+grep -q '^.SS In recipes alone' "$dir/page" && [ "$(COLUMNS=60 $pare apply --help | wc -L)" -le 60 ] &&
+	COLUMNS=100 $pare --help | grep -q '^  --device   NAME     a device' && $pare man --help | grep -q '^usage: pare man$'
+ok $? 'help stands in columns, as wide as the terminal'
+
+$pare device >"$dir/list" && [ "$(awk 'NR==1 {at = index($0, "runtime")} substr($0, at - 1, 1) != " "' "$dir/list" | wc -l)" = 0 ]
+ok $? 'the columns of the devices are straight'
+$pare session list | grep -q "last used  *session  *plans  model" || $pare session | grep -q '^no session yet'
+ok $? 'session without a word lists'
 echo "1..$n"

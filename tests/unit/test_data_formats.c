@@ -375,7 +375,8 @@ static void what_is_no_data_is_refused(void)
 	mkfifo(in_folder("pipe.npy"), 0644);
 	refuses(in_folder("pipe.npy"), NULL, PARE_E_IO, "neither a regular file", "a pipe");
 	refuses(in_folder("nothing"), NULL, PARE_E_IO, "nothing: No such file", "a missing file");
-	refuses(put_text("a.txt", "hello"), NULL, PARE_E_FORMAT, "Known: ", "a text");
+	refuses(put_text("a.txt", "hello"), NULL, PARE_E_FORMAT, "with a column 'label'",
+		"a text, and all formats are named");
 	mkdir(in_folder("empty"), 0755);
 	refuses(in_folder("empty"), NULL, PARE_E_FORMAT, "Known: ", "an empty folder");
 	refuses(put_text("a.npy", ""), NULL, PARE_E_FORMAT, "a.npy", "an empty file");

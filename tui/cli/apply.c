@@ -198,7 +198,8 @@ static void print_replay(const struct pare_replay *r)
 	print_value("float", &r->was.accuracy, "%");
 	print_value(r->data ? cli_measure_name(r->measure) : "accuracy", &r->now.accuracy, "%");
 	print_value("drop", &r->now.drop, "points");
-	printf("size       %" PRId64 " bytes, %.1f %% of float; as an ONNX file %" PRId64 "\n",
+	printf("size       %" PRId64 " bytes, %.1f %% of float; as an ONNX file %" PRId64
+	       " bytes\n",
 		r->now.cost.bytes, 100 * r->now.ratio, r->now.cost.file_bytes);
 	print_noise(r);
 	print_macs(r);
@@ -254,7 +255,7 @@ static int report(const struct pare_replay *r, bool applied)
 		print_file(r);
 	if (check_switch)
 		puts(r->ok ? "check      every promise is kept"
-			   : "check      BROKEN: see the notes");
+			   : "check      BROKEN: the notes say which promise");
 	return code;
 }
 

@@ -69,6 +69,10 @@ int cli_json(json_t *o, int code);
 json_t *cli_real_json(double v);                    /* null when it is not known */
 json_t *cli_value_json(const struct pare_value *v); /* [lo, hi] or null */
 
+/* A text for people from column x on, in as many lines as it takes; `at` columns stand already on
+ * the first. */
+void cli_text(int x, int at, const char *text);
+
 const char *cli_measure_name(enum pare_measure m); /* "top1" or "fidelity" */
 
 double cli_clock(void); /* seconds, from some fixed moment on */

@@ -1,3 +1,4 @@
+#include "../screen/grid.h"
 #include "cli.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +27,29 @@ int cli_bad(const struct pare_err *err)
 	cli_ctl_done();
 	fprintf(stderr, "pare: %s\n", err->text);
 	return CLI_BAD;
+}
+
+static int columns(void)
+{
+	const char *said = getenv("COLUMNS");
+	struct winsize size;
+	int n = said ? atoi(said) : 0;
+
+	if (n <= 0 && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
+		n = size.ws_col;
+	return n <= 0 ? 80 : n < 40 ? 40 : n > 120 ? 120 : n;
+}
+
+void cli_text(int x, int at, const char *text)
+{
+	int w = columns() - x - 1;
+
+	for (bool first = true; *text || first; first = false) {
+		int n = text_line(text, w < 20 ? 20 : w);
+
+		printf("%*s%.*s\n", first ? (x > at ? x - at : 0) : x, "", n, text);
+		text += n + strspn(text + n, " ");
+	}
 }
 
 int cli_usage(const char *fmt, ...)
@@ -47,8 +72,13 @@ bool cli_number(const char *text, const char *option, int64_t min, int64_t max, 
 	errno = 0;
 	v = strtoll(text, &end, 10);
 	if (errno || end == text || *end || v < min || v > max) {
-		cli_usage("%s takes a whole number from %" PRId64 " to %" PRId64 ", not '%s'",
-			option, min, max, text);
+		if (max == INT64_MAX)
+			cli_usage("%s takes a whole number from %" PRId64 " on, not '%s'", option,
+				min, text);
+		else
+			cli_usage("%s takes a whole number from %" PRId64 " to %" PRId64
+				  ", not '%s'",
+				option, min, max, text);
 		return false;
 	}
 	*out = v;

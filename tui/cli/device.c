@@ -41,25 +41,45 @@ json_t *cli_figures_json(const struct pare_device_figures *f)
 	return o;
 }
 
+/* As wide as the widest of a column; the heads are narrower. */
+static void list_widths(const struct pare_devices *ds, int w[3])
+{
+	w[0] = w[1] = w[2] = 8;
+	for (int i = 0; pare_devices_get(ds, i); i++) {
+		const struct pare_device_info *d = pare_device_info(pare_devices_get(ds, i));
+		const char *const text[] = { d->name, d->device, d->runtime };
+
+		for (int k = 0; k < 3; k++)
+			if ((int)strlen(text[k]) > w[k])
+				w[k] = (int)strlen(text[k]);
+	}
+}
+
 static int list(const struct pare_devices *ds)
 {
 	json_t *rows = cli_common.json ? json_array() : NULL;
+	int w[3];
 
+	list_widths(ds, w);
 	if (!rows)
-		printf("%-26s %-6s %-28s %-22s %5s  %s\n", "name", "class", "device", "runtime",
-			"rows", "error, model / family left out");
+		printf("%-*s  %-5s  %-*s  %-*s  %4s  %s\n", w[0], "name", "class", w[1], "device",
+			w[2], "runtime", "rows", "error, model / family left out");
 	for (int i = 0; pare_devices_get(ds, i); i++) {
 		const struct pare_device_info *d = pare_device_info(pare_devices_get(ds, i));
+		char count[16] = "", error[40];
 
-		if (rows)
+		if (rows) {
 			json_array_append_new(rows, info_json(d));
-		else if (isnan(d->error_model_out))
-			printf("%-26s %-6s %-28s %-22s %5s  %s\n", d->name, d->class, d->device,
-				d->runtime, "", d->measures ? "measures" : "not known");
-		else
-			printf("%-26s %-6s %-28s %-22s %5d  %.0f %% / %.0f %%\n", d->name, d->class,
-				d->device, d->runtime, d->rows, d->error_model_out,
+			continue;
+		}
+		snprintf(error, sizeof error, "%s", d->measures ? "measures" : "not known");
+		if (!isnan(d->error_model_out)) {
+			snprintf(count, sizeof count, "%d", d->rows);
+			snprintf(error, sizeof error, "%.0f %% / %.0f %%", d->error_model_out,
 				d->error_family_out);
+		}
+		printf("%-*s  %-5s  %-*s  %-*s  %4s  %s\n", w[0], d->name, d->class, w[1],
+			d->device, w[2], d->runtime, count, error);
 	}
 	for (int i = 0; pare_devices_problem(ds, i); i++)
 		fprintf(stderr, "pare: %s\n", pare_devices_problem(ds, i));
@@ -136,7 +156,9 @@ static int predict(const struct pare_device *dev, const char *path)
 	int code = CLI_OK;
 
 	if (pare_format_find(format) < 0)
-		return cli_usage("'%s' is no number format; float32 and int8 are", format);
+		return cli_usage(
+			"'%s' is no number format; float32, int8 and int4 are, pare man lists all",
+			format);
 	if (pare_model_open(path, &m, &err))
 		return cli_bad(&err);
 	p = uniform_plan(m, format);
@@ -153,7 +175,9 @@ static int predict(const struct pare_device *dev, const char *path)
 		code = cli_json(o, CLI_OK);
 	} else if (f.latency_ms.kind == PARE_UNKNOWN)
 		printf("%s, %s: latency not known%s%s\n", d->name, format, *f.why ? ": " : "",
-			f.why);
+			*f.why        ? f.why
+			: d->measures ? ": it is measured, in the workbench or by pare apply"
+				      : "");
 	else
 		printf("%s, %s: %.3g ms (%.3g … %.3g), %s%s%s\n", d->name, format,
 			f.latency_ms.value, f.latency_ms.lo, f.latency_ms.hi,
@@ -186,7 +210,7 @@ static int run_device(const struct cli_args *a)
 
 	if (pare_devices_load(&ds, &err))
 		return cli_bad(&err);
-	if (!strcmp(a->word[0], "list") && a->n == 1)
+	if (!a->n || (!strcmp(a->word[0], "list") && a->n == 1))
 		code = list(ds);
 	else if (a->n > 1)
 		code = with_device(a, ds);
@@ -204,10 +228,12 @@ static const struct cli_option options[] = {
 
 const struct cli_command cli_device = {
 	.name = "device",
-	.args = "list | show NAME | predict NAME MODEL",
-	.help = "devices: which there are, where their figures come from, what a model costs there",
+	.args = "[list | show NAME | predict NAME MODEL]",
+	.help = "devices: list (or nothing) names them, show NAME says where its figures come "
+		"from, "
+		"predict NAME MODEL what a model costs there",
 	.options = options,
-	.min_words = 1,
+	.min_words = 0,
 	.max_words = 3,
 	.run = run_device,
 };

@@ -1,6 +1,6 @@
 /* pare man: the manual page, from the rows that the program itself goes by, so that it cannot lie.
  */
-#include "../../sessions/workspace.h"
+#include "../../sessions/language.h"
 #include "cli.h"
 #include <stdio.h>
 #include <string.h>
@@ -61,18 +61,46 @@ static void commands(void)
 		}
 }
 
+static void statements(const char *title, unsigned where)
+{
+	printf(".SS %s\n", title);
+	for (int i = 0; i < PARE_N_SAY; i++) {
+		const struct pare_statement_row *r = &pare_statement_rows[i];
+
+		if (r->where == where)
+			entry(r->name, r->args, r->help);
+	}
+}
+
 static void language(void)
 {
-	struct pare_command_info row;
-
-	puts(".SH THE COMMAND LANGUAGE\nOne grammar for\n.B :\nin the workbench,\n.B pare "
-	     "shell\nand recipes. Layers "
-	     "are named, numbered from 1, or matched: conv_*, op=Conv, first, last, *.");
-	for (int i = 0; pare_command_row(i, &row); i++)
-		entry(row.name, row.args, row.help);
+	puts(".SH THE LANGUAGE\nOne grammar for\n.B :\nin the workbench,\n.B pare shell\nand "
+	     "recipes, a statement a line. Layers are named, numbered from 1, or matched: conv_*, "
+	     "op=Conv, first, last, *; commas join them. A word that begins with # begins a "
+	     "comment.");
+	statements("In recipes and as commands", PARE_IN_RECIPE | PARE_IN_COMMAND);
+	statements("In recipes alone", PARE_IN_RECIPE);
+	statements("As commands alone", PARE_IN_COMMAND);
 	puts(".SS Number formats");
 	for (int i = 0; pare_formats[i].name; i++)
 		entry(pare_formats[i].name, NULL, pare_formats[i].help);
+}
+
+static void examples(void)
+{
+	static const char *const lines[][2] = {
+		{ "pare model.onnx --data samples", "the workbench on a network of one's own" },
+		{ "pare --resume", "back where one was" },
+		{ "pare scan model.onnx --data samples", "the map alone, without a terminal" },
+		{ "pare apply r.pare -o small.onnx --check",
+			"replay a recipe, and hold what comes out against what it promises" },
+		{ "printf 'set * weights int8\\nexport small.onnx\\n' | pare shell model.onnx",
+			"commands from a script" },
+	};
+
+	puts(".SH EXAMPLES");
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+		entry(lines[i][0], NULL, lines[i][1]);
 }
 
 static void methods(void)
@@ -110,6 +138,7 @@ static int run_man(const struct cli_args *a)
 	commands();
 	language();
 	methods();
+	examples();
 	puts(".SH EXIT STATUS\n0 on success, 1 when a check failed, 2 on bad input or usage.\n.SH "
 	     "FILES");
 	entry("~/.local/state/pare", NULL,

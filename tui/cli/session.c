@@ -19,14 +19,12 @@ static json_t *info_json(const struct pare_session_info *i)
 	return o;
 }
 
-static void print_when(int64_t used)
+static void when(int64_t used, char text[32])
 {
 	time_t t = (time_t)used;
 	struct tm tm;
-	char text[32];
 
-	strftime(text, sizeof text, "%Y-%m-%d %H:%M", localtime_r(&t, &tm));
-	printf("%-16s  ", text);
+	strftime(text, 32, "%Y-%m-%d %H:%M", localtime_r(&t, &tm));
 }
 
 static int list(void)
@@ -34,22 +32,28 @@ static int list(void)
 	struct pare_session_list l;
 	json_t *rows = cli_common.json ? json_array() : NULL;
 	struct pare_err err;
+	int w = 8;
 
 	if (pare_session_list(NULL, &l, &err))
 		return cli_bad(&err);
-	if (!rows)
-		puts(l.n ? "last used         plans  results  session"
-			 : "no session yet: pare MODEL --data D starts one");
+	for (int i = 0; i < l.n; i++)
+		w = (int)strlen(l.session[i].name) > w ? (int)strlen(l.session[i].name) : w;
+	if (!rows && !l.n)
+		puts("no session yet: pare MODEL --data D starts one");
+	else if (!rows)
+		printf("%-16s  %-*s  plans  model, data\n", "last used", w, "session");
 	for (int i = 0; i < l.n; i++) {
 		const struct pare_session_info *s = &l.session[i];
+		char text[32];
 
 		if (rows) {
 			json_array_append_new(rows, info_json(s));
 			continue;
 		}
-		print_when(s->used);
-		printf("%5d  %7d  %s%s%s\n", s->n_plans, s->n_results, s->name,
-			s->problem ? "  " : "", s->problem ? s->problem : "");
+		when(s->used, text);
+		printf("%-16s  %-*s  %5d  %s%s%s%s%s\n", text, w, s->name, s->n_plans, s->model,
+			*s->data ? ", " : "", s->data, s->problem ? "; " : "",
+			s->problem ? s->problem : "");
 	}
 	pare_session_list_free(&l);
 	return rows ? cli_json(json_pack("{s:o}", "sessions", rows), CLI_OK) : CLI_OK;
@@ -60,17 +64,18 @@ static int show(const char *path)
 	struct pare_session_info i;
 	struct pare_err err;
 	int code = CLI_OK;
+	char text[32];
 
 	if (pare_session_look(path, &i, &err))
 		return cli_bad(&err);
 	if (cli_common.json)
 		code = cli_json(info_json(&i), CLI_OK);
 	else {
-		printf("session   %s\nmodel     %s\ndata      %s\nlast used ", i.path, i.model,
-			i.data);
-		print_when(i.used);
-		printf("\nplans     %d\nresults   %d\nbytes     %" PRId64 "\n", i.n_plans,
-			i.n_results, i.bytes);
+		when(i.used, text);
+		printf("session   %s\nmodel     %s\ndata      %s\nlast used %s\nplans     %d\n"
+		       "results   %d\nsize      %.1f MB\n",
+			i.path, i.model, *i.data ? i.data : "none", text, i.n_plans, i.n_results,
+			1e-6 * (double)i.bytes);
 		if (!isnan(i.value))
 			printf("accuracy  %.2f %%, %.2f points lost\n", i.value, i.drop);
 		if (i.owner)
@@ -84,12 +89,12 @@ static int show(const char *path)
 
 static int run_session(const struct cli_args *a)
 {
-	const char *verb = a->word[0];
+	const char *verb = a->n ? a->word[0] : "list";
 	struct pare_err err;
 	char *path;
 	int code = CLI_OK;
 
-	if (!strcmp(verb, "list") && a->n == 1)
+	if (!strcmp(verb, "list") && a->n <= 1)
 		return list();
 	if ((strcmp(verb, "show") && strcmp(verb, "rm")) || (a->n < 2 && !strcmp(verb, "rm")))
 		return cli_usage("usage: pare session list | show [NAME] | rm NAME");
@@ -109,9 +114,11 @@ static int run_session(const struct cli_args *a)
 
 const struct cli_command cli_session = {
 	.name = "session",
-	.args = "list | show [NAME] | rm NAME",
-	.help = "sessions kept on this machine",
-	.min_words = 1,
+	.args = "[list | show [NAME] | rm NAME]",
+	.help = "sessions kept on this machine: list (or nothing) names them, show tells of one or "
+		"of "
+		"the last, rm removes one",
+	.min_words = 0,
 	.max_words = 2,
 	.run = run_session,
 };
