@@ -70,7 +70,8 @@ static void sizes(const char *path, struct pare_session_info *i)
 			return;
 		if (!stat(name, &sb)) {
 			i->bytes += sb.st_size;
-			if (k < 2 && sb.st_mtime > i->used) /* readers touch the others */
+			/* readers make an empty -wal, and touch what comes after it */
+			if ((!k || (k == 1 && sb.st_size)) && sb.st_mtime > i->used)
 				i->used = sb.st_mtime;
 		}
 		free(name);

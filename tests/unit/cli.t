@@ -88,7 +88,7 @@ if command -v groff >/dev/null; then
 else
 	ok 0 'the manual page sets without a warning # SKIP no groff'
 fi
-grep -q '^.SS In recipes alone' "$dir/page" && [ "$(COLUMNS=60 $pare apply --help | wc -L)" -le 60 ] &&
+$pare man | grep -q "^.SS In recipes alone" && [ "$(COLUMNS=60 $pare apply --help | wc -L)" -le 60 ] &&
 	COLUMNS=100 $pare --help | grep -q '^  --device   NAME     a device' && $pare man --help | grep -q '^usage: pare man$'
 ok $? 'help stands in columns, as wide as the terminal'
 

@@ -1,10 +1,12 @@
 #include "sessions/store.h"
 #include "tests/tap.h"
 #include "tests/tiny.h"
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static enum pare_status put_plan(struct pare_store *s, int id, struct pare_err *err)
@@ -280,6 +282,18 @@ static void sessions_are_listed(void)
 		pare_store_close(s);
 		free(path);
 	}
+	path = pare_session_default(
+		&(struct pare_model_info){ .path = "other.onnx", .shapes = "", .sha256 = "0" },
+		NULL);
+	utimensat(AT_FDCWD, path, (struct timespec[2]){ { 1e9, 0 }, { 1e9, 0 } }, 0);
+	for (int i = 0; i < 2; i++) {
+		struct pare_session_info one;
+
+		ok(!pare_session_look(path, &one, &err) && one.used == 1000000000,
+			"to look at one is no use of it: %ld", (long)one.used);
+		pare_session_info_free(&one);
+	}
+	free(path);
 	tiny_file(tiny_path("state/pare/bad.session"), "bad", 3, NULL, 0);
 	tiny_file(tiny_path("state/pare/readme"), "no", 2, NULL, 0);
 	ok_status(pare_session_list(NULL, &l, &err), err, "they are listed");
