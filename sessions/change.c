@@ -169,6 +169,11 @@ static enum pare_status change_plan(const struct saying *y, const char *who)
 	}
 	if (pare_plan_equal(p, saying_plan(y))) {
 		pare_plan_free(p);
+		if (who)
+			return saying_answer(y,
+				"nothing changes: multiples of %d channels stay, as %s asks; "
+				"multiple 1 lets any number go",
+				y->s->multiple, who);
 		return saying_answer(y, "%s already", n == 1 ? "it is so" : "all are so");
 	}
 	changed = n_differ(p, saying_plan(y));

@@ -184,7 +184,7 @@ void keep_save(struct pare_workspace *w)
 	st = in_one(w, save_edits, edits_saved, &err);
 	if (!st && w->n_pending && room < RESERVE + 2 * pending_bytes(w))
 		st = pare_fail(&err, PARE_E_IO,
-			"the disk is nearly full: edits are saved, measurements are not: %s",
+			"measurements, the disk is nearly full (edits are saved): %s",
 			w->session_path);
 	else if (!st && (w->n_pending || w->layers_spent))
 		st = in_one(w, save_results, results_saved, &err);
