@@ -326,8 +326,8 @@ static void devices_have_their_say(void)
 	ok(say(w, "device snapdragon-8-gen-3") && say(w, "prune * channels 30%") &&
 			strstr(reply.text, "multiples of 32"),
 		"%s", reply.text);
-	ok(say(w, "prune * channels 30%") && strstr(reply.text, "nothing changes: multiples"),
-		"%s", reply.text);
+	ok(say(w, "prune * channels 30%") && strstr(reply.text, "nothing changes: multiples"), "%s",
+		reply.text);
 	ok(say(w, "prune * channels 40% multiple 1") && !strstr(reply.text, "multiples"),
 		"the line has the last word: %s", reply.text);
 	pare_workspace_close(w);

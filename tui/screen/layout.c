@@ -61,7 +61,7 @@ static void place_dials(const struct scene *sc, struct layout *l, int x, int wid
 		x += wide ? wide : 1 + map_label_width(c, true);
 	}
 	l->bar_x[PARE_N_DIALS] = x + 1;
-	l->drop_x = x + 3;
+	l->drop_x = x + 4;
 }
 
 struct layout map_lay_out(const struct tui_state *s)

@@ -48,7 +48,7 @@ static void heads(const struct tui_state *s, struct grid *g, const struct layout
 			"%.*s", n, c->label);
 	}
 	if (l->hidden)
-		grid_put(g, 1, l->drop_x, 5, ST_HEAD, "Tab →");
+		grid_put(g, 1, l->drop_x - 1, 5, ST_HEAD, "Tab →");
 	grid_put_right(g, 2, l->drop_x, 4, ST_HEAD, "drop");
 }
 
