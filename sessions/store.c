@@ -103,9 +103,9 @@ static enum pare_status check_kind(struct pare_store *s, bool own, struct pare_e
 			"%s is no session of pare; name another file", s->path);
 	if (version > VERSION)
 		return pare_fail(err, PARE_E_MISMATCH,
-			"%s was written by a newer pare (session version %lld, this one reads up "
-			"to "
-			"%d)",
+			"%s was written by a newer pare (version %lld, this one reads up to %d); "
+			"it "
+			"is left as it is: use that one, or name another file with --session",
 			s->path, (long long)version, VERSION);
 	return PARE_OK;
 }

@@ -96,4 +96,7 @@ $pare device >"$dir/list" && [ "$(awk 'NR==1 {at = index($0, "runtime")} substr(
 ok $? 'the columns of the devices are straight'
 $pare session list | grep -q "last used  *session  *plans  model" || $pare session | grep -q '^no session yet'
 ok $? 'session without a word lists'
+$pare device predict cortex-m7-cubeai $model >"$dir/predict" && grep -q '^RAM  *[0-9.]* KiB$' "$dir/predict" &&
+	grep -q '^fits  *yes$' "$dir/predict" && grep -q '^not faster 14 layers, the first: stem' "$dir/predict"
+ok $? 'predict says all that is known'
 echo "1..$n"

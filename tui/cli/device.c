@@ -145,6 +145,28 @@ static struct pare_plan *uniform_plan(const struct pare_model *m, const char *fo
 	return p;
 }
 
+static void print_figures(
+	const struct pare_device_info *d, const char *format, const struct pare_device_figures *f)
+{
+	if (f->latency_ms.kind == PARE_UNKNOWN)
+		printf("%s, %s: latency not known%s\n", d->name, format,
+			d->measures ? ": it is measured, in the workbench or by pare apply" : "");
+	else
+		printf("%s, %s: %.3g ms (%.3g … %.3g), %s\n", d->name, format, f->latency_ms.value,
+			f->latency_ms.lo, f->latency_ms.hi, pare_kind_name(f->latency_ms.kind));
+	if (f->ram >= 0)
+		printf("RAM        %.1f KiB\n", (double)f->ram / 1024);
+	if (f->flash >= 0)
+		printf("flash      %.1f KiB\n", (double)f->flash / 1024);
+	if (f->fits)
+		printf("fits       %s\n", f->fits == PARE_FITS_YES ? "yes" : "no");
+	if (f->n_fallbacks)
+		printf("not faster %d layer%s, the first: %s\n", f->n_fallbacks,
+			f->n_fallbacks == 1 ? "" : "s", f->why);
+	else if (*f->why)
+		printf("note       %s\n", f->why);
+}
+
 static int predict(const struct pare_device *dev, const char *path)
 {
 	const struct pare_device_info *d = pare_device_info(dev);
@@ -173,15 +195,8 @@ static int predict(const struct pare_device *dev, const char *path)
 		json_object_set_new(o, "runtime", json_string(d->runtime));
 		json_object_set_new(o, "precision", json_string(format));
 		code = cli_json(o, CLI_OK);
-	} else if (f.latency_ms.kind == PARE_UNKNOWN)
-		printf("%s, %s: latency not known%s%s\n", d->name, format, *f.why ? ": " : "",
-			*f.why        ? f.why
-			: d->measures ? ": it is measured, in the workbench or by pare apply"
-				      : "");
-	else
-		printf("%s, %s: %.3g ms (%.3g … %.3g), %s%s%s\n", d->name, format,
-			f.latency_ms.value, f.latency_ms.lo, f.latency_ms.hi,
-			pare_kind_name(f.latency_ms.kind), *f.why ? "; " : "", f.why);
+	} else
+		print_figures(d, format, &f);
 	pare_plan_free(p);
 	pare_model_free(m);
 	return code;

@@ -184,11 +184,11 @@ static int at_work(const struct tui_state *s, struct grid *g, int right)
 	} else if (*sc->layer && !s->failed) {
 		right -= 30;
 		grid_put_right(g, y, right, 28, ST_DIM, "%s %d of %d%s",
-			sc->filing ? "to write" : "rounding", sc->layers_done + 1, sc->layers,
+			sc->filing ? "writing," : "rounding", sc->layers_done + 1, sc->layers,
 			stops);
 	} else if (sc->filing) {
 		right -= 22;
-		grid_put_right(g, y, right, 20, ST_DIM, "to write%s", stops);
+		grid_put_right(g, y, right, 20, ST_DIM, "writing%s", stops);
 	} else if (sc->measuring && s->w >= 100 && !s->failed) {
 		right -= 22;
 		grid_put_right(g, y, right, 20, ST_DIM, "measuring the plan");
