@@ -2,6 +2,7 @@
 #include "../base/err.h"
 #include "../quantize/follow.h"
 #include "../quantize/keep.h"
+#include "block.h"
 #include "fitted.h"
 #include "layer.h"
 #include "pick.h"
@@ -21,6 +22,7 @@ struct fit {
 	struct pare_model **models;
 	struct pare_program **programs;
 	unsigned *may; /* [n_layers] rows of pare_roundings that a layer may try: bits */
+	double **seen; /* [n_layers] as in pare_blocking */
 };
 
 /* The network as compressed so far. */
@@ -58,6 +60,7 @@ static enum pare_status fit_layer(struct fit *f, int layer, struct pare_moments 
 		.acts = f->acts,
 		.ctl = f->ctl,
 		.l = *l,
+		.seen = f->seen[layer],
 		.weights = f->weights[layer],
 		.bias = f->bias[layer] };
 	enum pare_status st = PARE_OK;
@@ -123,6 +126,122 @@ static enum pare_status come_to(struct fit *f, int layer, struct pare_keep *keep
 	return st;
 }
 
+/* ---- blocks ------------------------------------------------------------------------------------
+ */
+
+/* Would a layer be rounded together with others?  One that tries methods goes by itself: it is the
+ * layer's own output that they are held against. */
+static bool may_join(const struct pare_fit_layer *l)
+{
+	const struct pare_rounding *r = l->rounding;
+
+	return l->fits && r && r->learn && l->grid.n_groups == 1 && !l->grid.scheme->zeros;
+}
+
+/* The block that begins at order[at], of which at least two layers are to be learned together. */
+static bool
+find_block(const struct fit *f, const int *order, int n, int at, struct pare_block_span *out)
+{
+	struct pare_block_span span;
+	int joins = 0;
+
+	if (!may_join(&f->layers[order[at]]) ||
+		!pare_block_find(f->walk, f->m, order, n, at, &span))
+		return false;
+	for (int i = span.first; i < span.last; i++)
+		joins += may_join(&f->layers[order[i]]);
+	if (joins < 2 || !pare_walk_holds(f->walk))
+		return false;
+	for (int i = span.first; i < span.last; i++)
+		f->layers[order[i]].joins = may_join(&f->layers[order[i]]);
+	*out = span;
+	return true;
+}
+
+static enum pare_status fit_block(struct fit *f, const int *order, struct pare_block_span span,
+	int done, int total, struct pare_err *err)
+{
+	struct pare_blocking b = { .m = f->m,
+		.walk = f->walk,
+		.acts = f->acts,
+		.layers = f->layers,
+		.seen = f->seen,
+		.weights = f->weights,
+		.bias = f->bias,
+		.ctl = f->ctl };
+	enum pare_status st = PARE_OK;
+
+	pare_walk_hold(f->walk);
+	for (int i = span.first; i < span.last && !st; i++) {
+		int layer = order[i];
+		const struct pare_layer *info = pare_model_layer(f->m, layer);
+		struct pare_windows w = pare_walk_windows(f->walk, layer);
+		size_t k = (size_t)w.k;
+
+		if (!f->layers[layer].fits)
+			continue;
+		if (f->layers[layer].joins &&
+			!(f->seen[layer] =
+					calloc((size_t)w.groups * k * (k + 1), sizeof **f->seen))) {
+			st = pare_nomem(err, "a block's rounding");
+			break;
+		}
+		if (f->ctl && f->ctl->layer)
+			f->ctl->layer(f->ctl->layer_user, info->name, done, total);
+		st = next(f, layer, done++, total, err);
+	}
+	if (!st && !(st = chain(f, err))) {
+		b.quantized = f->programs[f->n_chain - 1];
+		st = pare_block_learn(&b, order, span, err);
+	}
+	pare_walk_release(f->walk);
+	for (int i = span.first; i < span.last; i++) {
+		free(f->seen[order[i]]);
+		f->seen[order[i]] = NULL;
+	}
+	return st;
+}
+
+/* The block, as it was left or anew. */
+static enum pare_status come_to_block(struct fit *f, const int *order, struct pare_block_span span,
+	struct pare_keep *keep, struct pare_fit_key *key, int done, int total, struct pare_err *err)
+{
+	int n = span.last - span.first;
+	struct pare_fit_key *keys = calloc((size_t)n, sizeof *keys);
+	bool there = keep != NULL;
+	enum pare_status st = keys ? PARE_OK : pare_nomem(err, "a block's rounding");
+
+	for (int i = 0; i < n && keep && !st; i++) {
+		int layer = order[span.first + i];
+
+		st = pare_fit_key_next(key, &f->layers[layer], f->acts ? &f->acts[layer] : NULL,
+			f->weights[layer], f->bias[layer], f->may[layer], err);
+		keys[i] = *key;
+	}
+	for (int i = 0; i < n && there && !st; i++) {
+		int layer = order[span.first + i];
+		const struct pare_layer *info = pare_model_layer(f->m, layer);
+
+		there = !f->layers[layer].fits ||
+			pare_fitted_find(keep, &keys[i], info->weights,
+				info->weight.d[info->out_axis], &f->layers[layer],
+				&f->weights[layer], &f->bias[layer]);
+	}
+	if (!there && !st)
+		st = fit_block(f, order, span, done, total, err);
+	for (int i = 0; i < n && keep && !there && !st; i++) {
+		int layer = order[span.first + i];
+		const struct pare_layer *info = pare_model_layer(f->m, layer);
+
+		if (f->layers[layer].fits)
+			pare_fitted_keep(keep, &keys[i], info->weights,
+				info->weight.d[info->out_axis], &f->layers[layer],
+				f->weights[layer], f->bias[layer]);
+	}
+	free(keys);
+	return st;
+}
+
 /* All of them.  One alone is soon done again. */
 static enum pare_status fit_all(struct fit *f, const struct pare_calibration *c, const int *order,
 	int n, struct pare_err *err)
@@ -135,9 +254,18 @@ static enum pare_status fit_all(struct fit *f, const struct pare_calibration *c,
 		total += f->layers[order[i]].fits;
 	if (total > 1 && c->keep)
 		st = pare_fit_key_begin(f->m, c, &key, err);
-	for (int i = 0; i < n && !st; i++) {
-		st = come_to(f, order[i], total > 1 ? c->keep : NULL, &key, done, total, err);
-		done += f->layers[order[i]].fits;
+	for (int i = 0, to = 0; i < n && !st; i = to) {
+		struct pare_keep *keep = total > 1 ? c->keep : NULL;
+		struct pare_block_span span;
+
+		to = i + 1;
+		if (find_block(f, order, n, i, &span)) {
+			st = come_to_block(f, order, span, keep, &key, done, total, err);
+			to = span.last;
+		} else
+			st = come_to(f, order[i], keep, &key, done, total, err);
+		for (int j = i; j < to; j++)
+			done += f->layers[order[j]].fits;
 	}
 	return st;
 }
@@ -177,10 +305,11 @@ enum pare_status pare_fit(const struct pare_model *m, const struct pare_calibrat
 	int *order = calloc(room, sizeof *order), n = 0;
 	enum pare_status st = pare_walk_new(m, calibration, &f.walk, err);
 
-	f.models = calloc(room, sizeof *f.models);
-	f.programs = calloc(room, sizeof *f.programs);
+	f.models = calloc(2 * room, sizeof *f.models); /* once a layer, once a block */
+	f.programs = calloc(2 * room, sizeof *f.programs);
 	f.may = calloc(room, sizeof *f.may);
-	if (!st && (!order || !f.models || !f.programs || !f.may))
+	f.seen = calloc(room, sizeof *f.seen);
+	if (!st && (!order || !f.models || !f.programs || !f.may || !f.seen))
 		st = pare_nomem(err, "a calibration run");
 	if (!st)
 		n = sort_layers(&f, order);
@@ -196,6 +325,7 @@ enum pare_status pare_fit(const struct pare_model *m, const struct pare_calibrat
 	free(f.models);
 	free(f.programs);
 	free(f.may);
+	free(f.seen);
 	free(order);
 	return st;
 }

@@ -23,6 +23,7 @@ struct pare_fit_layer {
 	/* What is left is rounded; NULL = it is not. */
 	const struct pare_rounding *rounding;
 	struct pare_grid grid;
+	bool joins;      /* found by pare_fit: its block is rounded as a whole (block.h) */
 	bool keep_zeros; /* weights that are 0 in w stay so */
 	float *scale;    /* [pare_grid_scales], as each weight to the nearest has it; filled anew
 			    where a row has but one and it is free, and where it prunes */

@@ -48,7 +48,7 @@ enum pare_status pare_fit_key_next(struct pare_fit_key *k, const struct pare_fit
 {
 	struct pare_sha *s = pare_sha_new();
 	int asked[] = { l->fits, l->prunes, l->shifts, l->scales, l->keep_zeros, l->grid.lo,
-		l->grid.hi, (int)l->grid.n_groups, (int)l->grid.group, (int)may };
+		l->grid.hi, (int)l->grid.n_groups, (int)l->grid.group, (int)may, l->joins };
 	int range[] = { act && act->on, act ? act->zero : 0, act ? act->lo : 0, act ? act->hi : 0,
 		act && act->dynamic };
 

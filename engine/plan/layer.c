@@ -284,6 +284,15 @@ static enum pare_status shift_bias(struct fitting *t, struct pare_err *err)
 	return PARE_OK;
 }
 
+static void tell_seen(const struct fitting *t)
+{
+	size_t groups = (size_t)t->s->win.groups, k = (size_t)t->s->win.k;
+
+	for (size_t g = 0; g < groups; g++)
+		memcpy(t->f->seen + g * k * k, t->gram[g].h, k * k * sizeof *t->f->seen);
+	memcpy(t->f->seen + groups * k * k, t->s->x, groups * k * sizeof *t->f->seen);
+}
+
 enum pare_status
 pare_layer_round(struct pare_layer_fit *f, struct pare_moments *s, struct pare_err *err)
 {
@@ -328,6 +337,8 @@ pare_layer_round(struct pare_layer_fit *f, struct pare_moments *s, struct pare_e
 		st = pare_parallel(n, fit_row, &t, f->ctl, quiet, err);
 	if (!st && l->rounding && l->rounding->learn)
 		st = learn(&t, err);
+	if (f->seen && !st)
+		tell_seen(&t);
 	if (!st && t.shifts)
 		st = shift_bias(&t, err);
 	if (!st && f->acts && l->rounding)

@@ -10,6 +10,9 @@ struct pare_layer_fit {
 	const struct pare_act_quant *acts; /* [n_layers]; NULL = none */
 	struct pare_ctl *ctl;
 	struct pare_fit_layer l;
+	double *seen; /* [groups][k][k + 1]: filled with the mean products of what enters it, about
+			 the means where its bias is free, and then the means [groups][k]; NULL =
+			 not wanted */
 	struct pare_blob *weights, *bias; /* as they are given, NULL = the model's own bias; each
 					     gives way to a new one */
 };

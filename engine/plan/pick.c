@@ -190,6 +190,7 @@ static enum pare_status try_one(const struct pare_layer_fit *f, const struct par
 	t.l.scale = malloc(scales * (sizeof *t.l.scale + 1) + n);
 	t.weights = pare_blob_ref(f->weights);
 	t.bias = f->bias ? pare_blob_ref(f->bias) : NULL;
+	t.seen = NULL;
 	if (!st && !t.l.scale)
 		st = pare_nomem(err, "a layer's rounding");
 	if (!st) {

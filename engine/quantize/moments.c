@@ -10,6 +10,8 @@ enum {
 	SLOTS = 16,             /* sums that are taken apart, whatever the threads */
 	SLOT_FLOATS = 64 << 20, /* of all slots */
 	KEPT_BYTES = 768 << 20, /* activations held between layers */
+	NONE = -1,
+	NEXT = -2,
 };
 
 struct slot {
@@ -37,7 +39,10 @@ struct pare_walk {
 	int step, from; /* of the layer at hand; where the blocks were kept */
 	bool keeps;
 	struct pare_cut **cut[2]; /* [n_blocks] of the float and of the compressed network */
-	struct worker *worker;    /* [threads] */
+	/* those of the layer that is held, and its step; NONE, NEXT = where the walk goes next */
+	struct pare_cut **held[2];
+	int held_at;
+	struct worker *worker; /* [threads] */
 	/* of the layer at hand */
 	int layer, n_slots, tile;
 	struct pare_windows win;
@@ -53,6 +58,16 @@ struct pare_walk {
 static struct pare_tensor *var_of(struct pare_frame *f, int var)
 {
 	return &f->vars[var];
+}
+
+/* What was kept of a block is not needed any more, unless it is held. */
+static void let_go(struct pare_walk *w, int of, int block)
+{
+	if (w->from == w->held_at)
+		w->held[of][block] = w->cut[of][block];
+	else
+		pare_cut_free(w->cut[of][block]);
+	w->cut[of][block] = NULL;
 }
 
 /* Bring both frames to the layer. */
@@ -76,8 +91,7 @@ advance(struct pare_walk *w, int block, struct worker *k, struct pare_err *err)
 		if (w->cut[i][block])
 			pare_cut_load(w->cut[i][block], p[i], frame[i]);
 		st = pare_program_run(p[i], frame[i], from, w->step, err);
-		pare_cut_free(w->cut[i][block]);
-		w->cut[i][block] = NULL;
+		let_go(w, i, block);
 		if (st || !w->keeps)
 			continue;
 		st = pare_cut_new(p[i], w->step, &w->cut[i][block], err);
@@ -228,24 +242,29 @@ static float *room_for(size_t floats)
 	return aligned_alloc(64, (floats * sizeof(float) / 64 + 1) * 64);
 }
 
-static enum pare_status worker_begin(const struct pare_walk *w, struct worker *k)
+static bool frames_begin(const struct pare_walk *w, struct worker *k)
 {
-	size_t columns = (size_t)w->tile * (size_t)w->lanes + (size_t)w->plain->k->lanes;
-	const struct pare_node *n = w->plain->steps[w->step].n;
-
 	if (!k->plain) {
 		k->plain = pare_frame_new(w->plain);
 		k->samples = pare_feed_room(w->dataset, w->lanes);
 	}
 	k->quantized = pare_frame_new(w->quantized);
+	return k->plain && k->samples && k->quantized;
+}
+
+static enum pare_status worker_begin(const struct pare_walk *w, struct worker *k)
+{
+	size_t columns = (size_t)w->tile * (size_t)w->lanes + (size_t)w->plain->k->lanes;
+	const struct pare_node *n = w->plain->steps[w->step].n;
+
+	if (!frames_begin(w, k))
+		return PARE_E_NOMEM;
 	k->entry = room_for(w->plain->places[n->in[0]].bytes / sizeof(float));
 	k->want = room_for(
 		(size_t)pare_shape_elems(&w->m->known[n->out[0]].shape) * (size_t)w->lanes);
 	k->x = room_for(columns * (size_t)w->win.k);
 	k->t = room_for(columns * (size_t)w->win.o);
-	return k->plain && k->samples && k->quantized && k->entry && k->want && k->x && k->t
-		       ? PARE_OK
-		       : PARE_E_NOMEM;
+	return k->entry && k->want && k->x && k->t ? PARE_OK : PARE_E_NOMEM;
 }
 
 static void worker_end(struct worker *k)
@@ -463,6 +482,8 @@ enum pare_status pare_walk_to(struct pare_walk *w, int layer, const struct pare_
 	w->quantized = quantized;
 	w->ctl = ctl;
 	w->win = pare_walk_windows(w, layer);
+	if (w->held_at == NEXT)
+		w->held_at = w->step;
 	st = slots_new(w, err);
 	if (!st && w->win.k && w->want_columns)
 		st = pare_columns_new(&w->win, (int)(w->n / w->lanes), slot_begin(w, slot_aside(w)),
@@ -517,13 +538,8 @@ void pare_walk_want_columns(struct pare_walk *w, bool want)
 	w->want_columns = want;
 }
 
-/* ---- the walk ----------------------------------------------------------------------------------
+/* ---- back to a layer ---------------------------------------------------------------------------
  */
-
-const struct pare_program *pare_walk_program(const struct pare_walk *w)
-{
-	return w->plain;
-}
 
 /* Most bytes that are alive between two steps. */
 static size_t widest(const struct pare_program *p)
@@ -540,6 +556,98 @@ static size_t widest(const struct pare_program *p)
 		most = sum > most ? sum : most;
 	}
 	return most;
+}
+
+bool pare_walk_holds(const struct pare_walk *w)
+{
+	return !w->keeps || widest(w->plain) <= KEPT_BYTES / 4 / (size_t)(w->n_blocks + 1);
+}
+
+void pare_walk_hold(struct pare_walk *w)
+{
+	w->held_at = NEXT;
+}
+
+void pare_walk_release(struct pare_walk *w)
+{
+	for (int i = 0; i < 2; i++)
+		for (int b = 0; b < w->n_blocks; b++) {
+			pare_cut_free(w->held[i][b]);
+			w->held[i][b] = NULL;
+		}
+	w->held_at = NONE;
+}
+
+/* The blocks as they were at the layer that is held, which they are still at where it was the last.
+ */
+static void take_back(struct pare_walk *w)
+{
+	for (int b = 0; b < w->n_blocks && w->from != w->held_at; b++)
+		for (int i = 0; i < 2; i++) {
+			pare_cut_free(w->cut[i][b]);
+			w->cut[i][b] = w->held[i][b];
+			w->held[i][b] = NULL;
+		}
+	w->from = w->held_at;
+	w->held_at = NONE;
+}
+
+struct again {
+	struct pare_walk *w;
+	int last;
+	pare_again_fn *fn;
+	void *user;
+};
+
+static enum pare_status show_block(void *ctx, int block, int worker, struct pare_err *err)
+{
+	const struct again *a = ctx;
+	struct pare_walk *w = a->w;
+	struct worker *k = &w->worker[worker];
+	const struct pare_step *s = &w->quantized->steps[w->step];
+	enum pare_status st;
+
+	if (!k->quantized && !frames_begin(w, k))
+		return pare_nomem(err, "a calibration run");
+	st = advance(w, block, k, err);
+	if (!st)
+		st = pare_program_run(w->plain, k->plain, w->step, a->last + 1, err);
+	if (!st)
+		a->fn(a->user, block, var_of(k->quantized, s->n->in[s->entry]),
+			var_of(k->plain, w->plain->steps[a->last].out));
+	return st;
+}
+
+enum pare_status
+pare_walk_again(struct pare_walk *w, int last, const struct pare_program *quantized,
+	struct pare_ctl *ctl, pare_again_fn *fn, void *user, struct pare_err *err)
+{
+	struct again a = { w, pare_program_step_of_layer(w->plain, last), fn, user };
+	struct pare_progress_span quiet = { 0 };
+	enum pare_status st;
+
+	w->step = w->held_at;
+	take_back(w);
+	w->quantized = quantized;
+	st = pare_parallel(w->n_blocks, show_block, &a, ctl, quiet, err);
+	slots_free(w);
+	return st;
+}
+
+int pare_walk_blocks(const struct pare_walk *w, int *aside)
+{
+	int full = (int)(w->n / w->lanes);
+
+	*aside = w->aside < full ? full - w->aside : 0;
+	return full;
+}
+
+/* ---- the walk ----------------------------------------------------------------------------------
+ */
+
+const struct pare_program *pare_walk_program(const struct pare_walk *w)
+{
+	return w->plain;
 }
 
 enum pare_status pare_walk_new(const struct pare_model *m,
@@ -564,8 +672,11 @@ enum pare_status pare_walk_new(const struct pare_model *m,
 		w->keeps = widest(w->plain) <= KEPT_BYTES / 2 / (size_t)(w->n_blocks + 1);
 		w->cut[0] = calloc((size_t)w->n_blocks + 1, sizeof *w->cut[0]);
 		w->cut[1] = calloc((size_t)w->n_blocks + 1, sizeof *w->cut[1]);
+		w->held[0] = calloc((size_t)w->n_blocks + 1, sizeof *w->held[0]);
+		w->held[1] = calloc((size_t)w->n_blocks + 1, sizeof *w->held[1]);
+		w->held_at = NONE;
 		w->worker = calloc((size_t)w->threads, sizeof *w->worker);
-		if (!w->cut[0] || !w->cut[1] || !w->worker)
+		if (!w->cut[0] || !w->cut[1] || !w->held[0] || !w->held[1] || !w->worker)
 			st = pare_nomem(err, "a calibration run");
 	}
 	if (st)
@@ -580,9 +691,12 @@ void pare_walk_free(struct pare_walk *w)
 	if (!w)
 		return;
 	for (int i = 0; i < 2; i++) {
-		for (int b = 0; w->cut[i] && b < w->n_blocks; b++)
+		for (int b = 0; w->cut[i] && w->held[i] && b < w->n_blocks; b++) {
 			pare_cut_free(w->cut[i][b]);
+			pare_cut_free(w->held[i][b]);
+		}
 		free(w->cut[i]);
+		free(w->held[i]);
 	}
 	for (int t = 0; t < w->threads && w->worker; t++) {
 		worker_end(&w->worker[t]);

@@ -44,6 +44,24 @@ PARE_MUST_CHECK enum pare_status pare_walk_to(struct pare_walk *w, int layer,
 	const struct pare_program *quantized, struct pare_progress_span span, struct pare_ctl *ctl,
 	struct pare_moments *out, struct pare_moments *part, struct pare_err *err);
 
+/* Is there memory to hold a layer? */
+bool pare_walk_holds(const struct pare_walk *w);
+/* The layer that the walk goes to next is held: pare_walk_again comes back to it, once, unless it
+ * was released. */
+void pare_walk_hold(struct pare_walk *w);
+void pare_walk_release(struct pare_walk *w);
+/* How many full blocks of samples there are, and how many of them, the last, are kept aside. */
+int pare_walk_blocks(const struct pare_walk *w, int *aside);
+/* Back to the layer that is held, from where the walk goes on, with `quantized` that differs from
+ * there on alone.  fn is called for each block of samples, from any thread: x: what enters the
+ * layer in the compressed network, before any quantizer; want: what layer `last` gives in the float
+ * one.  Both only while it runs. */
+typedef void
+pare_again_fn(void *user, int block, const struct pare_tensor *x, const struct pare_tensor *want);
+PARE_MUST_CHECK enum pare_status
+pare_walk_again(struct pare_walk *w, int last, const struct pare_program *quantized,
+	struct pare_ctl *ctl, pare_again_fn *fn, void *user, struct pare_err *err);
+
 /* What enters a layer in the float network, kept for the next who asks.  Begins as zeros. */
 struct pare_moments_memo {
 	int layer;

@@ -50,7 +50,7 @@ const struct pare_rounding pare_roundings[] = {
 	{ "nearest", "each weight to the nearest value, scale by least squared error", NULL, false, false, NULL, false, false, false, NULL },
 	{ "descent", "least error of each layer's output: weights, scales and biases searched", pare_row_search, true, true, NULL, false, false, false, work_descent },
 	{ "corrected", "nearest, and biases that make up for the mean error (Nagel 2019)", look_nearest, false, true, NULL, false, false, false, NULL },
-	{ "adaround", "descent, then up or down learned behind the layer's clamp (Nagel 2020)", pare_row_search, true, true, pare_adaround, false, false, false, work_adaround },
+	{ "adaround", "descent, then up or down learned behind the layer's clamp (Nagel 2020), then residual blocks as a whole (Li 2021)", pare_row_search, true, true, pare_adaround, false, false, false, work_adaround },
 	{ "stored", "the integers that the file has, while weights stand as it has them; else nearest", NULL, false, false, NULL, true, false, false, NULL },
 	{ "auto", "of these, for each layer, the one by which its output loses least on samples kept aside", NULL, true, true, NULL, false, false, true, NULL },
 	{ 0 },
