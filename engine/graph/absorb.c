@@ -69,9 +69,11 @@ static enum pare_status widen_weights(struct pare_simplifier *s)
 	for (int i = 0; i < s->g->n_nodes; i++) {
 		struct pare_node *n = &s->g->nodes[i];
 		struct pare_weight_at at = weight_of(n);
-		int slot[2] = { at.input, at.bias };
+		int slot[3] = { at.input, at.bias, -1 };
 
-		for (int k = 0; k < 2 && !s->gone[i] && at.input >= 0; k++)
+		if (at.input >= 0 && n->op->second)
+			slot[2] = n->op->second(n, n->attr).input;
+		for (int k = 0; k < 3 && !s->gone[i] && at.input >= 0; k++)
 			if (slot[k] >= 0 && slot[k] < n->n_in && n->in[slot[k]] >= 0 &&
 				is_other_float(&s->g->vars[n->in[slot[k]]].declared) &&
 				own_floats(s, n, slot[k]) < 0)

@@ -47,7 +47,9 @@ static void number_groups(struct grouping *g, int *number)
 		int block = g->layer_block[i] < 0 ? -1 : grouping_root_block(g, g->layer_block[i]);
 
 		l->group = -1;
-		if (block < 0)
+		if (m->weight_at[i].alone && pare_layer_leads(m, i))
+			l->stuck = "is a table";
+		else if (block < 0)
 			l->stuck = "follows several groups";
 		else if (g->block[block].stuck)
 			l->stuck = g->block[block].stuck;

@@ -16,13 +16,12 @@ static bool is_constant(const struct pare_model *m, int var)
 	return m->graph.vars[var].blob != NULL;
 }
 
-struct pare_weight_at pare_graph_weight(const struct pare_graph *g, const struct pare_node *n)
+/* `at` where it is a float32 constant that fits. */
+static struct pare_weight_at
+fitting(const struct pare_graph *g, const struct pare_node *n, struct pare_weight_at at)
 {
-	struct pare_weight_at at = { .input = -1, .bias = -1 };
 	const struct pare_known *w;
 
-	if (n->op && n->op->weight)
-		at = n->op->weight(n, n->attr);
 	if (at.input < 0 || at.input >= n->n_in || n->in[at.input] < 0)
 		return (struct pare_weight_at){ .input = -1, .bias = -1 };
 	w = &g->vars[n->in[at.input]].declared;
@@ -32,6 +31,20 @@ struct pare_weight_at pare_graph_weight(const struct pare_graph *g, const struct
 	if (at.bias >= n->n_in || (at.bias >= 0 && n->in[at.bias] < 0))
 		at.bias = -1;
 	return at;
+}
+
+static const struct pare_weight_at no_weight = { .input = -1, .bias = -1 };
+
+struct pare_weight_at pare_graph_weight(const struct pare_graph *g, const struct pare_node *n)
+{
+	return n->op && n->op->weight ? fitting(g, n, n->op->weight(n, n->attr)) : no_weight;
+}
+
+struct pare_weight_at pare_graph_second(const struct pare_graph *g, const struct pare_node *n)
+{
+	return n->op && n->op->second && pare_graph_weight(g, n).input >= 0
+		       ? fitting(g, n, n->op->second(n, n->attr))
+		       : no_weight;
 }
 
 static enum pare_status
@@ -182,23 +195,54 @@ static int weight_bits(const struct pare_var *v)
 			  : 32;
 }
 
-static enum pare_status
-describe_layer(struct pare_model *m, int node, int layer, struct pare_err *err)
+/* Of a node's multiply-accumulates, those by this weight. */
+static int64_t share_of_macs(
+	const struct pare_model *m, int node, struct pare_weight_at at, struct pare_weight_at other)
 {
 	const struct pare_node *n = &m->graph.nodes[node];
-	struct pare_weight_at at = pare_graph_weight(&m->graph, n);
+	int64_t macs = m->node_info[node].macs, own, all;
+
+	if (other.input < 0)
+		return macs;
+	own = pare_shape_elems(&m->graph.vars[n->in[at.input]].declared.shape);
+	all = own + pare_shape_elems(&m->graph.vars[n->in[other.input]].declared.shape);
+	return (int64_t)((double)macs * (double)own / (double)all + .5);
+}
+
+/* NODE.second_name; with more of it where a node is called so. */
+static const char *second_name(const struct pare_model *m, const struct pare_node *n)
+{
+	const char *name = pare_sprintf(m->arena, "%s.%s", n->name, n->op->second_name);
+
+	for (int i = 0; name && i < m->graph.n_nodes; i++)
+		if (!strcmp(m->graph.nodes[i].name, name)) {
+			name = pare_sprintf(m->arena, "%s.%s", name, n->op->second_name);
+			i = -1;
+		}
+	return name;
+}
+
+static enum pare_status describe_layer(struct pare_model *m, int node, int layer,
+	struct pare_weight_at at, struct pare_weight_at other, struct pare_err *err)
+{
+	const struct pare_node *n = &m->graph.nodes[node];
 	struct pare_layer *l = &m->layers[layer];
+	bool leads;
 	const struct pare_known *in = known_of(m, activation_of(m, n)), *out;
 	enum pare_status st;
 
-	l->name = n->name;
-	l->op = n->op_type;
 	l->node = node;
+	leads = pare_layer_leads(m, layer);
+	l->name = leads ? n->name : second_name(m, n);
+	if (!l->name)
+		return pare_nomem(err, "layers");
+	l->op = n->op_type;
 	l->group = -1;
 	l->weight = m->graph.vars[n->in[at.input]].declared.shape;
 	l->stored_weight_bits = weight_bits(&m->graph.vars[n->in[at.input]]);
-	l->stored_act_bits = n->act ? bits_for(n->act->hi - n->act->lo)
-				    : activation_bits(m, activation_of(m, n));
+	l->stored_act_bits = at.alone ? 32
+			     : n->act ? bits_for(n->act->hi - n->act->lo)
+				      : activation_bits(m, activation_of(m, n));
 	l->out_axis = at.out_axis;
 	l->in_axis = at.in_axis;
 	l->weights = l->params = pare_shape_elems(&l->weight);
@@ -214,11 +258,12 @@ describe_layer(struct pare_model *m, int node, int layer, struct pare_err *err)
 		l->input = in->shape;
 	if (out)
 		l->output = out->shape;
-	l->macs = m->node_info[node].macs;
-	m->node_info[node].layer = layer;
-	m->node_info[node].params = l->params;
+	l->macs = share_of_macs(m, node, at, other);
+	if (leads)
+		m->node_info[node].layer = layer;
+	m->node_info[node].params += l->params;
 	m->weight_at[layer] = at;
-	if (n->act)
+	if (n->act && leads)
 		m->acts[layer] = *n->act;
 	return PARE_OK;
 }
@@ -230,7 +275,8 @@ static enum pare_status index_layers(struct pare_model *m, struct pare_err *err)
 	for (int i = 0; i < m->graph.n_nodes; i++)
 		n_acts += m->graph.nodes[i].act != NULL;
 	for (int i = 0; i < m->graph.n_nodes; i++)
-		m->info.n_layers += pare_graph_weight(&m->graph, &m->graph.nodes[i]).input >= 0;
+		m->info.n_layers += (pare_graph_weight(&m->graph, &m->graph.nodes[i]).input >= 0) +
+				    (pare_graph_second(&m->graph, &m->graph.nodes[i]).input >= 0);
 	m->layers = pare_alloc_n(m->arena, (size_t)m->info.n_layers, sizeof *m->layers);
 	m->weight_at = pare_alloc_n(m->arena, (size_t)m->info.n_layers, sizeof *m->weight_at);
 	if (n_acts)
@@ -238,11 +284,15 @@ static enum pare_status index_layers(struct pare_model *m, struct pare_err *err)
 	if (!m->layers || !m->weight_at || (n_acts && !m->acts))
 		return pare_nomem(err, "layers");
 	for (int i = 0; i < m->graph.n_nodes; i++) {
-		enum pare_status st;
+		struct pare_weight_at first = pare_graph_weight(&m->graph, &m->graph.nodes[i]),
+				      second = pare_graph_second(&m->graph, &m->graph.nodes[i]);
+		enum pare_status st = PARE_OK;
 
-		if (pare_graph_weight(&m->graph, &m->graph.nodes[i]).input < 0)
-			continue;
-		if ((st = describe_layer(m, i, n++, err)))
+		if (first.input >= 0)
+			st = describe_layer(m, i, n++, first, second, err);
+		if (!st && second.input >= 0)
+			st = describe_layer(m, i, n++, second, first, err);
+		if (st)
 			return st;
 	}
 	return PARE_OK;

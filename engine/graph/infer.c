@@ -11,7 +11,8 @@ bool pare_node_is_constant(const struct pare_shape_call *c)
 	const struct pare_op *op = c->node->op;
 
 	/* rows with a layout or kernels of their own are a program's business */
-	if (!op || !op->forward || !op->shape || op->weight || op->prepare || op->fuses)
+	if (!op || !op->forward || !op->shape || (op->weight && op->macs) || op->prepare ||
+		op->fuses)
 		return false;
 	for (int i = 0; i < c->n_in && !op->by_shape; i++)
 		if (c->in[i] && !c->in[i]->value)

@@ -97,6 +97,8 @@ void grouping_states(struct grouping *g, const struct pare_node *n, int layer)
 	int *id;
 
 	g->layer_block[layer] = g->n_blocks;
+	if (layer + 1 < g->m->info.n_layers && !pare_layer_leads(g->m, layer + 1))
+		g->layer_block[layer + 1] = g->n_blocks;
 	for (const struct pare_beside *b = n->op->beside; b->input; b++)
 		if (b->input < n->n_in && n->in[b->input] >= 0 &&
 			!(n->op->states >> b->input & 1) && !g->m->graph.vars[n->in[b->input]].blob)

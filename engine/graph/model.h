@@ -131,6 +131,14 @@ const void *pare_node_attr(const struct pare_node *n, const char *name, enum par
 /* Where the weight is, if the node is a layer: the row says so, and it is a float32 constant that
  * fits; else input is -1. */
 struct pare_weight_at pare_graph_weight(const struct pare_graph *g, const struct pare_node *n);
+/* That of a node's second layer. */
+struct pare_weight_at pare_graph_second(const struct pare_graph *g, const struct pare_node *n);
+/* Whether a layer is the first of its node: that which stands for the node with what goes through
+ * it.  The second is the next in number. */
+static inline bool pare_layer_leads(const struct pare_model *m, int i)
+{
+	return !i || m->layers[i - 1].node != m->layers[i].node;
+}
 
 /* Where number `at` of a list that input `input` of a node reads lies as a constant of the file: in
  * that input, or in one that the list is concatenated of.  False: nowhere. */

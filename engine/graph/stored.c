@@ -86,9 +86,10 @@ static bool lies_on(const struct pare_tensor *w, struct pare_codes *g)
 	return true;
 }
 
-static enum pare_status keep_codes(struct pare_simplifier *s, const struct pare_node *n)
+static enum pare_status
+keep_codes(struct pare_simplifier *s, const struct pare_node *n, struct pare_weight_at weight)
 {
-	int at = pare_graph_weight(s->g, n).input;
+	int at = weight.input;
 	struct pare_var *v = at < 0 ? NULL : &s->g->vars[n->in[at]];
 	struct pare_codes *own;
 
@@ -231,7 +232,10 @@ enum pare_status pare_simplify_quantizers(struct pare_simplifier *s)
 
 		if (s->gone[i] || !s->g->nodes[i].op)
 			continue;
-		st = keep_codes(s, &s->g->nodes[i]);
+		st = keep_codes(s, &s->g->nodes[i], pare_graph_weight(s->g, &s->g->nodes[i]));
+		if (!st)
+			st = keep_codes(
+				s, &s->g->nodes[i], pare_graph_second(s->g, &s->g->nodes[i]));
 		if (!st && s->outermost) /* layers are those of the outermost graph */
 			st = take_quantizer(s, &s->g->nodes[i]);
 		if (st)

@@ -58,6 +58,17 @@ static bool can_say(const struct writer *w, const struct pare_node *n)
 	return n->op->writable(&c);
 }
 
+/* The layer whose weight input i of a node is; -1 = none. */
+static int reads_weight(const struct pare_model *m, int node, int i)
+{
+	int layer = m->node_info[node].layer;
+
+	for (; layer >= 0 && layer < m->info.n_layers && m->layers[layer].node == node; layer++)
+		if (i == m->weight_at[layer].input)
+			return layer;
+	return -1;
+}
+
 static enum pare_status write_node(struct writer *w, int node, const char **act_names)
 {
 	const struct pare_graph *g = &w->m->graph;
@@ -88,8 +99,8 @@ static enum pare_status write_node(struct writer *w, int node, const char **act_
 		const struct pare_var *v = n->in[i] < 0 ? NULL : &g->vars[n->in[i]];
 
 		st = PARE_OK;
-		if (layer >= 0 && i == w->m->weight_at[layer].input)
-			st = pare_write_weight(w, layer, &name);
+		if (reads_weight(w->m, node, i) >= 0)
+			st = pare_write_weight(w, reads_weight(w->m, node, i), &name);
 		else if (i == act)
 			st = pare_write_activation(w, layer, i, act_names, &name);
 		else if (v && v->blob && !w->written[n->in[i]]) {

@@ -146,11 +146,25 @@ static void elements_forward(const struct pare_call *c)
 		}
 }
 
+/* A table: rows that are looked up. */
+static struct pare_weight_at gather_weight(const struct pare_node *n, const void *attr)
+{
+	const struct gather *a = attr;
+
+	(void)n;
+	return (struct pare_weight_at){ .input = a->axis == 0 ? 0 : -1,
+		.bias = -1,
+		.out_axis = 0,
+		.in_axis = 1,
+		.groups = 1,
+		.alone = true };
+}
+
 /* clang-format off */
 const struct pare_op pare_ops_gather[] = {
 	{ .name = "Gather", .since = 1, .min_in = 2, .max_in = 2, .attrs = gather_attrs,
 	  .attr_size = sizeof(struct gather), .shape = shape_gather, .forward = gather_forward,
-	  .mixed = true, .flow = PARE_FLOW_PASS, .carry = gather_carry,
+	  .mixed = true, .weight = gather_weight, .flow = PARE_FLOW_PASS, .carry = gather_carry,
 	  .takes = OP_MOVED, .sample = "f32[2,3]! i64+[1,5]|f32[1,5,3] i64{-1,0,2} axis=1|"
 		    "f32[1,2,3] i64+[1,2] axis=1" },
 	{ .name = "GatherElements", .since = 11, .min_in = 2, .max_in = 2, .attrs = gather_attrs,

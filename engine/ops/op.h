@@ -169,6 +169,9 @@ struct pare_weight_at {
 	 * channel: a scale and shift behind the node can then be folded into weight and bias.
 	 * 0 = there is no such place (MatMul, a Gemm whose beta is not 1). */
 	int bias_at;
+	/* What it is multiplied by enters the node as no float activation: a table is looked up in,
+	 * weights of a recurrent layer's own states read what it gave a step before. */
+	bool alone;
 };
 
 /* A layer as a matrix product, group by group: output (o, column) is the sum over k of
@@ -293,6 +296,10 @@ struct pare_op {
 	int64_t (*macs)(const struct pare_shape_call *c); /* out is filled; NULL = 0 */
 	struct pare_weight_at (*weight)(
 		const struct pare_node *n, const void *attr); /* NULL: no layer */
+	/* A second weight of the node, a layer of its own behind the first; named NODE.second_name.
+	 * NULL = none. */
+	struct pare_weight_at (*second)(const struct pare_node *n, const void *attr);
+	const char *second_name;
 	/* Layers whose output is a matrix product: its sizes, from a call with shapes alone; false
 	 * = not this node.  NULL = no such layer. */
 	bool (*windows)(const struct pare_call *c, struct pare_windows *w);

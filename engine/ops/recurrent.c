@@ -659,6 +659,16 @@ static struct pare_weight_at recurrent_weight(const struct pare_node *n, const v
 	};
 }
 
+/* Those that read its own state of the step before. */
+static struct pare_weight_at state_weight(const struct pare_node *n, const void *attr)
+{
+	(void)n;
+	(void)attr;
+	return (struct pare_weight_at){
+		.input = R, .bias = -1, .out_axis = 1, .in_axis = 2, .groups = 1, .alone = true
+	};
+}
+
 /* B holds both of its parts, one behind the other; gates are runs of all units. */
 static const struct pare_beside beside_weight[] = { { R, 1, false }, { R, 2, true },
 	{ B, 1, false }, { H0, 2, false }, { C0, 2, false }, { PEEP, 1, false }, { 0 } };
@@ -669,7 +679,8 @@ static const struct pare_beside beside_weight[] = { { R, 1, false }, { R, 2, tru
 	  .attrs = recurrent_attrs, .attr_size = sizeof(struct recurrent),                         \
 	  .refuse = refuse_recurrent, .shape = shape_recurrent, .forward = recurrent_forward,      \
 	  .scratch = recurrent_scratch, .prepare = recurrent_prepare, .plain = pl,                 \
-	  .macs = recurrent_macs, .weight = recurrent_weight, .flow = PARE_FLOW_STATES,            \
+	  .macs = recurrent_macs, .weight = recurrent_weight,                                      \
+	  .second = state_weight, .second_name = "R", .flow = PARE_FLOW_STATES,                    \
 	  .beside = beside_weight, .states = 1u << H0 | 1u << C0, .counts = "hidden_size",        \
 	  .sample = s }
 const struct pare_op pare_ops_recurrent[] = {

@@ -175,16 +175,20 @@ static enum pare_status add_node(struct packer *k, int node)
 	int layer = k->m->node_info[node].layer;
 	const struct pare_weight_at *at = layer < 0 ? NULL : &k->m->weight_at[layer];
 	const struct pare_act_quant *acts = k->spec->write->acts;
+	unsigned weights = 0; /* inputs that are */
 	enum pare_status st = PARE_OK;
 
-	if (at)
-		st = add_weight(k, layer, n->in[at->input]);
+	for (int i = layer; at && i < k->m->info.n_layers && k->m->layers[i].node == node && !st;
+		i++) {
+		st = add_weight(k, i, n->in[k->m->weight_at[i].input]);
+		weights |= 1u << k->m->weight_at[i].input;
+	}
 	if (!st && at && at->bias >= 0 && at->bias < n->n_in && n->in[at->bias] >= 0)
 		st = add_constant(k, n->in[at->bias], k->m->layers[layer].name);
 	if (!st && at && acts && acts[layer].on)
 		st = add_quantizer(k, layer);
 	for (int i = 0; i < n->n_in && !st; i++)
-		if (n->in[i] >= 0 && (!at || i != at->input))
+		if (n->in[i] >= 0 && (i > 31 || !(weights >> i & 1)))
 			st = add_constant(k, n->in[i], NULL);
 	return st ? st : add_inside(k, n);
 }

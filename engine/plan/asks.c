@@ -95,9 +95,15 @@ bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, 
 	return shifts && m->weight_at[i].bias < 0 && pare_model_can_shift(m, i);
 }
 
+bool pare_rounds_activation(const struct pare_model *m, int i, const struct pare_dials *d)
+{
+	return d->activations && !m->weight_at[i].alone;
+}
+
 bool pare_wants_range(const struct pare_model *m, int i, const struct pare_dials *d)
 {
-	return d->activations && !pare_rangings[d->ranging].dynamic && !pare_stored_act(m, i, d);
+	return pare_rounds_activation(m, i, d) && !pare_rangings[d->ranging].dynamic &&
+	       !pare_stored_act(m, i, d);
 }
 
 bool pare_plan_looks(const struct pare_model *m, const struct pare_plan *p)

@@ -11,7 +11,9 @@ bool pare_prunes_by_samples(const struct pare_dials *d);
 bool pare_rounds_without(const struct pare_dials *d);
 /* Any weight of layer i goes. */
 bool pare_weights_go(const struct pare_model *m, int i, const struct pare_dials *d);
-/* The activation that enters layer i is quantized by bounds that samples are seen for. */
+/* The activation that enters layer i is quantized: one does that could be. */
+bool pare_rounds_activation(const struct pare_model *m, int i, const struct pare_dials *d);
+/* It is by bounds that samples are seen for. */
 bool pare_wants_range(const struct pare_model *m, int i, const struct pare_dials *d);
 /* Layer i gets a bias that it has not in the model. */
 bool pare_plan_adds_bias(const struct pare_model *m, const struct pare_plan *p, int i);

@@ -105,7 +105,7 @@ static void find_range(struct making *k, int i, struct pare_act_choices *choices
 
 	if (pare_stored_act(k->m, i, d))
 		k->v->acts[i] = *pare_stored_act(k->m, i, d);
-	else if (d->activations)
+	else if (pare_rounds_activation(k->m, i, d))
 		k->v->acts[i] = pare_act_quant_of(r, c, how, f);
 	k->v->plain_acts[i] =
 		r ? pare_act_quant_of(r, pare_calibrator_plain(), how, f) : k->v->acts[i];

@@ -139,9 +139,9 @@ static enum pare_status joined_cost(const struct pare_model *m, const struct par
 
 /* Only that a quantizer is there, and how wide, matters to the size.  Layers differ in scale, so
  * none shares a pair with another unless it is the very same input, quantized in the same way. */
-static struct pare_act_quant stand_in(const struct pare_dials *d)
+static struct pare_act_quant stand_in(const struct pare_model *m, int i, const struct pare_dials *d)
 {
-	struct pare_act_quant a = { .on = d->activations != 0 };
+	struct pare_act_quant a = { .on = pare_rounds_activation(m, i, d) };
 
 	if (!a.on)
 		return a;
@@ -182,7 +182,7 @@ enum pare_status pare_plan_cost(const struct pare_model *whole, const struct par
 
 		store[i] = pare_plan_store(m, i, d);
 		pack[i] = pare_plan_pack(m, i, d);
-		acts[i] = pare_stored_act(m, i, d) ? *pare_stored_act(m, i, d) : stand_in(d);
+		acts[i] = pare_stored_act(m, i, d) ? *pare_stored_act(m, i, d) : stand_in(m, i, d);
 	}
 	if (store && acts && pack) {
 		st = with_biases(m, p, &biased, err);

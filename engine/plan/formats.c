@@ -133,6 +133,8 @@ bool pare_option_fits(const struct pare_model *m, int layer, const struct pare_o
 	pare_option_apply(o, &d);
 	if (o->dial == PARE_DIAL_CHANNELS && o->share > 0)
 		return m->layers[layer].group >= 0;
+	if (o->dial == PARE_DIAL_ACTIVATIONS && o->format)
+		return !m->weight_at[layer].alone;
 	return pare_lay_over(m, layer, d.pattern).fits;
 }
 

@@ -87,7 +87,7 @@ static void add_layer(struct rows *r, const struct pare_model *m, int layer)
 	const struct pare_tensor *w =
 		m->graph.vars[n->in[m->weight_at[layer].input]].declared.value;
 
-	if (!own && c->n != l->weight.d[l->out_axis])
+	if (!pare_layer_leads(m, layer) || (!own && c->n != l->weight.d[l->out_axis]))
 		return;
 	add_rows(r, w, l->out_axis, c);
 	for (const struct pare_beside *b = n->op->beside; own && b->input; b++)

@@ -18,7 +18,7 @@ const struct pare_var_channels *pare_reads(const struct pare_model *m, int layer
 	const struct pare_var_channels *in = var < 0 ? NULL : &m->channels[var];
 
 	/* others lie along another axis than that which it mixes */
-	return in &&
+	return in && !m->weight_at[layer].alone &&
 			       in->n == m->layers[layer].weight.d[m->layers[layer].in_axis] *
 						m->weight_at[layer].groups &&
 			       m->weight_at[layer].groups < in->n
@@ -30,7 +30,7 @@ const struct pare_var_channels *pare_own_units(const struct pare_model *m, int l
 {
 	const struct pare_node *n = &m->graph.nodes[m->layers[layer].node];
 
-	for (int i = 0; i < n->n_out && n->op->beside; i++)
+	for (int i = 0; i < n->n_out && n->op->beside && pare_layer_leads(m, layer); i++)
 		if (n->out[i] >= 0 && m->channels[n->out[i]].n)
 			return &m->channels[n->out[i]];
 	return NULL;

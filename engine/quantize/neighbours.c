@@ -66,7 +66,8 @@ static bool is_product(const struct pare_model *m, int layer)
 	const struct pare_node *n = &m->graph.nodes[m->layers[layer].node];
 	const struct pare_weight_at *at = &m->weight_at[layer];
 
-	return n->op->windows && (at->out_axis == 0 || at->groups == 1) &&
+	return n->op->windows && !at->alone && pare_layer_leads(m, layer) &&
+	       (at->out_axis == 0 || at->groups == 1) &&
 	       (at->bias < 0 || pare_model_can_shift(m, layer));
 }
 

@@ -134,7 +134,7 @@ static enum pare_status take_constants(
 /* The input through which the activation enters a layer. */
 static int entry_of(const struct pare_builder *b, const struct pare_step *s)
 {
-	for (int i = 0; s->layer >= 0 && i < s->n->n_in; i++)
+	for (int i = 0; s->layer >= 0 && !b->p->m->weight_at[s->layer].alone && i < s->n->n_in; i++)
 		if (i != b->p->m->weight_at[s->layer].input && s->n->in[i] >= 0 &&
 			!pare_builder_constant(b, s->n->in[i]) &&
 			b->known[s->n->in[i]].dtype == PARE_F32)
@@ -167,7 +167,8 @@ add_step(struct pare_builder *b, int node, const struct pare_act_quant *acts)
 		pare_step_join(b, s);
 	s->entry = entry_of(b, s);
 	if (s->layer >= 0) {
-		p->step_of_layer[s->layer] = p->n_steps;
+		for (int i = s->layer; i < p->m->info.n_layers && p->m->layers[i].node == node; i++)
+			p->step_of_layer[i] = p->n_steps;
 		if (acts && acts[s->layer].on && s->entry >= 0)
 			s->act = acts[s->layer];
 	}
@@ -196,7 +197,8 @@ static enum pare_status make_steps(struct pare_builder *b, const struct pare_act
 	for (int i = 0; i < b->g->n_nodes; i++)
 		b->layer_of[i] = -1;
 	for (int i = 0; i < m->info.n_layers; i++)
-		b->layer_of[m->layers[i].node] = i;
+		if (pare_layer_leads(m, i))
+			b->layer_of[m->layers[i].node] = i;
 	count_uses(b);
 	for (int i = 0; i < b->g->n_nodes; i++) {
 		enum pare_status st;

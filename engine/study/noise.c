@@ -160,6 +160,8 @@ static enum pare_status plain_weights(struct listening *t, struct pare_err *err)
 	for (int i = 0; i < t->n_layers && !st; i++) {
 		st = round_plainly(t->v, i, &w[i], err);
 		any |= t->rounded[0][i] = w[i] != NULL;
+		if (w[i] && !pare_layer_leads(t->v->plain, i))
+			t->rounded[0][i - 1] = true;
 	}
 	if (!st && any)
 		st = pare_model_with_weights(t->v->plain, w, NULL, &t->plainly, err);
@@ -222,17 +224,19 @@ static void add_up(const struct listening *t, int n, struct pare_noise *out)
 	for (int i = 0; i < t->n_layers; i++) {
 		double sum[1 + N_TRIES] = { 0 };
 		struct pare_noise x;
+		/* two layers of a node are heard at once, at its output */
+		int lead = pare_layer_leads(t->v->plain, i) ? i : i - 1;
 
 		if (pare_program_step_of_layer(t->plain, i) < 0)
 			continue;
 		for (int b = 0; b < t->n_blocks; b++)
 			for (int c = 0; c < 1 + N_TRIES; c++)
-				sum[c] += t->sum[(b * t->n_layers + i) * (1 + N_TRIES) + c];
+				sum[c] += t->sum[(b * t->n_layers + lead) * (1 + N_TRIES) + c];
 		x.weights = decibels(sum[0], sum[1 + WEIGHTS]);
 		x.activations = decibels(sum[0], sum[1 + ACTIVATIONS]);
 		x.plain_weights =
-			t->rounded[0][i] ? decibels(sum[0], sum[1 + PLAIN_WEIGHTS]) : x.weights;
-		x.plain_activations = t->rounded[1][i]
+			t->rounded[0][lead] ? decibels(sum[0], sum[1 + PLAIN_WEIGHTS]) : x.weights;
+		x.plain_activations = t->rounded[1][lead]
 					      ? decibels(sum[0], sum[1 + PLAIN_ACTIVATIONS])
 					      : x.activations;
 		take_worse(&out[t->v->whole[i]], &x);

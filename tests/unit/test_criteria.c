@@ -186,7 +186,7 @@ static double moved(const struct pare_model *m, const struct pare_model *e, floa
 static double pruned_by(const struct pare_model *m, const struct pare_calibration *c, float *x,
 	const char *by, const char *repair)
 {
-	struct pare_plan *p = pare_plan_new(2);
+	struct pare_plan *p = pare_plan_new(3); /* both weights of the LSTM and the head */
 	struct pare_variant *v = NULL;
 	struct pare_err err = { 0 };
 	double d;
@@ -194,6 +194,7 @@ static double pruned_by(const struct pare_model *m, const struct pare_calibratio
 	p->dials[0].channels = .25f;
 	p->dials[0].channel_criterion = (uint8_t)pare_method_find(PARE_CHANNEL_CRITERION, by);
 	p->dials[0].repair = (uint8_t)pare_method_find(PARE_REPAIR, repair);
+	pare_plan_tie(m, p, 0);
 	ok_status(pare_variant_new(m, p, c, NULL, &v, &err), err, "%s, %s", by, repair);
 	ok(pare_model_layer(pare_variant_model(v), 0)->weight.d[1] == 36, "nine units are left");
 	d = moved(m, pare_variant_model(v), x);

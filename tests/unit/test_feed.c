@@ -108,15 +108,16 @@ static const char *both_inputs(int n_z)
 static void a_plan_gets_the_same(struct pare_model *m, struct pare_dataset *d)
 {
 	struct pare_err err = { 0 };
-	struct pare_plan *p = pare_plan_new(1);
+	int last = pare_model_info(m)->n_layers - 1; /* behind a table, perhaps */
+	struct pare_plan *p = pare_plan_new(last + 1);
 	struct pare_study *s = NULL;
 	struct pare_result *r = NULL;
 	struct pare_metrics now = { 0 };
 	struct pare_task tasks[2] = { { .kind = PARE_TASK_BASELINE },
 		{ .kind = PARE_TASK_PLAN, .plan = p } };
 
-	p->dials[0].weights = (uint8_t)pare_format_find("int8");
-	p->dials[0].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, "gptq");
+	p->dials[last].weights = (uint8_t)pare_format_find("int8");
+	p->dials[last].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, "gptq");
 	ok_status(pare_study_new(m, d, 0, &s, &err), err, "a study");
 	for (int i = 0; i < 2; i++) {
 		ok_status(pare_study_run(s, &tasks[i], NULL, &r, &err), err, "work %d", i);

@@ -1,0 +1,193 @@
+/* Weights that no activation enters beside: those by which a recurrent layer reads its own states,
+ * and tables that are looked up in.  Each is a layer of its own. */
+#include "engine/base/rng.h"
+#include "engine/plan/variant.h"
+#include "engine/prune/pattern.h"
+#include "tests/build.h"
+#include "tests/tap.h"
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WORDS = 20, WIDE = 32, TIME = 5, HIDDEN = 32, CLASSES = 3 };
+enum { TABLE, LSTM_W, LSTM_R, FC, LAYERS };
+
+static struct pare_rng rng;
+
+static void weight(struct build *b, const char *name, int n, int64_t x, int64_t y, int64_t z)
+{
+	struct pare_shape s = { n, { x, y, z } };
+	float *v = pare_alloc_n(b->a, (size_t)pare_shape_elems(&s), sizeof *v);
+
+	for (int64_t i = 0; i < pare_shape_elems(&s); i++)
+		v[i] = .3f * (float)pare_rng_normal(&rng);
+	build_tensor(b, name, PARE_F32, v, s);
+}
+
+static struct pare_model *sentence(const char *direction)
+{
+	struct build *b = build_new(14);
+	int dirs = strcmp(direction, "bidirectional") ? 1 : 2;
+
+	rng = pare_rng_seed(1, 2);
+	build_input_of(b, "x", PARE_I64, (struct pare_shape){ 2, { -1, TIME } });
+	weight(b, "rows", 2, WORDS, WIDE, 0);
+	build_node(b, "Gather", "look", "rows x", "e");
+	build_node(b, "Transpose", "", "e", "t");
+	build_ints(b, "perm", 3, 1, 0, 2);
+	weight(b, "w", 3, dirs, 4 * HIDDEN, WIDE);
+	weight(b, "r", 3, dirs, 4 * HIDDEN, HIDDEN);
+	weight(b, "b", 2, dirs, 8 * HIDDEN, 0);
+	build_node(b, "LSTM", "lstm", "t w r b", "all last");
+	build_int(b, "hidden_size", HIDDEN);
+	build_word(b, "direction", direction);
+	build_node(b, "Transpose", "", "last", "l1");
+	build_ints(b, "perm", 3, 1, 0, 2);
+	build_node(b, "Flatten", "", "l1", "l2");
+	weight(b, "v", 2, dirs * HIDDEN, CLASSES, 0);
+	weight(b, "c", 1, CLASSES, 0, 0);
+	build_node(b, "Gemm", "fc", "l2 v c", "y");
+	build_output(b, "y");
+	return build_model(b);
+}
+
+static struct pare_plan *all_int(const char *format, const char *rounding)
+{
+	struct pare_plan *p = pare_plan_new(LAYERS);
+
+	for (int i = 0; i < LAYERS; i++) {
+		p->dials[i].weights = (uint8_t)pare_format_find(format);
+		p->dials[i].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, rounding);
+	}
+	return p;
+}
+
+static void each_is_a_layer(void)
+{
+	struct pare_model *m = sentence("forward");
+	const struct pare_layer *r = pare_model_layer(m, LSTM_R), *w = pare_model_layer(m, LSTM_W);
+	const struct pare_layer *t = pare_model_layer(m, TABLE);
+
+	ok(pare_model_info(m)->n_layers == LAYERS && !strcmp(r->name, "lstm.R") &&
+			pare_model_find_layer(m, "lstm.R") == LSTM_R,
+		"an LSTM is two layers");
+	/* each step multiplies both by a vector */
+	ok(w->macs == TIME * 4 * HIDDEN * WIDE && r->macs == TIME * 4 * HIDDEN * HIDDEN,
+		"%lld and %lld multiply-accumulates", (long long)w->macs, (long long)r->macs);
+	ok(r->group == w->group && r->group >= 0, "its units go from both");
+	ok(!strcmp(t->name, "look") && !t->macs && t->weights == WORDS * WIDE && t->group < 0 &&
+			!strcmp(t->stuck, "is a table"),
+		"a table is a layer that multiplies nothing");
+	for (int i = 0; pare_options[i].name; i++)
+		if (pare_options[i].dial == PARE_DIAL_ACTIVATIONS && pare_options[i].format)
+			ok(!pare_option_fits(m, TABLE, &pare_options[i]) &&
+					!pare_option_fits(m, LSTM_R, &pare_options[i]) &&
+					pare_option_fits(m, LSTM_W, &pare_options[i]),
+				"no activation to quantize but what enters the LSTM");
+	pare_model_free(m);
+}
+
+/* Most by which two networks differ on all words, one after the other. */
+static double apart(const struct pare_model *a, const struct pare_model *b)
+{
+	int64_t words[4 * TIME];
+	struct pare_array in = { PARE_I64, { 2, { 4, TIME } }, words }, x = { 0 }, y = { 0 };
+	struct pare_err err = { 0 };
+	double most = 0;
+
+	for (int i = 0; i < 4 * TIME; i++)
+		words[i] = i % WORDS;
+	ok_status(pare_model_run(a, &in, &x, &err), err, "runs");
+	ok_status(pare_model_run(b, &in, &y, &err), err, "runs");
+	for (int i = 0; i < 4 * CLASSES; i++)
+		most = fmax(
+			most, fabs((double)((float *)x.data)[i] - (double)((float *)y.data)[i]));
+	pare_array_free(&x);
+	pare_array_free(&y);
+	return most;
+}
+
+/* Written, as large as said, read again: the same network, and its bits stand on the dials. */
+static void comes_back(const char *format, const char *granularity, const char *direction)
+{
+	struct pare_model *m = sentence(direction), *again = NULL;
+	struct pare_plan *p = all_int(format, "nearest"), *own;
+	struct pare_variant *v = NULL;
+	struct pare_cost cost = { 0 };
+	struct pare_err err = { 0 };
+	char file[64], packed[64], got[PARE_SHA_HEX], sha[PARE_SHA_HEX];
+	int64_t written = 0, small = 0;
+	int same = 0;
+
+	pare_sha256("", 0, sha);
+	snprintf(file, sizeof file, "/tmp/pare-recurrent-%d.onnx", (int)getpid());
+	snprintf(packed, sizeof packed, "/tmp/pare-recurrent-%d.pack", (int)getpid());
+	for (int i = 0; i < LAYERS; i++)
+		p->dials[i].granularity = (uint8_t)pare_method_find(PARE_GRANULARITY, granularity);
+	ok_status(pare_variant_new(m, p, NULL, NULL, &v, &err), err, "%s %s", format, granularity);
+	ok_status(pare_plan_cost(m, p, &cost, &err), err, "its cost");
+	ok_status(pare_variant_export(v, file, sha, got, &written, &err), err, "written");
+	ok_status(pare_variant_export_as(v, PARE_AS_PACKED, packed, sha, got, &small, &err), err,
+		"packed");
+	ok(cost.file_bytes == written && cost.bytes == small,
+		"%s: %lld bytes said, %lld written; packed %lld and %lld", direction,
+		(long long)cost.file_bytes, (long long)written, (long long)cost.bytes,
+		(long long)small);
+	ok_status(pare_model_open(file, &again, &err), err, "read again");
+	own = pare_plan_of(again);
+	for (int i = 0; i < LAYERS; i++)
+		same += own->dials[i].weights == p->dials[i].weights &&
+			own->dials[i].granularity == p->dials[i].granularity;
+	ok(same == LAYERS, "the dials of %d layers are as they were", same);
+	ok(apart(pare_variant_model(v), again) < 1e-5 && apart(m, again) > 1e-4,
+		"the same answers, which are not those of float");
+	remove(file);
+	remove(packed);
+	pare_plan_free(own);
+	pare_plan_free(p);
+	pare_variant_free(v);
+	pare_model_free(again);
+	pare_model_free(m);
+}
+
+/* The dial of one leaves the other as it is. */
+static void one_alone(void)
+{
+	struct pare_model *m = sentence("forward");
+	struct pare_plan *p = pare_plan_new(LAYERS);
+	struct pare_cost none, weights, both;
+	int64_t bytes = 0;
+	struct pare_variant *v = NULL;
+	struct pare_err err = { 0 };
+
+	ok_status(pare_plan_cost(m, p, &none, &err), err, "as it is");
+	p->dials[LSTM_R].weights = (uint8_t)pare_format_find("int8");
+	p->dials[LSTM_R].rounding = (uint8_t)pare_method_find(PARE_ROUNDING, "nearest");
+	ok_status(pare_plan_cost(m, p, &weights, &err), err, "with its own weights at 8 bits");
+	p->dials[LSTM_R].activations = (uint8_t)pare_format_find("int8");
+	ok_status(pare_plan_cost(m, p, &both, &err), err, "and its activation");
+	ok_status(pare_plan_layer_bytes(m, p, LSTM_R, &bytes, &err), err, "a layer's bytes");
+	ok(bytes == 4 * HIDDEN * HIDDEN + 4 * 4 * HIDDEN && weights.bytes < none.bytes,
+		"a byte a weight and a scale a row: %lld", (long long)bytes);
+	ok(both.bytes == weights.bytes && both.file_bytes == weights.file_bytes,
+		"there is no activation to quantize");
+	ok_status(pare_variant_new(m, p, NULL, NULL, &v, &err), err, "carried out without samples");
+	ok(pare_model_weights(pare_variant_model(v), LSTM_W) == pare_model_weights(m, LSTM_W) &&
+			pare_variant_weight_snr(v, LSTM_R) > 35 &&
+			pare_variant_weight_snr(v, LSTM_R) < 60,
+		"the others are as they were: %.1f dB", pare_variant_weight_snr(v, LSTM_R));
+	pare_variant_free(v);
+	pare_plan_free(p);
+	pare_model_free(m);
+}
+
+int main(void)
+{
+	each_is_a_layer();
+	comes_back("int8", "per-channel", "forward");
+	comes_back("int4", "per-channel", "bidirectional");
+	comes_back("int8", "per-tensor", "reverse");
+	comes_back("int4", "per-group 16", "bidirectional");
+	one_alone();
+	return tap_done();
+}
