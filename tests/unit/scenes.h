@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MADE_COLUMNS = 27 };
+enum { MADE_COLUMNS = 28 };
 
 struct made {
 	struct scene scene;
@@ -91,6 +91,7 @@ static inline void made_columns(struct made *m)
 		snprintf(name, sizeof name, "%d%%", 10 * i % 100);
 		made_column(c++, PARE_DIAL_SPARSITY, label, "prune", "weights", name);
 	}
+	made_column(c, PARE_DIAL_SPARSITY, "2:4", "prune", "weights", "2:4");
 }
 
 /* A residual network of n layers, all float; the map is known for `known` of them. */

@@ -117,6 +117,18 @@ static void text_is_measured_in_columns(void)
 	grid_free(g);
 }
 
+static void signs_stay_apart_in_ascii(void)
+{
+	static const uint32_t sign[] = { 0xb7, 0x2591, 0x2592, 0x2593, 0x2588, 0x25aa, 0x2502,
+		0x256d, 0x251c, 0x2570, 0x25b8, 0x25c6 };
+	char seen[sizeof sign / sizeof *sign + 1] = "";
+
+	for (size_t i = 0; i < sizeof sign / sizeof *sign; i++) {
+		ok(!strchr(seen, char_ascii(sign[i])), "'%c' means one thing", char_ascii(sign[i]));
+		seen[i] = char_ascii(sign[i]);
+	}
+}
+
 static void figures_are_short(void)
 {
 	char b[FIGURE_LEN];
@@ -166,6 +178,8 @@ static void the_map_is_the_editor(void)
 	golden_styles(&s, "map-80x24-styles");
 	event(&s, (struct tui_event){ .kind = EV_RESIZE, .y = 40, .x = 120 });
 	golden(&s, "map-120x40");
+	event(&s, (struct tui_event){ .kind = EV_RESIZE, .y = 25, .x = 145 });
+	golden(&s, "map-145x25");
 	event(&s, (struct tui_event){ .kind = EV_RESIZE, .y = 60, .x = 200 });
 	golden(&s, "map-200x60");
 	event(&s, (struct tui_event){ .kind = EV_RESIZE, .y = 16, .x = 60 });
@@ -476,6 +490,7 @@ static void the_mouse_turns_a_dial(void)
 int main(void)
 {
 	text_is_measured_in_columns();
+	signs_stay_apart_in_ascii();
 	figures_are_short();
 	the_map_is_the_editor();
 	a_newcomer_is_told_what_to_press();

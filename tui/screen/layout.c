@@ -20,6 +20,14 @@ int map_label_width(const struct scene_column *c, bool tens)
 	return tens && share && !strchr(c->label, ':') ? 1 : text_width(c->label);
 }
 
+/* A position of a dial: `wide` columns, 0 = as its label needs. */
+static int position_width(const struct scene_column *c, int wide)
+{
+	int need = 1 + map_label_width(c, !wide);
+
+	return need > wide ? need : wide;
+}
+
 /* Columns that the dials take; wide: each of theirs, 0 = as its label needs. */
 static int dials_width(const struct scene *sc, int wide, unsigned hidden)
 {
@@ -27,7 +35,7 @@ static int dials_width(const struct scene *sc, int wide, unsigned hidden)
 
 	for (int i = 0; i < sc->n_columns; i++)
 		if (!(hidden >> sc->column[i].dial & 1))
-			w += wide ? wide : 1 + map_label_width(&sc->column[i], true);
+			w += position_width(&sc->column[i], wide);
 	for (int d = 0; d < PARE_N_DIALS; d++)
 		dials += !(hidden >> d & 1);
 	return w + 2 * dials + 1;
@@ -57,8 +65,8 @@ static void place_dials(const struct scene *sc, struct layout *l, int x, int wid
 		}
 		if (l->hidden >> d & 1)
 			continue;
-		l->column_x[i] = wide ? x + 1 : x + map_label_width(c, true);
-		x += wide ? wide : 1 + map_label_width(c, true);
+		l->column_x[i] = x + position_width(c, wide) - (wide ? wide - 1 : 1);
+		x += position_width(c, wide);
 	}
 	l->bar_x[PARE_N_DIALS] = x + 1;
 	l->drop_x = x + 4;

@@ -239,6 +239,8 @@ void view_layer_render(const struct tui_state *s, struct grid *g)
 		tui_dial_span(sc, (enum pare_dial)d, &from, &to);
 		if (from == to || y[side] >= bottom)
 			continue;
+		if (d == PARE_DIAL_CHANNELS && sc->row[row].group < 0)
+			continue; /* the line above the dials says why */
 		grid_put(g, y[side], side * half + 1, half - 2,
 			d == (int)s->dial ? ST_FOCUS : ST_HEAD,
 			half < 36 ? "%s" : "%s: points lost, size", title[d]);
@@ -250,7 +252,7 @@ void view_layer_render(const struct tui_state *s, struct grid *g)
 		for (int c = first; c < to && c - first < room; c++)
 			option(s, g, (struct rect){ y[side]++, side * half, 1, half }, row, c,
 				worst);
-		if (d == PARE_DIAL_WEIGHTS && s->h >= 22)
+		if (s->h >= (d == PARE_DIAL_WEIGHTS ? 22 : 32)) /* a blank line between dials */
 			y[side]++;
 	}
 }
