@@ -61,7 +61,7 @@ static enum pare_status say_note(const struct saying *y)
 		pare_text_add(&t, "%s%s", i ? " " : "", y->s->rest[i].text);
 	st = t.failed ? pare_nomem(y->err, "a note") : tree_note(y->w, t.s, y->err);
 	free(t.s);
-	return st;
+	return st ? st : saying_answer(y, "noted beside plan %d; H shows it", y->w->here + 1);
 }
 
 static enum pare_status say_device(const struct saying *y)

@@ -183,7 +183,7 @@ static inline struct made *made_scene(int n, int known)
 		m->bytes[c] = 10000 - 450 * c;
 	for (int i = 0; i < 7; i++)
 		m->plan[i] = (struct scene_plan){ i, i > 3 ? i - 2 : i,
-			i ? "set conv_4 weights int4" : "float",
+			i ? "set conv_4 weights int4" : "float", i == 3 ? "for the board" : "",
 			made_value(i % 2 ? PARE_MEASURED : PARE_UNKNOWN, 0.1 * i, 0.1), i };
 	return m;
 }

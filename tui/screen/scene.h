@@ -45,6 +45,7 @@ struct scene_device {
 struct scene_plan { /* of the history */
 	int id, depth;
 	const char *command;
+	const char *note; /* what the person wrote beside it; NULL or "" = nothing */
 	struct pare_value drop;
 	int n_changed;
 };

@@ -439,6 +439,7 @@ static bool fill_history(struct scene *s, const struct pare_workspace *w)
 			p[i].depth = plan_depth(w, s, i);
 		p[i].id = i + 1; /* as `go` counts */
 		p[i].command = node->command && *node->command ? node->command : "float";
+		p[i].note = node->note;
 		p[i].drop = unknown;
 		if (!isnan(node->drop)) {
 			p[i].drop.kind = PARE_MEASURED;

@@ -162,12 +162,15 @@ void view_history_render(const struct tui_state *s, struct grid *g)
 	for (int i = top; i < sc->n_plans && i < top + lines; i++) {
 		const struct scene_plan *p = &sc->plan[i];
 		int y = LIST_Y + i - top, indent = p->depth > s->w / 4 ? s->w / 4 : p->depth;
+		int x, end = s->w - 26;
 
 		if (i == sc->here)
 			grid_put(g, y, 0, 2, ST_AT, "●");
 		grid_put_right(g, y, 1, 5, ST_DIM, "%d", p->id);
-		grid_put(g, y, 8 + indent, s->w - 8 - indent - 26, i == sc->here ? ST_TEXT : ST_DIM,
-			"%s", p->command);
+		x = 8 + indent;
+		x += grid_put(g, y, x, end - x, i == sc->here ? ST_TEXT : ST_DIM, "%s", p->command);
+		if (p->note && *p->note && end - x > 6)
+			grid_put(g, y, x + 2, end - x - 2, ST_MARK, "%s", p->note);
 		if (p->drop.kind == PARE_UNKNOWN)
 			grid_put_right(g, y, s->w - 25, 24, ST_DIM, "not measured");
 		else
