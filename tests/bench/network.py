@@ -21,7 +21,7 @@ import peer  # noqa: E402
 
 LIMIT = int(os.environ.get("LIMIT", "2000"))
 CALIBRATE = int(os.environ.get("CALIBRATE", "512"))
-THREADS = os.environ.get("THREADS", "0")
+THREADS = os.environ.get("THREADS") or str(os.cpu_count())
 CACHE = os.environ.get("CACHE")
 KEPT = os.environ.get("KEPT") == "1"
 SKIP = [part for part in os.environ.get("SKIP", "").split(";") if part]
