@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 8 }; /* turns of each part */
+enum { ROUNDS = 5 }; /* turns of each part */
 /* damping: a step too far leads elsewhere, and sometimes to better; more than most moves nothing */
 static const double least = 0.3, most = 30;
 static const double gain = 1e-3; /* the least that a step must win, of the error */
