@@ -45,8 +45,18 @@ static bool is_in(const struct pare_residual *r, int node)
 	return false;
 }
 
+/* Is a var what enters the block, or what one of the n layers from order[at] on gives? */
+static bool is_value(const struct pare_walk *w, const struct pare_residual *r, const int *order,
+	int at, int n, int var)
+{
+	for (int i = 0; i < n; i++)
+		if (step_of(w, order[at + i])->out == var)
+			return true;
+	return var == r->from;
+}
+
 /* Are the n layers from order[at] on those of the block, one right after the other, the last joined
- * by the sum?  What is on its ways is read by nothing else. */
+ * by the sum, and is there nothing else?  What is on its ways is read by nothing else. */
 static bool is_whole(const struct pare_walk *w, const struct pare_model *m,
 	const struct pare_residual *r, const int *order, int at, int n)
 {
@@ -60,7 +70,9 @@ static bool is_whole(const struct pare_walk *w, const struct pare_model *m,
 		bool joined = s->add >= 0;
 
 		if (!goes(w, order[at + i]) || joined != (i == n - 1) ||
-			pare_program_step_of_layer(p, order[at + i]) != first + i)
+			pare_program_step_of_layer(p, order[at + i]) != first + i ||
+			!is_value(w, r, order, at, n, s->n->in[0]) ||
+			(joined && !is_value(w, r, order, at, n, s->add)))
 			return false;
 	}
 	return all == n && n > 1 && n <= PARE_JOINT_MOST;

@@ -252,8 +252,9 @@ static void pairs_become_better(void)
 
 enum { LAYERS = 4 };
 
-/* A stem, a block of two convolutions, a dense layer. */
-static struct pare_model *with_block(void)
+/* A stem, a block of two convolutions, a dense layer.  pools: so does the shortcut, which cannot be
+ * looked at. */
+static struct pare_model *with_block(bool pools)
 {
 	struct build *b = build_new(17);
 
@@ -265,12 +266,17 @@ static struct pare_model *with_block(void)
 	build_node(b, "Conv", "stem", "x w0", "a");
 	build_ints(b, "pads", 4, 1, 1, 1, 1);
 	build_node(b, "Relu", "", "a", "s");
+	if (pools) {
+		build_node(b, "AveragePool", "", "s", "short");
+		build_ints(b, "kernel_shape", 2, 3, 3);
+		build_ints(b, "pads", 4, 1, 1, 1, 1);
+	}
 	build_node(b, "Conv", "one", "s w1", "b");
 	build_ints(b, "pads", 4, 1, 1, 1, 1);
 	build_node(b, "Relu", "", "b", "c");
 	build_node(b, "Conv", "two", "c w2", "d");
 	build_ints(b, "pads", 4, 1, 1, 1, 1);
-	build_node(b, "Add", "", "d s", "e");
+	build_node(b, "Add", "", pools ? "d short" : "d s", "e");
 	build_node(b, "Relu", "", "e", "f");
 	build_node(b, "Flatten", "", "f", "g");
 	build_node(b, "MatMul", "last", "g w3", "y");
@@ -350,7 +356,7 @@ static void blocks_are_whole(struct network *t, const char *rounding, bool block
 
 int main(void)
 {
-	struct network t = { .m = with_block() };
+	struct network t = { .m = with_block(false) };
 	struct pare_err err = { 0 };
 
 	pairs_become_better();
@@ -359,6 +365,10 @@ int main(void)
 	ok_status(pare_dataset_open(tiny_path("d"), t.m, &t.d, &err), err, "samples");
 	blocks_are_whole(&t, "descent", false);
 	blocks_are_whole(&t, "adaround", true);
+	pare_model_free(t.m);
+	if (!(t.m = with_block(true)))
+		return 1;
+	blocks_are_whole(&t, "adaround", false);
 	network_close(&t);
 	return tap_done();
 }
