@@ -94,7 +94,7 @@ static enum pare_status say_measure(const struct saying *y)
 			return st;
 	}
 	if (v->kind == PARE_MEASURED)
-		return saying_answer(y, "measured: %.2f %% (%.2f to %.2f) on %" PRId64 " samples",
+		return saying_answer(y, "measured: %.2f %% (%.2f … %.2f) on %" PRId64 " samples",
 			v->value, v->lo, v->hi, v->samples);
 	y->w->wanted = true;
 	y->w->failed_plan = 0;

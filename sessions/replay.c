@@ -451,7 +451,7 @@ static void check_figure(struct pare_replay *r, enum pare_promise p)
 		r->verdict[p] = PARE_KEPT;
 		return;
 	}
-	note(r, "broken: %s is %.*f%s, promised was %.*f%s ± %.*f", row->name, row->digits, got,
+	note(r, "broken: %s %.*f%s, where %.*f%s ± %.*f was promised", row->name, row->digits, got,
 		row->unit, row->digits, want->value, row->unit, row->digits, want->tolerance);
 }
 
@@ -471,8 +471,7 @@ static void check_sha(struct pare_replay *r)
 			cpu, pare_cpu_kind());
 	} else {
 		r->sha_verdict = PARE_BROKEN;
-		note(r, "broken: the file's sha256 is %.12s…, promised was %.12s…", r->sha256,
-			want);
+		note(r, "broken: sha256 %.12s…, where %.12s… was promised", r->sha256, want);
 	}
 }
 

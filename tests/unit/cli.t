@@ -99,4 +99,7 @@ ok $? 'session without a word lists'
 $pare device predict cortex-m7-cubeai $model >"$dir/predict" && grep -q '^RAM  *[0-9.]* KiB$' "$dir/predict" &&
 	grep -q '^fits  *yes$' "$dir/predict" && grep -q '^not faster 14 layers, the first: stem' "$dir/predict"
 ok $? 'predict says all that is known'
+$pare scan $model --data $data --limit 48 -o "$dir/map.session" >"$dir/scan" && [ "$(wc -L <"$dir/scan")" -le 120 ] &&
+	grep -q '^channels that go  *10% ' "$dir/scan" && grep -q '^fc  *-  *-' "$dir/scan"
+ok $? 'the map in words is a table for each dial'
 echo "1..$n"

@@ -41,44 +41,60 @@ static json_t *map_json(const struct pare_workspace *w, double seconds)
 		cli_value_json(&base), "layers", layers, "seconds", seconds);
 }
 
-/* Columns are the options other than "off"; as wide as their names. */
-static bool is_column(int option)
+/* A table for each dial; its columns are the options other than "off". */
+static void print_dial(const struct pare_workspace *w, int from, int to)
 {
-	return option && pare_options[option].dial == pare_options[option - 1].dial;
-}
+	static const char *const title[PARE_N_DIALS] = {
+		[PARE_DIAL_WEIGHTS] = "weights",
+		[PARE_DIAL_ACTIVATIONS] = "activations",
+		[PARE_DIAL_CHANNELS] = "channels that go",
+		[PARE_DIAL_SPARSITY] = "weights that go",
+	};
+	const struct pare_model *m = pare_workspace_model(w);
+	const struct pare_study *s = pare_workspace_study(w);
+	int n = pare_model_info(m)->n_layers, wide = (int)strlen(title[pare_options[from].dial]);
 
-static int column_width(int option)
-{
-	int n = (int)strlen(pare_options[option].name);
+	for (int i = 0; i < n; i++) {
+		int len = (int)strlen(pare_model_layer(m, i)->name);
 
-	return n > 8 ? n : 8;
+		wide = len > wide ? len : wide;
+	}
+	printf("\n%-*s", wide, title[pare_options[from].dial]);
+	for (int o = from + 1; o < to; o++) {
+		const char *last = strrchr(pare_options[o].name, ' ');
+
+		printf(" %8s", last ? last + 1 : pare_options[o].name);
+	}
+	puts("");
+	for (int i = 0; i < n; i++) {
+		printf("%-*s", wide, pare_model_layer(m, i)->name);
+		for (int o = from + 1; o < to; o++) {
+			struct pare_value v = pare_study_cell(s, i, o);
+
+			if (v.kind != PARE_UNKNOWN)
+				printf(" %8.2f", v.value);
+			else
+				printf(" %8s",
+					pare_option_fits(m, i, &pare_options[o]) ? "?" : "-");
+		}
+		puts("");
+	}
 }
 
 static void print_map(const struct pare_workspace *w, double seconds)
 {
-	const struct pare_model *m = pare_workspace_model(w);
-	const struct pare_study *s = pare_workspace_study(w);
-	struct pare_value base = pare_study_float(s);
+	struct pare_value base = pare_study_float(pare_workspace_study(w));
+	int to;
 
-	printf("float %.2f %% on %" PRId64 " samples; points lost, layer by layer:\n\n%-20s",
-		base.value, base.samples, "layer");
-	for (int o = 0; pare_options[o].name; o++)
-		if (is_column(o))
-			printf(" %*s", column_width(o), pare_options[o].name);
-	puts("");
-	for (int i = 0; i < pare_model_info(m)->n_layers; i++) {
-		printf("%-20.20s", pare_model_layer(m, i)->name);
-		for (int o = 0; pare_options[o].name; o++) {
-			struct pare_value v = pare_study_cell(s, i, o);
-
-			if (!is_column(o))
-				continue;
-			v.kind == PARE_UNKNOWN ? printf(" %*s", column_width(o), "?")
-					       : printf(" %*.2f", column_width(o), v.value);
-		}
-		puts("");
+	printf("float %.2f %% on %" PRId64 " samples; points lost, layer by layer:\n", base.value,
+		base.samples);
+	for (int from = 0; pare_options[from].name; from = to) {
+		to = from;
+		while (pare_options[to].name && pare_options[to].dial == pare_options[from].dial)
+			to++;
+		print_dial(w, from, to);
 	}
-	printf("\n%d cells in %.1f s\n", pare_study_n_done(s), seconds);
+	printf("\n%d cells in %.1f s\n", pare_study_n_done(pare_workspace_study(w)), seconds);
 }
 
 static int run_scan(const struct cli_args *a)
