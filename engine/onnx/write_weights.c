@@ -131,7 +131,9 @@ write_grouped(struct writer *w, const struct pare_layer *l, const struct pare_we
 		!(back[0] = pare_writer_node(
 			  w, "DequantizeLinear", l->name, "weight.rows", in, 3, attr, 2)))
 		return NULL;
-	if (l->weight.n != 2) {
+	if (c.outer == 1) /* the axis is the first that is longer than 1 */
+		wide = l->weight;
+	if (l->weight.n != 2 || (c.outer == 1 && s->axis)) {
 		dims = pare_memdup(w->a, wide.d, (size_t)wide.n * sizeof *dims);
 		back[1] = pare_writer_derived(w, l->name, "weight.shape");
 		if (!dims || !pare_writer_initializer(w, back[1], PARE_I64, &list, dims) ||

@@ -198,7 +198,8 @@ static bool conv_windows(const struct pare_call *c, struct pare_windows *w)
 		c->in[0]->shape.d[0] != 1)
 		return false;
 	pixels = (int64_t)v.out[0] * v.out[1] * v.out[2];
-	*w = (struct pare_windows){ v.groups, v.o, op_conv_columns(&v).k, pixels, pixels, 1 };
+	*w = (struct pare_windows){ v.groups, v.o, op_conv_columns(&v).k, pixels, pixels, 1,
+		false };
 	return true;
 }
 

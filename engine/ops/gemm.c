@@ -281,7 +281,7 @@ static bool gemm_windows(const struct pare_call *c, struct pare_windows *w)
 	const struct gemm *g = c->attr;
 	struct sizes s = sizes_of(g, &c->in[0]->shape, &c->in[1]->shape);
 
-	*w = (struct pare_windows){ 1, (int)s.n, (int)s.k, s.m, 1, s.n };
+	*w = (struct pare_windows){ 1, (int)s.n, (int)s.k, s.m, 1, s.n, false };
 	return !g->trans_a && g->alpha == 1;
 }
 

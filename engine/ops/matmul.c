@@ -320,7 +320,7 @@ static bool matmul_windows(const struct pare_call *c, struct pare_windows *w)
 	if (c->in[1]->shape.n != 2 || sides_of(&c->in[0]->shape, &c->in[1]->shape, &s, NULL))
 		return false;
 	*w = (struct pare_windows){ 1, (int)s.n, (int)s.k,
-		pare_shape_span(&s.lead, 0, s.lead.n) * s.m, 1, s.n };
+		pare_shape_span(&s.lead, 0, s.lead.n) * s.m, 1, s.n, false };
 	return true;
 }
 

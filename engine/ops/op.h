@@ -181,6 +181,7 @@ struct pare_windows {
 	int groups, o, k; /* o, k: of one group */
 	int64_t columns;  /* of a run of one sample */
 	int64_t from_channel, from_column;
+	bool inner; /* the product stays inside: no output is it, and where it lies is not said */
 };
 
 /* How channel c of an input maps to channels of the output; groups.c knows only these. */
@@ -305,6 +306,11 @@ struct pare_op {
 	bool (*windows)(const struct pare_call *c, struct pare_windows *w);
 	/* Columns from <= i < from + n of a group's windows: to[k][n][lanes].  in[0] has data. */
 	void (*unfold)(const struct pare_call *c, int group, int64_t from, int64_t n, float *to);
+	/* Layers whose products stay inside, of weight `input`: the sizes, and the columns when the
+	 * node has run (out[0] has data).  NULL = none. */
+	bool (*inner)(const struct pare_call *c, int input, struct pare_windows *w);
+	void (*unfold_inner)(
+		const struct pare_call *c, int input, int64_t from, int64_t n, float *to);
 	/* A layer with `windows` in two; in and out have shapes.  PARE_E_UNSUPPORTED: why not, in a
 	 * few words.  `a` NULL: sizes alone. */
 	enum pare_status (*factor)(const struct pare_shape_call *c, struct pare_arena *a,

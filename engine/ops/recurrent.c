@@ -659,6 +659,53 @@ static struct pare_weight_at recurrent_weight(const struct pare_node *n, const v
 	};
 }
 
+/* Both directions have one scale a row (weights are [directions, rows, in]), so that a row is that
+ * of both, one behind the other, and a column has numbers for one of them. */
+static struct plan shapes_of(const struct pare_call *c)
+{
+	return plan_of(kind_of(c->node->op), c->attr, &c->in[X]->shape, &c->in[R]->shape);
+}
+
+static bool recurrent_inner(const struct pare_call *c, int input, struct pare_windows *w)
+{
+	struct plan p = shapes_of(c);
+	size_t in = input == R ? p.h : p.in, steps = input == R && p.t ? p.t - 1 : p.t;
+
+	if (!p.n || !steps || p.rows > INT32_MAX || in > INT32_MAX / 2)
+		return false;
+	*w = (struct pare_windows){ .groups = 1,
+		.o = (int)p.rows,
+		.k = p.dirs * (int)in,
+		.columns = (int64_t)p.dirs * (int64_t)(steps * p.n),
+		.inner = true };
+	return true;
+}
+
+/* W is multiplied by what enters, R by the state of the step before, which is the output there; of
+ * GRU without linear_before_reset, whose third gate reads a part of that state, all the same.  The
+ * state that it begins with is left out. */
+static void
+recurrent_unfold(const struct pare_call *c, int input, int64_t from, int64_t n, float *to)
+{
+	struct plan p = shapes_of(c);
+	size_t in = input == R ? p.h : p.in, lanes = (size_t)c->lanes, steps = p.t - (input == R);
+
+	for (size_t i = 0; i < (size_t)n; i++) {
+		size_t at = (size_t)from + i, d = at / (steps * p.n), t = at / p.n % steps, x, y;
+		bool back = p.reverse || d == 1;
+		const float *src = c->in[X]->f32;
+
+		rows_at(&p, (int)d, at % p.n, input == R && back ? t + 1 : t, &x, &y);
+		src = input == R ? c->out[0]->f32 + y * in * lanes : src + x * in * lanes;
+		for (size_t k = 0; k < in * (size_t)p.dirs; k++)
+			if (k / in == d)
+				memcpy(to + (k * (size_t)n + i) * lanes, src + k % in * lanes,
+					lanes * sizeof *to);
+			else
+				memset(to + (k * (size_t)n + i) * lanes, 0, lanes * sizeof *to);
+	}
+}
+
 /* Those that read its own state of the step before. */
 static struct pare_weight_at state_weight(const struct pare_node *n, const void *attr)
 {
@@ -680,7 +727,8 @@ static const struct pare_beside beside_weight[] = { { R, 1, false }, { R, 2, tru
 	  .refuse = refuse_recurrent, .shape = shape_recurrent, .forward = recurrent_forward,      \
 	  .scratch = recurrent_scratch, .prepare = recurrent_prepare, .plain = pl,                 \
 	  .macs = recurrent_macs, .weight = recurrent_weight,                                      \
-	  .second = state_weight, .second_name = "R", .flow = PARE_FLOW_STATES,                    \
+	  .second = state_weight, .second_name = "R", .inner = recurrent_inner,                    \
+	  .unfold_inner = recurrent_unfold, .flow = PARE_FLOW_STATES,                    \
 	  .beside = beside_weight, .states = 1u << H0 | 1u << C0, .counts = "hidden_size",        \
 	  .sample = s }
 const struct pare_op pare_ops_recurrent[] = {

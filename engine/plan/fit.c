@@ -1,5 +1,6 @@
 #include "fit.h"
 #include "../base/err.h"
+#include "../prune/prune.h"
 #include "../quantize/follow.h"
 #include "../quantize/keep.h"
 #include "block.h"
@@ -51,6 +52,38 @@ static bool is_alone(const struct fit *f, int layer)
 	return true;
 }
 
+/* The row that is nearest to what was asked for and can do without what a layer gives. */
+static const struct pare_rounding *instead(const struct pare_rounding *r, bool sees)
+{
+	for (const struct pare_rounding *o = pare_roundings; sees && o->name; o++)
+		if (o->look && !o->learn && (r->tries || o->look == r->look))
+			return o;
+	for (const struct pare_rounding *o = pare_roundings; !sees && o->name; o++)
+		if (!o->look && !o->tries && !o->stored)
+			return o;
+	return r;
+}
+
+/* A layer of which samples tell nothing: weights go by magnitude, each to the nearest. */
+static enum pare_status fit_blindly(struct fit *f, int layer, struct pare_err *err)
+{
+	const struct pare_fit_layer *l = &f->layers[layer];
+	struct pare_blob *b;
+	enum pare_status st;
+
+	if (!l->prunes)
+		return PARE_OK;
+	if (!(b = pare_blob_new(f->weights[layer]->len)))
+		return pare_nomem(err, "the weights of a layer");
+	memcpy(b->data, l->w, b->len);
+	pare_blob_free(f->weights[layer]);
+	f->weights[layer] = b;
+	st = pare_prune_by_score(b->data, &l->lay, layer, l->sparsity, &pare_criteria[0], err);
+	return st || !l->rounding
+		       ? st
+		       : pare_grid_round(b->data, &l->grid, l->scale, l->zero, l->q, b->data, err);
+}
+
 static enum pare_status fit_layer(struct fit *f, int layer, struct pare_moments *s,
 	const struct pare_moments *part, struct pare_err *err)
 {
@@ -66,8 +99,14 @@ static enum pare_status fit_layer(struct fit *f, int layer, struct pare_moments 
 	enum pare_status st = PARE_OK;
 
 	if (!l->rounding && !l->prunes)
-		st = pare_layer_settle(&t, s, err);
-	else if (l->rounding && l->rounding->tries)
+		st = s->win.inner ? PARE_OK : pare_layer_settle(&t, s, err);
+	else if (s->win.inner) {
+		const struct pare_rounding *r = l->rounding;
+
+		if (r && (r->tries || r->learn || r->shifts) && instead(r, true) != r)
+			t.l.rounding = l->picked = instead(r, true);
+		st = pare_layer_round(&t, s, err);
+	} else if (l->rounding && l->rounding->tries)
 		st = pare_layer_try(&t, s, part, f->may[layer], &l->picked, err);
 	else
 		st = pare_layer_round(&t, s, err);
@@ -93,6 +132,11 @@ static enum pare_status next(struct fit *f, int layer, int done, int total, stru
 			tries ? &part : NULL, err);
 	if (!st && s.win.k)
 		st = fit_layer(f, layer, &s, &part, err);
+	else if (!st) {
+		if (r)
+			f->layers[layer].picked = instead(r, false);
+		st = fit_blindly(f, layer, err);
+	}
 	pare_moments_free(&s);
 	pare_moments_free(&part);
 	return st ? pare_wrap(err, st, "layer '%s'", pare_model_layer(f->m, layer)->name) : st;
@@ -304,6 +348,9 @@ enum pare_status pare_fit(const struct pare_model *m, const struct pare_calibrat
 		.ctl = ctl };
 	int *order = calloc(room, sizeof *order), n = 0;
 	enum pare_status st = pare_walk_new(m, calibration, &f.walk, err);
+
+	if (!st)
+		pare_walk_want_inner(f.walk);
 
 	f.models = calloc(2 * room, sizeof *f.models); /* once a layer, once a block */
 	f.programs = calloc(2 * room, sizeof *f.programs);

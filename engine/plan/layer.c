@@ -306,7 +306,7 @@ pare_layer_round(struct pare_layer_fit *f, struct pare_moments *s, struct pare_e
 			pare_model_layer(f->m, layer)->out_axis),
 		.free = l->rounding && l->grid.scheme->free && l->grid.n_groups == 1 &&
 			l->grid.channels.channels > 1,
-		.makes_up = l->prunes || l->rounding->makes_up,
+		.makes_up = !s->win.inner && (l->prunes || l->rounding->makes_up),
 		.shifts = (l->prunes || l->shifts || l->rounding->shifts) &&
 			  pare_model_can_shift(f->m, layer),
 		.was = pare_model_weights(f->m, layer) };

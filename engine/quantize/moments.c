@@ -10,6 +10,7 @@ enum {
 	SLOTS = 16,             /* sums that are taken apart, whatever the threads */
 	SLOT_FLOATS = 64 << 20, /* of all slots */
 	KEPT_BYTES = 768 << 20, /* activations held between layers */
+	MOST_INPUTS = 8,        /* of a node */
 	NONE = -1,
 	NEXT = -2,
 };
@@ -47,7 +48,7 @@ struct pare_walk {
 	int layer, n_slots, tile;
 	struct pare_windows win;
 	struct slot slot[SLOTS];
-	bool want_columns;
+	bool want_columns, want_inner;
 	struct pare_columns columns;
 	struct pare_ctl *ctl;
 };
@@ -199,13 +200,39 @@ static void collect(struct pare_walk *w, struct worker *wk, const struct pare_ca
 	sum_rows(wk->t, o, (int64_t)wide, s->t + (size_t)group * o);
 }
 
+/* Columns of a product inside: the node runs as it is by now, for it may multiply what it gave. */
+static void collect_inner(
+	struct pare_walk *w, struct worker *wk, struct pare_call *call, int count, struct slot *s)
+{
+	int input = w->m->weight_at[w->layer].input, k = w->win.k;
+	struct pare_tensor given = *call->out[0], *out[MOST_INPUTS] = { &given };
+
+	for (int i = 1; i < call->n_out; i++)
+		out[i] = call->out[i];
+	given.f32 = wk->want;
+	call->out = out;
+	call->wrong = NULL;
+	(void)pare_op_forward(call);
+	for (int64_t from = 0; from < w->win.columns; from += w->tile) {
+		int64_t rest = w->win.columns - from, n = rest < w->tile ? rest : w->tile;
+		size_t run = (size_t)n * (size_t)w->lanes, vector = (size_t)call->k->lanes;
+		size_t wide = (run + vector - 1) / vector * vector;
+
+		call->node->op->unfold_inner(call, input, from, n, wk->x);
+		hush(wk->x, k * n, count, w->lanes);
+		widen(wk->x, k, run, wide);
+		call->k->gram(wk->x, k, wk->x, k, wide, true, s->h);
+		sum_rows(wk->x, k, (int64_t)wide, s->x);
+	}
+}
+
 static enum pare_status
 take_block(struct pare_walk *w, int block, struct worker *k, struct slot *s, struct pare_err *err)
 {
 	const struct pare_step *step = &w->quantized->steps[w->step];
 	int64_t left = w->n - (int64_t)block * w->lanes;
 	int count = left < w->lanes ? (int)left : w->lanes;
-	const struct pare_tensor *in[2];
+	const struct pare_tensor *in[MOST_INPUTS];
 	struct pare_call call;
 	struct pare_tensor x;
 	enum pare_status st = advance(w, block, k, err);
@@ -221,11 +248,15 @@ take_block(struct pare_walk *w, int block, struct worker *k, struct slot *s, str
 			step->act.zero, step->act.lo, step->act.hi);
 	if (step->act.on)
 		x.f32 = k->entry;
-	find_wanted(w, k);
 	call = k->quantized->steps[w->step].call;
-	in[0] = &x;
-	in[1] = call.in[1];
+	for (int i = 0; i < call.n_in; i++)
+		in[i] = i ? call.in[i] : &x;
 	call.in = in;
+	if (w->win.inner) {
+		collect_inner(w, k, &call, count, s);
+		return PARE_OK;
+	}
+	find_wanted(w, k);
 	for (int g = 0; g < w->win.groups; g++)
 		for (int64_t from = 0; from < w->win.columns; from += w->tile) {
 			int64_t rest = w->win.columns - from;
@@ -337,6 +368,29 @@ struct pare_windows pare_walk_windows(const struct pare_walk *w, int layer)
 		in[i] = &w->plain->places[s->n->in[i]].t;
 	return s->n->op->windows(&call, &win) && win.k == c.outer * c.inner &&
 			       (int64_t)win.o * win.groups == c.channels
+		       ? win
+		       : none;
+}
+
+/* The same of a layer whose product stays inside. */
+static struct pare_windows inner_windows(const struct pare_walk *w, int layer)
+{
+	int step = pare_program_step_of_layer(w->plain, layer);
+	const struct pare_step *s = step < 0 ? NULL : &w->plain->steps[step];
+	const struct pare_layer *l = pare_model_layer(w->m, layer);
+	struct pare_channels c = pare_channels_of(&l->weight, l->out_axis);
+	struct pare_windows win = { 0 }, none = { 0 };
+	const struct pare_tensor *in[MOST_INPUTS] = { 0 };
+	struct pare_call call = { .lanes = w->lanes, .in = in };
+
+	if (!s || s->entry != 0 || !s->n->op->inner || s->n->out[0] < 0 || s->n->n_in > MOST_INPUTS)
+		return none;
+	call.node = s->n;
+	call.attr = s->n->attr;
+	for (int i = 0; i < s->n->n_in; i++)
+		in[i] = s->n->in[i] < 0 ? NULL : &w->plain->places[s->n->in[i]].t;
+	return s->n->op->inner(&call, w->m->weight_at[layer].input, &win) &&
+			       win.k == c.outer * c.inner && win.o == c.channels
 		       ? win
 		       : none;
 }
@@ -482,10 +536,12 @@ enum pare_status pare_walk_to(struct pare_walk *w, int layer, const struct pare_
 	w->quantized = quantized;
 	w->ctl = ctl;
 	w->win = pare_walk_windows(w, layer);
+	if (!w->win.k && w->want_inner)
+		w->win = inner_windows(w, layer);
 	if (w->held_at == NEXT)
 		w->held_at = w->step;
 	st = slots_new(w, err);
-	if (!st && w->win.k && w->want_columns)
+	if (!st && w->win.k && w->want_columns && !w->win.inner)
 		st = pare_columns_new(&w->win, (int)(w->n / w->lanes), slot_begin(w, slot_aside(w)),
 			w->lanes, &w->columns, err);
 	if (!st && w->win.k) {
@@ -531,6 +587,11 @@ void pare_moments_memo_free(struct pare_moments_memo *memo)
 		pare_moments_free(memo->kept);
 	free(memo->kept);
 	*memo = (struct pare_moments_memo){ 0 };
+}
+
+void pare_walk_want_inner(struct pare_walk *w)
+{
+	w->want_inner = true;
 }
 
 void pare_walk_want_columns(struct pare_walk *w, bool want)

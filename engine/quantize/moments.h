@@ -33,6 +33,9 @@ void pare_walk_free(struct pare_walk *w);
 const struct pare_program *pare_walk_program(const struct pare_walk *w);
 /* Whether what is collected from now on comes with columns. */
 void pare_walk_want_columns(struct pare_walk *w, bool want);
+/* Layers whose products stay inside are looked at too, for what they multiply (h, x): what they
+ * should give (c, t) is left zero. */
+void pare_walk_want_inner(struct pare_walk *w);
 /* What a layer is; k 0 = no matrix product that can be looked at. */
 struct pare_windows pare_walk_windows(const struct pare_walk *w, int layer);
 /* Go on to `layer`, which runs no earlier than the one before, in the compressed network

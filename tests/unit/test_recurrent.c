@@ -3,11 +3,12 @@
 #include "engine/base/rng.h"
 #include "engine/plan/variant.h"
 #include "engine/prune/pattern.h"
+#include "engine/quantize/moments.h"
 #include "tests/build.h"
 #include "tests/tap.h"
+#include "tests/tiny.h"
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { WORDS = 20, WIDE = 32, TIME = 5, HIDDEN = 32, CLASSES = 3 };
 enum { TABLE, LSTM_W, LSTM_R, FC, LAYERS };
@@ -115,13 +116,13 @@ static void comes_back(const char *format, const char *granularity, const char *
 	struct pare_variant *v = NULL;
 	struct pare_cost cost = { 0 };
 	struct pare_err err = { 0 };
-	char file[64], packed[64], got[PARE_SHA_HEX], sha[PARE_SHA_HEX];
+	char file[300], packed[300], got[PARE_SHA_HEX], sha[PARE_SHA_HEX];
 	int64_t written = 0, small = 0;
 	int same = 0;
 
 	pare_sha256("", 0, sha);
-	snprintf(file, sizeof file, "/tmp/pare-recurrent-%d.onnx", (int)getpid());
-	snprintf(packed, sizeof packed, "/tmp/pare-recurrent-%d.pack", (int)getpid());
+	snprintf(file, sizeof file, "%s", tiny_path("words.onnx"));
+	snprintf(packed, sizeof packed, "%s", tiny_path("words.pack"));
 	for (int i = 0; i < LAYERS; i++)
 		p->dials[i].granularity = (uint8_t)pare_method_find(PARE_GRANULARITY, granularity);
 	ok_status(pare_variant_new(m, p, NULL, NULL, &v, &err), err, "%s %s", format, granularity);
@@ -141,8 +142,6 @@ static void comes_back(const char *format, const char *granularity, const char *
 	ok(same == LAYERS, "the dials of %d layers are as they were", same);
 	ok(apart(pare_variant_model(v), again) < 1e-5 && apart(m, again) > 1e-4,
 		"the same answers, which are not those of float");
-	remove(file);
-	remove(packed);
 	pare_plan_free(own);
 	pare_plan_free(p);
 	pare_variant_free(v);
@@ -181,13 +180,161 @@ static void one_alone(void)
 	pare_model_free(m);
 }
 
+/* ---- what samples tell of them -----------------------------------------------------------------
+ */
+
+enum { SAMPLES = 40, BOTH = 2 * HIDDEN };
+
+static struct pare_dataset *sentences(const struct pare_model *m)
+{
+	static int64_t x[2 * SAMPLES * TIME];
+	struct pare_array in = { PARE_I64, { 2, { 2 * SAMPLES, TIME } }, x };
+	const char *name = "x", *path = tiny_path("words.npz");
+	struct pare_dataset *d = NULL;
+	struct pare_err err = { 0 };
+
+	for (int i = 0; i < 2 * SAMPLES * TIME; i++)
+		x[i] = (int64_t)pare_rng_below(&rng, WORDS);
+	ok_status(pare_npz_write(path, &in, &name, 1, &err), err, "an archive");
+	ok_status(pare_dataset_open(path, m, &d, &err), err, "its samples");
+	ok_status(pare_dataset_set_split(d, PARE_CALIBRATE, 0, SAMPLES, &err), err, "half of them");
+	return d;
+}
+
+static double logistic(double x)
+{
+	return 1 / (1 + exp(-x));
+}
+
+static const float *constant(const struct pare_model *m, int input)
+{
+	const struct pare_node *n = &m->graph.nodes[m->layers[LSTM_W].node];
+
+	return m->graph.vars[n->in[input]].declared.value->f32;
+}
+
+/* As ONNX defines it: the states that a step reads, but for the first, multiplied by each other. */
+static void by_hand(const struct pare_model *m, int dir, const float *words, double h2[BOTH][BOTH])
+{
+	const float *w = constant(m, 1) + dir * 4 * HIDDEN * WIDE;
+	const float *r = constant(m, 2) + dir * 4 * HIDDEN * HIDDEN;
+	const float *b = constant(m, 3) + dir * 8 * HIDDEN, *table = pare_model_weights(m, TABLE);
+	double h[HIDDEN] = { 0 }, c[HIDDEN] = { 0 }, gate[4 * HIDDEN];
+
+	for (int step = 0; step < TIME; step++) {
+		const float *x = table + (int)words[dir ? TIME - 1 - step : step] * WIDE;
+
+		for (int i = 0; i < HIDDEN && step; i++)
+			for (int j = 0; j < HIDDEN; j++)
+				h2[dir * HIDDEN + i][dir * HIDDEN + j] += h[i] * h[j];
+		for (int g = 0; g < 4 * HIDDEN; g++) {
+			gate[g] = (double)b[g] + (double)b[4 * HIDDEN + g];
+			for (int k = 0; k < WIDE; k++)
+				gate[g] += (double)w[g * WIDE + k] * (double)x[k];
+			for (int k = 0; k < HIDDEN; k++)
+				gate[g] += (double)r[g * HIDDEN + k] * h[k];
+		}
+		for (int k = 0; k < HIDDEN; k++) { /* input, output, forget, cell */
+			c[k] = logistic(gate[2 * HIDDEN + k]) * c[k] +
+			       logistic(gate[k]) * tanh(gate[3 * HIDDEN + k]);
+			h[k] = logistic(gate[HIDDEN + k]) * tanh(c[k]);
+		}
+	}
+}
+
+/* What rounding loses inside: the rows' moves by those products. */
+static double lost(const struct pare_model *m, const struct pare_model *now, double h2[BOTH][BOTH])
+{
+	const float *a = pare_model_weights(m, LSTM_R), *b = pare_model_weights(now, LSTM_R);
+	double sum = 0, move[BOTH];
+
+	for (int g = 0; g < 4 * HIDDEN; g++) {
+		for (int k = 0; k < BOTH; k++) {
+			int at = (k / HIDDEN * 4 * HIDDEN + g) * HIDDEN + k % HIDDEN;
+
+			move[k] = (double)a[at] - (double)b[at];
+		}
+		for (int i = 0; i < BOTH; i++)
+			for (int j = 0; j < BOTH; j++)
+				sum += move[i] * h2[i][j] * move[j];
+	}
+	return sum;
+}
+
+static struct pare_variant *
+rounded(const struct pare_model *m, const struct pare_calibration *c, const char *by)
+{
+	struct pare_plan *p = all_int("int4", by);
+	struct pare_variant *v = NULL;
+	struct pare_err err = { 0 };
+
+	ok_status(pare_variant_new(m, p, c, NULL, &v, &err), err, "round %s", by);
+	pare_plan_free(p);
+	return v;
+}
+
+static void states_are_seen(void)
+{
+	static double h2[BOTH][BOTH];
+	struct pare_model *m = sentence("bidirectional");
+	struct pare_dataset *d = sentences(m);
+	struct pare_calibration *c = NULL;
+	struct pare_walk *w = NULL;
+	struct pare_moments s = { 0 };
+	struct pare_progress_span quiet = { 0 };
+	struct pare_variant *v[3];
+	struct pare_err err = { 0 };
+	double off = 0, most = 0, was, now;
+	float words[TIME];
+	int nearest = pare_method_find(PARE_ROUNDING, "nearest");
+
+	for (int i = 0; i < SAMPLES; i++) {
+		pare_dataset_read(d, PARE_CALIBRATE, i, 1, words);
+		by_hand(m, 0, words, h2);
+		by_hand(m, 1, words, h2);
+	}
+	ok_status(pare_calibration_new(m, d, 0, NULL, &c, &err), err, "calibrates");
+	ok_status(pare_walk_new(m, c, &w, &err), err, "a walk");
+	pare_walk_want_inner(w);
+	ok_status(pare_walk_float(w, LSTM_R, NULL, quiet, NULL, &s, &err), err, "to the states");
+	ok(s.win.k == BOTH && s.n == 2 * (TIME - 1) * SAMPLES, "both directions, all but a step");
+	for (int i = 0; i < BOTH; i++)
+		for (int j = 0; j < BOTH && s.win.k == BOTH; j++) {
+			off = fmax(off, fabs(s.h[i * BOTH + j] - h2[i][j]));
+			most = fmax(most, fabs(h2[i][j]));
+		}
+	ok(off < 1e-4 * most, "their products are off by %.2g of %.3g", off, most);
+	v[0] = rounded(m, c, "nearest");
+	v[1] = rounded(m, c, "gptq");
+	v[2] = rounded(m, c, "adaround");
+	was = lost(m, pare_variant_model(v[0]), h2);
+	now = lost(m, pare_variant_model(v[1]), h2);
+	ok(now < .7 * was, "GPTQ loses %.3g there, the nearest %.3g", now, was);
+	ok(pare_variant_picked(v[1], LSTM_R) < 0 && pare_variant_picked(v[1], TABLE) == nearest,
+		"a table is rounded to the nearest, and that is told");
+	ok(pare_variant_picked(v[2], LSTM_R) == pare_method_find(PARE_ROUNDING, "descent") &&
+			pare_variant_picked(v[2], FC) < 0,
+		"what would learn from a layer's output takes the step before that");
+	for (int i = 0; i < 3; i++)
+		pare_variant_free(v[i]);
+	pare_moments_free(&s);
+	pare_walk_free(w);
+	pare_calibration_free(c);
+	pare_dataset_free(d);
+	pare_model_free(m);
+}
+
 int main(void)
 {
+	if (!tiny_home())
+		return 1;
 	each_is_a_layer();
 	comes_back("int8", "per-channel", "forward");
 	comes_back("int4", "per-channel", "bidirectional");
 	comes_back("int8", "per-tensor", "reverse");
 	comes_back("int4", "per-group 16", "bidirectional");
+	comes_back("int4", "per-group 16", "forward");
 	one_alone();
+	states_are_seen();
 	return tap_done();
 }
