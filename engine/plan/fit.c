@@ -237,6 +237,9 @@ static enum pare_status fit_block(struct fit *f, const int *order, struct pare_b
 	if (!st && !(st = chain(f, err))) {
 		b.quantized = f->programs[f->n_chain - 1];
 		st = pare_block_learn(&b, order, span, err);
+		if (st)
+			(void)pare_wrap(err, st, "the block of layer '%s'",
+				pare_model_layer(f->m, order[span.first])->name);
 	}
 	pare_walk_release(f->walk);
 	for (int i = span.first; i < span.last; i++) {

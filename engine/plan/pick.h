@@ -3,9 +3,10 @@
  * Each method that the layer may try rounds it by the calibration samples but the last quarter;
  * the one whose output, behind the clamp that follows, is nearest to the float network's on that
  * quarter is then fitted to all samples.  So the weights are those that the method's own name
- * gives; a layer whose bias some method would bring in gets one, of zeros where it is not that one.
- * Which methods a layer may try follows from shapes: work is counted, not timed, and what is least
- * work comes first. */
+ * gives, to a layer by itself: residual blocks are not gone over again as a whole; a layer whose
+ * bias some method would bring in gets one, of zeros where it is not that one. Which methods a
+ * layer may try follows from shapes: work is counted, not timed, and what is least work comes
+ * first. */
 #ifndef PARE_PICK_H
 #define PARE_PICK_H
 #include "layer.h"

@@ -21,7 +21,8 @@ struct pare_rounding {
 	bool makes_up; /* asked for the float network's output, whatever was lost before; else for
 			  its own weights at the compressed network's inputs */
 	bool shifts;   /* the bias takes up the mean error of each output channel */
-	/* From there on by the columns themselves (learn.h); NULL = it ends there. */
+	/* From there on by the columns themselves (learn.h), and when all layers of a residual
+	 * block are there, by what the block gives (joint.h); NULL = it ends there. */
 	enum pare_status (*learn)(const struct pare_learning *l, struct pare_err *err);
 	bool stored;   /* the file's integers and scales, where it has them at the dial's width */
 	bool makes_do; /* without samples each weight goes to the nearest; else that is an error */
