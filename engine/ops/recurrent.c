@@ -666,10 +666,17 @@ static struct plan shapes_of(const struct pare_call *c)
 	return plan_of(kind_of(c->node->op), c->attr, &c->in[X]->shape, &c->in[R]->shape);
 }
 
+/* Steps at which an input's weights are multiplied by something: without a state to begin with R
+ * has one less. */
+static size_t inner_steps(const struct pare_call *c, const struct plan *p, int input)
+{
+	return input == W || op_given(c, H0) || !p->t ? p->t : p->t - 1;
+}
+
 static bool recurrent_inner(const struct pare_call *c, int input, struct pare_windows *w)
 {
 	struct plan p = shapes_of(c);
-	size_t in = input == R ? p.h : p.in, steps = input == R && p.t ? p.t - 1 : p.t;
+	size_t in = input == R ? p.h : p.in, steps = inner_steps(c, &p, input);
 
 	if (!p.n || !steps || p.rows > INT32_MAX || in > INT32_MAX / 2)
 		return false;
@@ -681,25 +688,37 @@ static bool recurrent_inner(const struct pare_call *c, int input, struct pare_wi
 	return true;
 }
 
-/* W is multiplied by what enters, R by the state of the step before, which is the output there; of
- * GRU without linear_before_reset, whose third gate reads a part of that state, all the same.  The
- * state that it begins with is left out. */
+/* What weights are multiplied by at a step of direction d, counted as it goes: W by what enters, R
+ * by the state before, which is the output there; of GRU without linear_before_reset, whose third
+ * gate reads a part of that state, all the same. */
+static const float *
+inner_row(const struct pare_call *c, const struct plan *p, int input, int d, size_t b, size_t step)
+{
+	bool back = p->reverse || d == 1;
+	size_t lanes = (size_t)c->lanes, x, y;
+
+	if (input == R && !step)
+		return c->in[H0]->f32 + state_at(p, b, d) * p->h * lanes;
+	step -= input == R;
+	rows_at(p, d, b, back ? p->t - 1 - step : step, &x, &y);
+	return input == R ? c->out[0]->f32 + y * p->h * lanes : c->in[X]->f32 + x * p->in * lanes;
+}
+
 static void
 recurrent_unfold(const struct pare_call *c, int input, int64_t from, int64_t n, float *to)
 {
 	struct plan p = shapes_of(c);
-	size_t in = input == R ? p.h : p.in, lanes = (size_t)c->lanes, steps = p.t - (input == R);
+	size_t in = input == R ? p.h : p.in, lanes = (size_t)c->lanes;
+	size_t steps = inner_steps(c, &p, input);
 
 	for (size_t i = 0; i < (size_t)n; i++) {
-		size_t at = (size_t)from + i, d = at / (steps * p.n), t = at / p.n % steps, x, y;
-		bool back = p.reverse || d == 1;
-		const float *src = c->in[X]->f32;
+		size_t at = (size_t)from + i, d = at / (steps * p.n);
+		const float *row =
+			inner_row(c, &p, input, (int)d, at % p.n, at / p.n % steps + (p.t - steps));
 
-		rows_at(&p, (int)d, at % p.n, input == R && back ? t + 1 : t, &x, &y);
-		src = input == R ? c->out[0]->f32 + y * in * lanes : src + x * in * lanes;
 		for (size_t k = 0; k < in * (size_t)p.dirs; k++)
 			if (k / in == d)
-				memcpy(to + (k * (size_t)n + i) * lanes, src + k % in * lanes,
+				memcpy(to + (k * (size_t)n + i) * lanes, row + k % in * lanes,
 					lanes * sizeof *to);
 			else
 				memset(to + (k * (size_t)n + i) * lanes, 0, lanes * sizeof *to);

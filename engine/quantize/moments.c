@@ -386,6 +386,7 @@ static struct pare_windows inner_windows(const struct pare_walk *w, int layer)
 	if (!s || s->entry != 0 || !s->n->op->inner || s->n->out[0] < 0 || s->n->n_in > MOST_INPUTS)
 		return none;
 	call.node = s->n;
+	call.n_in = s->n->n_in;
 	call.attr = s->n->attr;
 	for (int i = 0; i < s->n->n_in; i++)
 		in[i] = s->n->in[i] < 0 ? NULL : &w->plain->places[s->n->in[i]].t;

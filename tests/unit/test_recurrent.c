@@ -25,7 +25,8 @@ static void weight(struct build *b, const char *name, int n, int64_t x, int64_t 
 	build_tensor(b, name, PARE_F32, v, s);
 }
 
-static struct pare_model *sentence(const char *direction)
+/* begins: with states of its own, for a batch of one. */
+static struct pare_model *sentence_from(const char *direction, bool begins)
 {
 	struct build *b = build_new(14);
 	int dirs = strcmp(direction, "bidirectional") ? 1 : 2;
@@ -39,7 +40,8 @@ static struct pare_model *sentence(const char *direction)
 	weight(b, "w", 3, dirs, 4 * HIDDEN, WIDE);
 	weight(b, "r", 3, dirs, 4 * HIDDEN, HIDDEN);
 	weight(b, "b", 2, dirs, 8 * HIDDEN, 0);
-	build_node(b, "LSTM", "lstm", "t w r b", "all last");
+	weight(b, "h0", 3, dirs, 1, HIDDEN);
+	build_node(b, "LSTM", "lstm", begins ? "t w r b - h0" : "t w r b", "all last");
 	build_int(b, "hidden_size", HIDDEN);
 	build_word(b, "direction", direction);
 	build_node(b, "Transpose", "", "last", "l1");
@@ -50,6 +52,11 @@ static struct pare_model *sentence(const char *direction)
 	build_node(b, "Gemm", "fc", "l2 v c", "y");
 	build_output(b, "y");
 	return build_model(b);
+}
+
+static struct pare_model *sentence(const char *direction)
+{
+	return sentence_from(direction, false);
 }
 
 static struct pare_plan *all_int(const char *format, const char *rounding)
@@ -210,21 +217,24 @@ static const float *constant(const struct pare_model *m, int input)
 {
 	const struct pare_node *n = &m->graph.nodes[m->layers[LSTM_W].node];
 
-	return m->graph.vars[n->in[input]].declared.value->f32;
+	return input < n->n_in ? m->graph.vars[n->in[input]].declared.value->f32 : NULL;
 }
 
-/* As ONNX defines it: the states that a step reads, but for the first, multiplied by each other. */
+/* As ONNX defines it: the states that a step reads, multiplied by each other. */
 static void by_hand(const struct pare_model *m, int dir, const float *words, double h2[BOTH][BOTH])
 {
 	const float *w = constant(m, 1) + dir * 4 * HIDDEN * WIDE;
 	const float *r = constant(m, 2) + dir * 4 * HIDDEN * HIDDEN;
 	const float *b = constant(m, 3) + dir * 8 * HIDDEN, *table = pare_model_weights(m, TABLE);
+	const float *h0 = constant(m, 5);
 	double h[HIDDEN] = { 0 }, c[HIDDEN] = { 0 }, gate[4 * HIDDEN];
 
+	for (int i = 0; i < HIDDEN && h0; i++)
+		h[i] = (double)h0[dir * HIDDEN + i];
 	for (int step = 0; step < TIME; step++) {
 		const float *x = table + (int)words[dir ? TIME - 1 - step : step] * WIDE;
 
-		for (int i = 0; i < HIDDEN && step; i++)
+		for (int i = 0; i < HIDDEN && (step || h0); i++)
 			for (int j = 0; j < HIDDEN; j++)
 				h2[dir * HIDDEN + i][dir * HIDDEN + j] += h[i] * h[j];
 		for (int g = 0; g < 4 * HIDDEN; g++) {
@@ -273,10 +283,10 @@ rounded(const struct pare_model *m, const struct pare_calibration *c, const char
 	return v;
 }
 
-static void states_are_seen(void)
+static void states_are_seen(bool begins)
 {
-	static double h2[BOTH][BOTH];
-	struct pare_model *m = sentence("bidirectional");
+	double h2[BOTH][BOTH] = { { 0 } };
+	struct pare_model *m = sentence_from("bidirectional", begins);
 	struct pare_dataset *d = sentences(m);
 	struct pare_calibration *c = NULL;
 	struct pare_walk *w = NULL;
@@ -297,7 +307,8 @@ static void states_are_seen(void)
 	ok_status(pare_walk_new(m, c, &w, &err), err, "a walk");
 	pare_walk_want_inner(w);
 	ok_status(pare_walk_float(w, LSTM_R, NULL, quiet, NULL, &s, &err), err, "to the states");
-	ok(s.win.k == BOTH && s.n == 2 * (TIME - 1) * SAMPLES, "both directions, all but a step");
+	ok(s.win.k == BOTH && s.n == 2 * (TIME - !begins) * SAMPLES, "both directions, %s",
+		begins ? "all steps" : "all but a step");
 	for (int i = 0; i < BOTH; i++)
 		for (int j = 0; j < BOTH && s.win.k == BOTH; j++) {
 			off = fmax(off, fabs(s.h[i * BOTH + j] - h2[i][j]));
@@ -335,6 +346,7 @@ int main(void)
 	comes_back("int4", "per-group 16", "bidirectional");
 	comes_back("int4", "per-group 16", "forward");
 	one_alone();
-	states_are_seen();
+	states_are_seen(false);
+	states_are_seen(true);
 	return tap_done();
 }
