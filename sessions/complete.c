@@ -75,12 +75,13 @@ static void complete_within(struct pare_words *out, const struct pare_model *m, 
 	}
 }
 
-/* Of a list `a,b,c` the last item is completed. */
+/* Of a list `a,b,c` the last item is completed; words for many layers stand before their names. */
 static void complete_layers(struct pare_words *out, const struct pare_model *m, struct pare_word *w)
 {
 	const char *from = w->raw, *end = w->raw + w->raw_len, *typed = strrchr(w->text, ',');
 	static const char *const fixed[] = { "*", "first", "last" };
 	bool inside = false;
+	int special;
 
 	for (const char *p = w->raw; p < end; p++)
 		if (*p == '"')
@@ -89,23 +90,21 @@ static void complete_layers(struct pare_words *out, const struct pare_model *m, 
 			from = p + 1;
 	w->text = from == w->raw || !typed ? w->text : typed + 1;
 	w->raw = from;
-	for (int i = 0; m && i < pare_model_info(m)->n_layers; i++)
-		candidate(out, w->text, pare_model_layer(m, i)->name);
-	if (m && *w->text && !out->n)
-		complete_within(out, m, w->text);
 	for (int i = 0; i < 3; i++)
 		if (!strncmp(fixed[i], w->text, strlen(w->text)))
 			pare_words_add(out, fixed[i]);
-	for (int i = 0; m && !strncmp(w->text, "op=", 3) && i < pare_model_info(m)->n_layers; i++) {
+	for (int i = 0; m && i < pare_model_info(m)->n_layers; i++) {
 		char op[100];
-		bool known = false;
 
 		snprintf(op, sizeof op, "op=%s", pare_model_layer(m, i)->op);
-		for (int j = 0; j < out->n; j++)
-			known |= !strcmp(out->text[j], op);
-		if (!known && !strncmp(op, w->text, strlen(w->text)))
+		if (is_new(out, w->text, op))
 			pare_words_add(out, op);
 	}
+	special = out->n;
+	for (int i = 0; m && i < pare_model_info(m)->n_layers; i++)
+		candidate(out, w->text, pare_model_layer(m, i)->name);
+	if (m && *w->text && out->n == special)
+		complete_within(out, m, w->text);
 }
 
 void pare_language_complete(const char *line, size_t len, const struct pare_model *model,

@@ -248,6 +248,8 @@ static void words_are_completed(void)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		if (!ok(!strcmp(completed(cases[i][0]), cases[i][1]), "complete '%s'", cases[i][0]))
 			printf("#   got: %s\n", completed(cases[i][0]));
+	ok(!strncmp(completed("set "), "4:* first last op=Conv op=Gemm ", 31),
+		"words for many layers before hundreds of names");
 	ok(strstr(completed("set * weights i"), "int8") &&
 			strstr(completed("set * weights "), "float16"),
 		"formats come from the engine's rows");

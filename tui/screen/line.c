@@ -140,6 +140,7 @@ void line_open(line_complete_fn *complete, void *user)
 	rl_attempted_completion_function = completions;
 	rl_basic_word_break_characters = " \t\n,";
 	rl_completer_quote_characters = "\"";
+	rl_sort_completion_matches = 0; /* they come in an order that means something */
 	rl_variable_bind("show-all-if-ambiguous", "on");
 	rl_variable_bind("bell-style", "none");
 	using_history();
