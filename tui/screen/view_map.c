@@ -211,7 +211,10 @@ static void explain(const struct tui_state *s, struct sentence *out)
 	else if (at < 64 && r->cannot >> at & 1)
 		say(out, ": takes nothing, its channels do not come out even");
 	else if (v->kind == PARE_UNKNOWN)
-		say(out, ": cost %s", sc->data ? "not known yet" : "unknown without data");
+		say(out, ": cost %s",
+			!sc->data           ? "unknown without data"
+			: sc->n_unsupported ? "unknown"
+					    : "not known yet");
 	else {
 		say(out, ": costs %s %s %s", figure_drop(v, a), figure_margin(v, b),
 			figure_kind(v->kind, true));
@@ -258,7 +261,8 @@ static int put_legend(const struct tui_state *s, struct grid *g, int y)
 		{ "▓", "up to 8", ST_HEAT3 },
 		{ "█", "more", ST_HEAT4 },
 	};
-	const int n = s->scene->data ? (int)(sizeof legend / sizeof *legend) : 2;
+	const bool map = s->scene->data && !s->scene->n_unsupported;
+	const int n = map ? (int)(sizeof legend / sizeof *legend) : 2;
 	int x = 3, first = y;
 
 	for (int i = 0; i < n; i++) {
@@ -278,7 +282,7 @@ static int put_legend(const struct tui_state *s, struct grid *g, int y)
 static void newcomer(const struct tui_state *s, struct grid *g, int lines)
 {
 	static const char *const tips[] = {
-		"Up, Down walk over the layers, Left, Right turn the dial [▪], Tab takes the next.",
+		"Up, Down walk the layers, Left, Right turn the dial [▪], Tab takes the next.",
 		"The figures below follow each turn; u takes it back, and nothing is lost.",
 		":set * weights int8  turns all layers,  :write r.pare  saves the plan.",
 	};
