@@ -529,7 +529,8 @@ carry_out(struct pare_replay *r, const struct pare_replay_spec *spec, struct par
 		st = note_picks(r, v, err);
 	if (!st)
 		note_saturation(r, v);
-	note_widths(r);
+	if (spec->as == PARE_AS_ONNX)
+		note_widths(r);
 	if (!st)
 		st = ask_devices(r, spec, v, err);
 	if (!st && spec->check)

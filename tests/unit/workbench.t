@@ -128,6 +128,15 @@ ok $? "and it echoes what is typed"
 keys clear Enter
 run "--session $home/s.pare"
 until_shown 'weights, bits'
+keys : 'set * weights int4 round adaround' Enter : "export $home/o.onnx" Enter
+until_shown 'writing, [0-9]+ of 14  Esc stops'
+ok $? "a file is written behind the screen"
+keys q
+until_shown 'not written yet' && keys Escape && until_shown 'stopped, nothing is written' && [ ! -e "$home/o.onnx" ]
+ok $? "leaving would lose it, and Esc stops it"
+keys : 'map pause' Enter : 'set * weights int8 round nearest' Enter : "export $home/o.onnx" Enter
+until_shown 'o.onnx written: [0-9]+ bytes' && [ -s "$home/o.onnx" ]
+ok $? "and what is done is told"
 kill -TERM "$(pid_of_pare)"
 given_back
 ok $? "a request to end is followed"
