@@ -295,6 +295,61 @@ static void smoothing_keeps_the_function(const struct network *tiny)
 	pare_model_free(t.m);
 }
 
+/* s_j = max|X_j|^.5 / max|W_j|^.5 over both products, by numpy:
+ *     n = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5) * gamma + beta
+ *     s = np.sqrt(abs(n).max(0) / np.maximum(abs(w0).max(1), abs(w1).max(1))) */
+static void smoothing_by_numpy(void)
+{
+	static float x[8 * 4] = { 1, 2, 3, 6, 4, -1, 0, 1, 0, 5, -2, 1, -3, 1, 1, 5 };
+	static const float gamma[] = { .5f, 4, 1, 2 }, beta[] = { .1f, -.2f, 0, .3f };
+	static const float w0[] = { .1f, -.2f, .3f, .05f, .02f, -.01f, .4f, 0, -.1f, -.3f, .2f,
+		.1f };
+	static const float w1[] = { .2f, .1f, .04f, -.08f, -.5f, .3f, .1f, -.1f };
+	static const double s[] = { 1.73376525, 8.71472281, 1.53407686, 3.41912773 };
+	struct pare_array in = { PARE_F32, { 2, { 8, 4 } }, x };
+	const char *name = "x", *path = tiny_path("smooth.npz");
+	struct build *b = build_new(17);
+	struct pare_calibration *c = NULL;
+	struct pare_dataset *d = NULL;
+	struct pare_model *m, *now;
+	struct pare_err err = { 0 };
+	struct pare_variant *v;
+	const float *g;
+	double off = 0;
+
+	build_input(b, "x", 2, -1, 4);
+	build_tensor(b, "gamma", PARE_F32, gamma, (struct pare_shape){ 1, { 4 } });
+	build_tensor(b, "beta", PARE_F32, beta, (struct pare_shape){ 1, { 4 } });
+	build_tensor(b, "w0", PARE_F32, w0, (struct pare_shape){ 2, { 4, 3 } });
+	build_tensor(b, "w1", PARE_F32, w1, (struct pare_shape){ 2, { 4, 2 } });
+	build_node(b, "LayerNormalization", "norm", "x gamma beta", "n");
+	build_node(b, "MatMul", "a", "n w0", "ya");
+	build_node(b, "MatMul", "b", "n w1", "yb");
+	build_node(b, "Concat", "", "ya yb", "y");
+	build_int(b, "axis", 1);
+	build_output(b, "y");
+	m = build_model(b);
+	ok_status(pare_npz_write(path, &in, &name, 1, &err), err, "samples");
+	ok_status(pare_dataset_open(path, m, &d, &err), err, "are there");
+	ok_status(pare_dataset_set_split(d, PARE_CALIBRATE, 0, 4, &err), err, "four of them");
+	ok_status(pare_calibration_new(m, d, 0, NULL, &c, &err), err, "calibrates");
+	v = variant(m, "smooth", "float32", "per-channel", c);
+	now = (struct pare_model *)(uintptr_t)pare_variant_model(v);
+	g = now->graph.vars[now->graph.nodes[0].in[1]].declared.value->f32;
+	for (int k = 0; k < 4; k++) {
+		off = fmax(off, fabs((double)g[k] * s[k] / (double)gamma[k] - 1));
+		off = fmax(off,
+			fabs((double)pare_model_weights(now, 0)[3 * k] / s[k] - (double)w0[3 * k]));
+		off = fmax(off,
+			fabs((double)pare_model_weights(now, 1)[2 * k] / s[k] - (double)w1[2 * k]));
+	}
+	ok(off < 1e-6, "scale and weights move by what numpy says: off by %.2g", off);
+	pare_variant_free(v);
+	pare_calibration_free(c);
+	pare_dataset_free(d);
+	pare_model_free(m);
+}
+
 int main(void)
 {
 	struct pare_model *m = chain_of_layers();
@@ -310,6 +365,7 @@ int main(void)
 	corrections_bring_answers_back(&t);
 	steps_are_part_of_a_plan(&t);
 	smoothing_keeps_the_function(&t);
+	smoothing_by_numpy();
 	network_close(&t);
 	return tap_done();
 }
