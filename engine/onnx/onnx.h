@@ -15,6 +15,9 @@ struct pare_weight_store {
 	const float *scale; /* [n_scales], channel by channel */
 	const int8_t *zero; /* [n_scales], as q; NULL = all 0 */
 	const int8_t *q;    /* [weight elements] of integers: the low 8 bits, in the file's order */
+	/* I4 with zero points: ONNX has them 8 higher, as U4, which is what runtimes with kernels
+	 * for 4 bits know zero points of. */
+	bool lifted;
 };
 
 struct pare_write_spec {

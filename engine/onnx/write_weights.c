@@ -15,13 +15,13 @@ to_half(struct writer *w, enum pare_dtype dtype, const float *f, int64_t n, bool
 	return h;
 }
 
-static const void *to_nibbles(struct writer *w, const int8_t *q, int64_t n, bool *good)
+static const void *to_nibbles(struct writer *w, const int8_t *q, int64_t n, int lift, bool *good)
 {
 	uint8_t *p = w->bytes ? pare_alloc(w->a, (size_t)(n + 1) / 2) : NULL;
 
 	*good = p || !w->bytes;
 	for (int64_t i = 0; p && i < n; i++)
-		p[i / 2] |= (uint8_t)((q[i] & 15) << i % 2 * 4);
+		p[i / 2] |= (uint8_t)(((q[i] + lift) & 15) << i % 2 * 4);
 	return p;
 }
 
@@ -54,20 +54,22 @@ static bool add_integers(struct writer *w, const struct pare_layer *l,
 {
 	const void *data = q, *zero = s->zero;
 	bool good = true, fine = true;
+	enum pare_dtype dtype = s->lifted ? PARE_U4 : s->dtype;
+	int lift = s->lifted ? 8 : 0;
 	int8_t *none = zero || !w->bytes ? NULL : pare_alloc(w->a, (size_t)s->n_scales);
 
 	in[0] = pare_writer_derived(w, l->name, "weight.q");
 	in[1] = pare_writer_derived(w, l->name, "weight.scale");
 	in[2] = pare_writer_derived(w, l->name, "weight.zero");
 	if (pare_dtype_bits(s->dtype) == 4) {
-		data = to_nibbles(w, q, l->weights, &good);
-		zero = zero ? to_nibbles(w, zero, s->n_scales, &fine) : none;
+		data = to_nibbles(w, q, l->weights, lift, &good);
+		zero = zero ? to_nibbles(w, zero, s->n_scales, lift, &fine) : none;
 	}
 	zero = zero ? zero : none;
 	return good && fine && (zero || !w->bytes) &&
-	       pare_writer_initializer(w, in[0], s->dtype, shape, w->bytes ? data : NULL) &&
+	       pare_writer_initializer(w, in[0], dtype, shape, w->bytes ? data : NULL) &&
 	       pare_writer_initializer(w, in[1], PARE_F32, scales, w->bytes ? s->scale : NULL) &&
-	       pare_writer_initializer(w, in[2], s->dtype, scales, w->bytes ? zero : NULL);
+	       pare_writer_initializer(w, in[2], dtype, scales, w->bytes ? zero : NULL);
 }
 
 static const char *write_plain(struct writer *w, const struct pare_layer *l,

@@ -32,6 +32,7 @@ pare_plan_store(const struct pare_model *m, int layer, const struct pare_dials *
 	s.axis = pare_granularities[d->granularity].per_channel ? l->out_axis : -1;
 	s.group = g.n_groups > 1 ? g.group : 0;
 	s.n_scales = pare_grid_scales(&g);
+	s.lifted = f->store == PARE_I4 && g.scheme->zeros;
 	return s;
 }
 

@@ -11,7 +11,7 @@ const struct pare_format pare_formats[] = {
 	{ "int8",     8, PARE_KIND_INT,   PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "8 bits; activations with a zero point", PARE_I8, -127, 127 },
 	{ "int6",     6, PARE_KIND_INT,   PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "6 bits; stored as int8 in ONNX", PARE_I8, -32, 31 },
 	{ "int5",     5, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "5 bits; stored as int8 in ONNX", PARE_I8, -16, 15 },
-	{ "int4",     4, PARE_KIND_INT,   PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "4 bits; packed in ONNX (opset 21), activations as int8", PARE_I4, -8, 7 },
+	{ "int4",     4, PARE_KIND_INT,   PARE_FOR_WEIGHTS | PARE_FOR_ACTIVATIONS, "4 bits; packed in ONNX (opset 21), with zero points as uint4, activations as int8", PARE_I4, -8, 7 },
 	{ "int3",     3, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "3 bits; stored as int8 in ONNX", PARE_I8, -4, 3 },
 	{ "int2",     2, PARE_KIND_INT,   PARE_FOR_WEIGHTS, "2 bits; stored as int8 in ONNX", PARE_I8, -2, 1 },
 	/* not on the map */

@@ -742,8 +742,8 @@ static void quantized_weights_come_back(void)
 	struct pare_model *m = small_net(), *again;
 	float scale[4] = { .5f, .25f, 2, 1 }, one = .125f;
 	int8_t q0[72], q1[192], zero[4] = { 0, 3, -2, 7 };
-	struct pare_weight_store store[2] = { { PARE_I4, 0, 0, 4, scale, zero, q0 },
-		{ PARE_I8, -1, 0, 1, &one, NULL, q1 } };
+	struct pare_weight_store store[2] = { { PARE_I4, 0, 0, 4, scale, zero, q0, true },
+		{ PARE_I8, -1, 0, 1, &one, NULL, q1, false } };
 	struct pare_act_quant acts[2] = { { true, .1f, 3, -128, 127, false },
 		{ true, .2f, 9, 0, 255, false } };
 	struct pare_write_spec spec = { .weights = store, .acts = acts, .recipe_sha = "0123abcd" };
