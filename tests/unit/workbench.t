@@ -78,6 +78,10 @@ ok $? "a command is typed"
 keys : 'set nolayer weights int8' Enter
 until_shown "no layer 'nolayer'"
 ok $? "a mistake is one line"
+keys -l "$(printf '\033[<0;40;6M\033[<0;40;6m\033[25~\033[1;5q\033OP')" && keys H
+until_shown 'plans tried'
+ok $? "sequences that no key sends are not taken for keys"
+keys q
 keys / 'block5' Enter
 until_shown '/block5: 3 of 14 layers'
 ok $? "/ filters"

@@ -456,6 +456,30 @@ static bool mouse_event(struct tui_event *out)
 	return true;
 }
 
+/* What follows an Esc at once and is no key that curses knows, as a mouse report in another form or
+ * a function key: it must not be taken for the keys that it is spelt with.  True: it was read away;
+ * false: the Esc was pressed. */
+static bool strange_sequence(void)
+{
+	wint_t k;
+	int n = 0;
+
+	if (get_wch(&k) != OK)
+		return false;
+	if (k != '[' && k != 'O') {
+		unget_wch((wchar_t)k);
+		return false;
+	}
+	if (k == 'O')
+		return get_wch(&k), true;
+	while (n++ < 32 && get_wch(&k) == OK && !(k >= '@' && k <= '~'))
+		continue;
+	for (int i = 0; k == 'M' && n == 1 && i < 3;
+		i++) /* the oldest form: button, column, line */
+		get_wch(&k);
+	return true;
+}
+
 bool terminal_event(struct tui_event *out)
 {
 	wint_t k;
@@ -470,7 +494,7 @@ bool terminal_event(struct tui_event *out)
 			out->key = key_code(k);
 			if (out->key)
 				return true;
-		} else if (k) {
+		} else if (k && !(k == K_ESC && strange_sequence())) {
 			out->key = (uint32_t)k;
 			return true;
 		}
