@@ -35,6 +35,8 @@ ok $? "quit ends it at once"
 printf 'help\n' | shell
 grep -q '^  set  *LAYERS' "$dir/out"
 ok $? "help lists the commands"
+[ "$(LC_ALL=C.UTF-8 wc -L <"$dir/out")" -le 80 ]
+ok $? "in lines that a terminal has room for"
 
 printf 'set * weights int8\nbogus\n' | shell --json
 [ $? = 2 ] && grep -q '"ok": false' "$dir/out" && grep -q '"error": ".*bogus' "$dir/out" &&

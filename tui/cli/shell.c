@@ -18,8 +18,10 @@ static void help(void)
 {
 	struct pare_command_info c;
 
-	for (int i = 0; pare_command_row(i, &c); i++)
-		printf("  %-8s %-34s %s\n", c.name, c.args, c.help);
+	for (int i = 0; pare_command_row(i, &c); i++) {
+		cli_text(4, printf("  %s%s", c.name, *c.args ? " " : ""), c.args);
+		cli_text(4, 0, c.help);
+	}
 }
 
 static void answer(const char *line, const struct pare_reply *reply)
