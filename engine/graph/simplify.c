@@ -370,6 +370,9 @@ static enum pare_status fold_all(struct pare_simplifier *s)
 		if ((st = sort_nodes(s)) || (st = prepare(s)))
 			return st;
 		count_uses(s);
+		if ((st = pare_simplify_lookups(s)))
+			return st;
+		count_uses(s);
 		if ((st = fold_and_bypass(s)) || (st = pare_simplify_choose(s, &changed)))
 			return st;
 	}

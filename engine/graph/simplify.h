@@ -46,6 +46,9 @@ const struct pare_codes *pare_simplify_codes(const struct pare_simplifier *s,
 /* Grids of weights that are really on them, and quantizers before layers, from nodes to `act`. */
 PARE_MUST_CHECK enum pare_status pare_simplify_quantizers(struct pare_simplifier *s);
 
+/* lookups.c: integers that are looked up and decoded are decoded and looked up. */
+PARE_MUST_CHECK enum pare_status pare_simplify_lookups(struct pare_simplifier *s);
+
 /* halves.c: a network of another float type as one of float32, where nothing outside sees it. */
 PARE_MUST_CHECK enum pare_status pare_simplify_halves(struct pare_simplifier *s);
 

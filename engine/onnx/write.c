@@ -77,6 +77,8 @@ static enum pare_status write_node(struct writer *w, int node, const char **act_
 	    act = layer >= 0 && w->spec->acts && w->spec->acts[layer].on
 			  ? pare_writer_activation(g, n)
 			  : -1;
+	bool table = layer >= 0 && pare_writes_codes(w, layer);
+	const char *scale = NULL, *zero = NULL;
 	Onnx__NodeProto *p;
 	enum pare_status st;
 
@@ -99,7 +101,9 @@ static enum pare_status write_node(struct writer *w, int node, const char **act_
 		const struct pare_var *v = n->in[i] < 0 ? NULL : &g->vars[n->in[i]];
 
 		st = PARE_OK;
-		if (reads_weight(w->m, node, i) >= 0)
+		if (table && !i)
+			st = pare_write_codes(w, layer, &name, &scale, &zero);
+		else if (reads_weight(w->m, node, i) >= 0)
 			st = pare_write_weight(w, reads_weight(w->m, node, i), &name);
 		else if (i == act)
 			st = pare_write_activation(w, layer, i, act_names, &name);
@@ -118,7 +122,12 @@ static enum pare_status write_node(struct writer *w, int node, const char **act_
 	for (int i = 0; i < n->n_out; i++)
 		p->output[i] = (char *)(n->out[i] < 0 ? "" : w->name[n->out[i]]);
 	w->graph.node[w->graph.n_node++] = p;
-	return PARE_OK;
+	if (!table)
+		return PARE_OK;
+	if (!(p->output[0] = (char *)pare_writer_derived(w, n->name, "codes")))
+		return pare_writer_nomem(w);
+	return pare_write_decoded(
+		w, layer, p->output[0], scale, zero, p->input[1], w->name[n->out[0]]);
 }
 
 static enum pare_status write_io(struct writer *w)

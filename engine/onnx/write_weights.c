@@ -150,6 +150,56 @@ write_grouped(struct writer *w, const struct pare_layer *l, const struct pare_we
 	return back[0];
 }
 
+bool pare_writes_codes(const struct writer *w, int i)
+{
+	const struct pare_weight_store *s = w->spec->weights ? &w->spec->weights[i] : NULL;
+
+	return s && (s->dtype == PARE_I8 || s->dtype == PARE_U8) && s->axis <= 0 &&
+	       w->m->weight_at[i].alone && pare_layer_leads(w->m, i) &&
+	       w->m->layers[i].weight.n == 2 && s->n_scales == scales_of(&w->m->layers[i], s);
+}
+
+enum pare_status
+pare_write_codes(struct writer *w, int i, const char **codes, const char **scale, const char **zero)
+{
+	const struct pare_layer *l = &w->m->layers[i];
+	const struct pare_weight_store *s = &w->spec->weights[i];
+	struct pare_shape scales = { s->axis < 0 ? 0 : 2,
+		{ l->weight.d[0], s->n_scales / l->weight.d[0] } };
+	const char *in[3];
+
+	if (!add_integers(w, l, s, s->q, &l->weight, &scales, in))
+		return pare_writer_nomem(w);
+	*codes = in[0];
+	*scale = in[1];
+	*zero = in[2];
+	return PARE_OK;
+}
+
+enum pare_status pare_write_decoded(struct writer *w, int i, const char *rows, const char *scale,
+	const char *zero, const char *index, const char *out)
+{
+	const struct pare_layer *l = &w->m->layers[i];
+	const struct pare_weight_store *s = &w->spec->weights[i];
+	bool each = s->axis >= 0;
+	const char *by[2][2] = { { scale, index }, { zero, index } },
+		   *in[3] = { rows, scale, zero };
+	Onnx__AttributeProto *attr[2] = { pare_proto_int(w->a, "axis", -1),
+		pare_proto_int(w->a, "block_size", s->group ? s->group : l->weight.d[1]) };
+
+	pare_writer_opset(w, each ? PARE_OPSET_BLOCKS : PARE_OPSET_QDQ);
+	if (each) {
+		in[1] = pare_writer_node(w, "Gather", l->name, "scale", by[0], 2, NULL, 0);
+		in[2] = pare_writer_node(w, "Gather", l->name, "zero", by[1], 2, NULL, 0);
+	}
+	if (!in[1] || !in[2] ||
+		!pare_writer_node(
+			w, "DequantizeLinear", l->name, "decoded", in, 3, attr, each ? 2 : 0))
+		return pare_writer_nomem(w);
+	w->graph.node[w->graph.n_node - 1]->output[0] = (char *)out;
+	return PARE_OK;
+}
+
 enum pare_status pare_write_weight(struct writer *w, int i, const char **name)
 {
 	const struct pare_layer *l = &w->m->layers[i];

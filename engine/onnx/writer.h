@@ -42,6 +42,15 @@ static inline bool pare_writer_is_integer(enum pare_dtype t)
 }
 /* The name under which layer i reads its weight. */
 PARE_MUST_CHECK enum pare_status pare_write_weight(struct writer *w, int i, const char **name);
+/* Whether layer i is a table of bytes, which are looked up first and made floats after: ONNX
+ * Runtime would decode the whole table for each run. */
+bool pare_writes_codes(const struct writer *w, int i);
+/* The names of its codes, and behind the node that looks them up as `rows`, what makes `out` of
+ * them. */
+PARE_MUST_CHECK enum pare_status pare_write_codes(
+	struct writer *w, int i, const char **codes, const char **scale, const char **zero);
+PARE_MUST_CHECK enum pare_status pare_write_decoded(struct writer *w, int i, const char *rows,
+	const char *scale, const char *zero, const char *index, const char *out);
 /* Which input of a layer's node is the activation; -1 = none. */
 int pare_writer_activation(const struct pare_graph *g, const struct pare_node *n);
 /* The name under which layer i reads it; `names[k]`: what earlier layers read. */

@@ -263,7 +263,7 @@ static bool codes_of_blocks(const struct pare_codes_call *g, const struct pare_t
 		!op_codes_new(g->a, x, &scales, &zeros))
 		return false;
 	x->axis = 1 - axis;
-	x->group = (int64_t)s.block;
+	x->group = x->n == of->d[x->axis] ? 0 : (int64_t)s.block;
 	for (int64_t i = 0, per = x->n / of->d[x->axis]; i < x->n; i++) {
 		size_t at = (size_t)(axis ? i : i % per * of->d[1] + i / per);
 
