@@ -42,9 +42,8 @@ static int columns(void)
 
 void cli_text(int x, int at, const char *text)
 {
-	int w = columns() - x - 1;
-
 	for (bool first = true; *text || first; first = false) {
+		int w = columns() - (first && at > x ? at : x) - 1;
 		int n = text_line(text, w < 20 ? 20 : w);
 
 		printf("%*s%.*s\n", first ? (x > at ? x - at : 0) : x, "", n, text);
