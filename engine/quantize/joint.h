@@ -2,7 +2,11 @@
  * searched together behind every clamp and quantizer between them.  The aim is that of BRECQ (Li et
  * al. 2021, "BRECQ: Pushing the Limit of Post-Training Quantization by Block Reconstruction", arXiv
  * 2102.05426), by the plain squared error of the block's output; the search is another one, since
- * few hundred steps of gradient descent end far above where each layer's own search begins. */
+ * some hundred steps of gradient descent end far above where each layer's own search begins.
+ * Behind AdaRound of each layer there is little left to win.  Distance from the float network's
+ * answers (KL; at 4 and 3 bits, three sets of 256 samples each): a ResNet-8's is less by 3 to 4 %
+ * in the mean, a ResNet-20's more by 1 to 3 %, and single sets are up to 10 % off either way.  It
+ * takes as long again as the layers do. */
 #ifndef PARE_JOINT_H
 #define PARE_JOINT_H
 #include "../base/err.h"
