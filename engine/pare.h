@@ -176,6 +176,9 @@ struct pare_layer {
 		      removed */
 	const char *stuck; /* group -1: why, in a few words */
 	int block; /* layers of one residual block go together; -1: it lies in none that can go */
+	/* No activation enters it that could be quantized: a table, or the weights by which a
+	 * recurrent layer reads its own states. */
+	bool alone;
 	struct pare_shape weight;        /* as in the file */
 	int out_axis, in_axis;           /* of weight: which axis counts output / input channels */
 	struct pare_shape input, output; /* of one sample, batch axis included as 1 */
@@ -598,7 +601,9 @@ const struct pare_model *pare_variant_model(const struct pare_variant *v);
 /* Signal-to-noise of the weights of its layer i by zeros and rounding, in dB; +inf when there were
  * none. */
 double pare_variant_weight_snr(const struct pare_variant *v, int i);
-/* The row of PARE_ROUNDING that was picked for its layer i where several were tried; else -1. */
+/* The row of PARE_ROUNDING that was picked for its layer i where several were tried, or by which it
+ * was rounded since what was asked for cannot serve it (samples tell nothing of a table, and of a
+ * recurrent layer not what it should give); else -1. */
 int pare_variant_picked(const struct pare_variant *v, int i);
 
 /* Layers of uint8 activations and int8 weights in which two neighbouring products together can
@@ -797,6 +802,7 @@ const struct pare_calibration *pare_study_calibration(const struct pare_study *s
  * the nearest, bounds of all that was seen. */
 struct pare_noise {
 	double weights, activations, plain_weights, plain_activations;
+	int64_t picked; /* as pare_variant_picked */
 };
 /* Of each layer of a plan that was measured; NULL = it was not, or with no such figures. */
 const struct pare_noise *pare_study_noise(const struct pare_study *s, const struct pare_plan *p);

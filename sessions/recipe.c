@@ -1,5 +1,6 @@
 #include "recipe.h"
 #include "words.h"
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,6 +248,40 @@ static enum pare_status leave_whole(const struct pare_model *m, const struct par
 		"'%s' cannot become two layers: %s", pare_model_layer(m, whole)->name, why);
 }
 
+/* Does a line turn activations to a format, and nothing else? */
+static bool turns_activations(const struct pare_change *c)
+{
+	size_t own[] = { offsetof(struct pare_dials, activations),
+		offsetof(struct pare_dials, calibrator), offsetof(struct pare_dials, ranging) };
+	unsigned rest = c->named;
+
+	for (int i = 0; pare_dial_words[i].uses || pare_dial_words[i].family != PARE_N_METHODS; i++)
+		for (size_t k = 0; k < sizeof own / sizeof *own; k++)
+			if (pare_dial_words[i].at == own[k])
+				rest &= ~(1u << i);
+	return c->to.activations && !rest;
+}
+
+/* Layers that no activation enters are left out, unless they were all that was named. */
+static enum pare_status leave_alone(const struct pare_model *m, const struct pare_statement *s,
+	const char *name, bool *picked, struct pare_err *err)
+{
+	int n = pare_model_info(m)->n_layers, alone = -1, left = 0;
+
+	for (int i = 0; i < n && turns_activations(&s->change); i++) {
+		if (!picked[i])
+			continue;
+		picked[i] = !pare_model_layer(m, i)->alone;
+		left += picked[i];
+		alone = picked[i] || alone >= 0 ? alone : i;
+	}
+	if (left || alone < 0)
+		return PARE_OK;
+	return pare_word_fail(err, PARE_E_UNSUPPORTED, name, s->layers.words,
+		"no activation that could be quantized enters '%s': turn its weights",
+		pare_model_layer(m, alone)->name);
+}
+
 enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 	const struct pare_statement *s, const char *name, int *n, struct pare_err *err)
 {
@@ -265,10 +300,14 @@ enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 		st = leave_stuck(m, s, name, picked, err);
 	if (!st && s->change.named & 1u << PARE_CHANGE_RANK)
 		st = leave_whole(m, s, name, picked, err);
+	if (!st)
+		st = leave_alone(m, s, name, picked, err);
 	*n = 0;
 	for (int i = 0; !st && i < p->n; i++)
 		if (picked[i]) {
 			pare_change_apply(&s->change, &p->dials[i]);
+			if (pare_model_layer(m, i)->alone)
+				p->dials[i].activations = 0;
 			if (s->change.named & 1u << PARE_CHANGE_CHANNELS) {
 				p->dials[i].channels =
 					pare_group_even(m, i, p->dials[i].channels, s->multiple);

@@ -238,6 +238,7 @@ static enum pare_status describe_layer(struct pare_model *m, int node, int layer
 		return pare_nomem(err, "layers");
 	l->op = n->op_type;
 	l->group = -1;
+	l->alone = at.alone;
 	l->weight = m->graph.vars[n->in[at.input]].declared.shape;
 	l->stored_weight_bits = weight_bits(&m->graph.vars[n->in[at.input]]);
 	l->stored_act_bits = at.alone ? 32

@@ -220,7 +220,7 @@ static void take_worse(struct pare_noise *to, const struct pare_noise *x)
 static void add_up(const struct listening *t, int n, struct pare_noise *out)
 {
 	for (int i = 0; i < n; i++) /* until a part of it is seen to run */
-		out[i] = (struct pare_noise){ NAN, NAN, NAN, NAN };
+		out[i] = (struct pare_noise){ NAN, NAN, NAN, NAN, -1 };
 	for (int i = 0; i < t->n_layers; i++) {
 		double sum[1 + N_TRIES] = { 0 };
 		struct pare_noise x;
@@ -240,6 +240,8 @@ static void add_up(const struct listening *t, int n, struct pare_noise *out)
 					      ? decibels(sum[0], sum[1 + PLAIN_ACTIVATIONS])
 					      : x.activations;
 		take_worse(&out[t->v->whole[i]], &x);
+		if (t->v->picked[i] >= 0)
+			out[t->v->whole[i]].picked = t->v->picked[i];
 	}
 }
 

@@ -46,7 +46,7 @@ static inline bool made_command(struct made *m, const char *line)
 						     r->at[2] > 10 || r->at[3] > 17;
 					r->heard = true;
 					r->noise = (struct pare_noise){ 31.24, INFINITY, 24.61,
-						INFINITY };
+						INFINITY, -1 };
 					r->drop = m->scene.cell[i * MADE_COLUMNS + r->at[0]];
 					r->bytes[1] = r->weights * (32 - 4 * r->at[0]) / 8;
 				}

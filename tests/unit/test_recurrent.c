@@ -4,6 +4,7 @@
 #include "engine/plan/variant.h"
 #include "engine/prune/pattern.h"
 #include "engine/quantize/moments.h"
+#include "sessions/recipe.h"
 #include "tests/build.h"
 #include "tests/tap.h"
 #include "tests/tiny.h"
@@ -335,11 +336,36 @@ static void states_are_seen(bool begins)
 	pare_model_free(m);
 }
 
+/* `*` turns what there is; a layer named alone is refused. */
+static void dials_that_are_not_there(void)
+{
+	struct pare_model *m = sentence("forward");
+	struct pare_plan *p = NULL, *q = NULL, *again = NULL;
+	struct pare_err err = { 0 };
+	char *text = NULL;
+
+	ok_status(pare_plan_parse(m, "set * weights int4 activations int8", &p, &err), err, "all");
+	ok(p && p->dials[LSTM_R].weights && !p->dials[LSTM_R].activations &&
+			!p->dials[TABLE].activations && p->dials[LSTM_W].activations,
+		"turns activations where they enter");
+	ok_status(pare_plan_text(m, p, &text, &err), err, "as text");
+	ok_status(pare_plan_parse(m, text, &again, &err), err, "and back");
+	ok(again && pare_plan_equal(p, again), "the same plan: %s", text);
+	ok(pare_plan_parse(m, "set lstm.R activations int8", &q, &err) == PARE_E_UNSUPPORTED &&
+			strstr(err.text, "'lstm.R'"),
+		"%s", err.text);
+	free(text);
+	pare_plan_free(p);
+	pare_plan_free(again);
+	pare_model_free(m);
+}
+
 int main(void)
 {
 	if (!tiny_home())
 		return 1;
 	each_is_a_layer();
+	dials_that_are_not_there();
 	comes_back("int8", "per-channel", "forward");
 	comes_back("int4", "per-channel", "bidirectional");
 	comes_back("int8", "per-tensor", "reverse");

@@ -119,6 +119,7 @@ static const char *decibels(double db, char buf[16])
 static bool noise(const struct tui_state *s, struct grid *g, int y, const struct scene_row *r)
 {
 	const struct pare_noise *n = &r->noise;
+	const char *by = n->picked < 0 ? NULL : pare_method_name(PARE_ROUNDING, (int)n->picked);
 	char a[16], b[16], c[16], d[16];
 
 	if (!r->changed)
@@ -129,9 +130,10 @@ static bool noise(const struct tui_state *s, struct grid *g, int y, const struct
 			r->heard ? "" : " until the plan is measured");
 	else
 		grid_put(g, y, 10, s->w - 11, ST_MEASURED,
-			"weights %s (plain %s)   activations %s (plain %s)",
-			decibels(n->weights, a), decibels(n->plain_weights, b),
-			decibels(n->activations, c), decibels(n->plain_activations, d));
+			"weights %s (plain %s)%s%s   activations %s (plain %s)",
+			decibels(n->weights, a), decibels(n->plain_weights, b), by ? " by " : "",
+			by ? by : "", decibels(n->activations, c),
+			decibels(n->plain_activations, d));
 	return true;
 }
 
