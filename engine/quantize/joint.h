@@ -6,7 +6,7 @@
  * Behind AdaRound of each layer there is little left to win.  Distance from the float network's
  * answers (KL; at 4 and 3 bits, three sets of 256 samples each): a ResNet-8's is less by 3 to 4 %
  * in the mean, a ResNet-20's more by 1 to 3 %, and single sets are up to 10 % off either way.  It
- * takes as long again as the layers do. */
+ * takes somewhat longer than the layers do. */
 #ifndef PARE_JOINT_H
 #define PARE_JOINT_H
 #include "../base/err.h"
