@@ -372,6 +372,7 @@ enum pare_method {
 	PARE_FILE,           /* what a variant is written as; no dial */
 	PARE_FACTORING,      /* of a layer in two */
 	PARE_RANK_CRITERION, /* what it then keeps */
+	PARE_BLOCK,          /* whether a residual block stays */
 	PARE_N_METHODS
 };
 const char *pare_method_title(enum pare_method family); /* "Rounding", over a list of them */
@@ -395,7 +396,9 @@ struct pare_dials {
 	uint8_t channel_criterion, repair, pattern;           /* rows of their family */
 	uint8_t scheme, ranging; /* rows: scales and zero points of weights, of activations */
 	uint8_t factoring, rank_criterion; /* rows of their family */
-	uint8_t effort; /* row: what a rounding that tries others may put into it */
+	uint8_t effort;              /* row: what a rounding that tries others may put into it */
+	uint8_t block, block_repair; /* rows: the residual block that it lies in goes; the same for
+					all layers of the block, see pare_plan_tie */
 	float channels; /* share of the group's channels that go, 0 <= s < 1; the same for all
 			   layers of a group, see pare_plan_tie */
 	float sparsity; /* share of the weights set to zero, 0 <= s < 1 */
@@ -429,8 +432,8 @@ uint64_t
 pare_plan_hash(const struct pare_plan *p); /* equal plans, equal hashes; the same on any machine */
 int pare_plan_n_changed(const struct pare_plan *p); /* layers that differ from float */
 bool pare_plan_leaves(const struct pare_plan *p);   /* may samples leave early? */
-/* Channels go from a whole group: what layer i says of them, all layers of its group say.  A layer
- * without a group says nothing. */
+/* Channels go from a whole group, and residual blocks as a whole: what layer i says of them, all
+ * layers of its group say, all layers of its block.  A layer without says nothing. */
 void pare_plan_tie(const struct pare_model *m, struct pare_plan *p, int i);
 /* Channels of layer i's group, as units that can only go together, and how many of them a share
  * takes away; 0 without a group. */

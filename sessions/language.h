@@ -63,6 +63,7 @@ struct pare_change {
 	struct pare_dials to;
 };
 enum {
+	PARE_CHANGE_BLOCK = 27,
 	PARE_CHANGE_RANK = 28,
 	PARE_CHANGE_EXIT = 29,
 	PARE_CHANGE_CHANNELS = 30,
@@ -83,11 +84,17 @@ struct pare_dial_word {
 extern const struct pare_dial_word pare_dial_words[]; /* ended by uses 0, family PARE_N_METHODS */
 const char *pare_dial_value_name(const struct pare_dial_word *d, int value); /* NULL: no such row */
 
-/* What PRUNE takes a share of. */
-enum pare_prune { PARE_PRUNE_CHANNELS, PARE_PRUNE_WEIGHTS, PARE_PRUNE_RANK, PARE_N_PRUNE };
+/* What PRUNE takes away: a share of it, or a block as a whole. */
+enum pare_prune {
+	PARE_PRUNE_BLOCK,
+	PARE_PRUNE_CHANNELS,
+	PARE_PRUNE_WEIGHTS,
+	PARE_PRUNE_RANK,
+	PARE_N_PRUNE
+};
 struct pare_prune_word {
-	const char *of, *share;
-	size_t at;      /* of the float in struct pare_dials */
+	const char *of, *share; /* share NULL: all or nothing, rows of PARE_BLOCK */
+	size_t at;      /* of the float in struct pare_dials; without a share, of the uint8_t */
 	unsigned named; /* its bit of struct pare_change */
 };
 extern const struct pare_prune_word pare_prune_words[PARE_N_PRUNE];

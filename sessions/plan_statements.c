@@ -183,6 +183,22 @@ static enum pare_status parse_budget(struct pare_parser *p, struct pare_statemen
 	return st;
 }
 
+/* block: it goes, or, with the name of another choice, does not */
+static enum pare_status parse_block(struct pare_parser *p, struct pare_statement *s)
+{
+	const char *name;
+	int to = 1;
+
+	for (int i = 0; (name = pare_method_name(PARE_BLOCK, i)); i++)
+		if (pare_parse_accept(p, name)) {
+			to = i;
+			break;
+		}
+	s->change.to.block = (uint8_t)to;
+	s->change.named |= 1u << PARE_CHANGE_BLOCK;
+	return to ? prune_dials(p, PARE_PRUNE_BLOCK, s, false) : PARE_OK;
+}
+
 enum pare_status pare_say_prune(struct pare_parser *p, struct pare_statement *s)
 {
 	enum pare_status st = take_layers(p, s);
@@ -200,6 +216,8 @@ enum pare_status pare_say_prune(struct pare_parser *p, struct pare_statement *s)
 	if (k == PARE_N_PRUNE)
 		return pare_parse_unexpected(p);
 	what = &pare_prune_words[k];
+	if (!what->share)
+		return parse_block(p, s);
 	if (k == PARE_PRUNE_CHANNELS && pare_parse_accept(p, "to"))
 		return parse_budget(p, s);
 	if (k != PARE_PRUNE_CHANNELS)

@@ -228,6 +228,25 @@ static enum pare_status leave_stuck(const struct pare_model *m, const struct par
 		pare_model_layer(m, stuck)->stuck);
 }
 
+/* Layers that lie in no block are left out, unless they were all that was named. */
+static enum pare_status leave_outside(const struct pare_model *m, const struct pare_statement *s,
+	const char *name, bool *picked, struct pare_err *err)
+{
+	int n = pare_model_info(m)->n_layers, outside = -1, left = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (!picked[i])
+			continue;
+		picked[i] = pare_model_layer(m, i)->block >= 0;
+		left += picked[i];
+		outside = picked[i] || outside >= 0 ? outside : i;
+	}
+	if (left || outside < 0)
+		return PARE_OK;
+	return pare_word_fail(err, PARE_E_UNSUPPORTED, name, s->layers.words,
+		"'%s' is on the branch of no residual block", pare_model_layer(m, outside)->name);
+}
+
 /* Layers that cannot be two are left out, unless they were all that was named. */
 static enum pare_status leave_whole(const struct pare_model *m, const struct pare_statement *s,
 	const char *name, bool *picked, struct pare_err *err)
@@ -298,6 +317,8 @@ enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 	st = pare_layers_pick(&s->layers, m, name, picked, n, err);
 	if (!st && s->change.named & 1u << PARE_CHANGE_CHANNELS)
 		st = leave_stuck(m, s, name, picked, err);
+	if (!st && s->change.named & 1u << PARE_CHANGE_BLOCK)
+		st = leave_outside(m, s, name, picked, err);
 	if (!st && s->change.named & 1u << PARE_CHANGE_RANK)
 		st = leave_whole(m, s, name, picked, err);
 	if (!st)
@@ -308,11 +329,12 @@ enum pare_status pare_plan_say(struct pare_plan *p, const struct pare_model *m,
 			pare_change_apply(&s->change, &p->dials[i]);
 			if (pare_model_layer(m, i)->alone)
 				p->dials[i].activations = 0;
-			if (s->change.named & 1u << PARE_CHANGE_CHANNELS) {
+			if (s->change.named & 1u << PARE_CHANGE_CHANNELS)
 				p->dials[i].channels =
 					pare_group_even(m, i, p->dials[i].channels, s->multiple);
+			if (s->change.named &
+				(1u << PARE_CHANGE_CHANNELS | 1u << PARE_CHANGE_BLOCK))
 				pare_plan_tie(m, p, i);
-			}
 			++*n;
 		}
 	free(picked);

@@ -41,6 +41,8 @@ static float share_at(const struct part *p, const struct pare_dials *d)
 {
 	float f = 0;
 
+	if (p->what && !p->what->share)
+		return *((const uint8_t *)d + p->what->at);
 	if (p->what)
 		memcpy(&f, (const char *)d + p->what->at, sizeof f);
 	return f;
@@ -51,14 +53,16 @@ static bool is_rank(const struct part *p)
 	return p->what == &pare_prune_words[PARE_PRUNE_RANK];
 }
 
-/* Layers whose channels cannot go are in no line about channels, those that cannot become two in
- * none about ranks. */
+/* Layers whose channels cannot go are in no line about channels, those in no block in none about
+ * blocks, those that cannot become two in none about ranks. */
 static bool concerns(const struct lines *l, const struct part *p, int layer)
 {
 	const struct pare_dials least = { .rank = 1e-3F };
 
 	if (is_rank(p))
 		return pare_layer_rank(l->m, layer, &least, NULL) > 0;
+	if (p->what && !p->what->share)
+		return pare_model_layer(l->m, layer)->block >= 0;
 	return p->what != &pare_prune_words[PARE_PRUNE_CHANNELS] ||
 	       pare_model_layer(l->m, layer)->group >= 0;
 }
@@ -187,7 +191,10 @@ static const char *shortest(float v, double times, char buf[48])
 static void add_value(struct lines *l, const struct part *part, const struct pare_dials *d,
 	const struct pare_dials *base)
 {
-	if (part->what) {
+	if (part->what && !part->what->share)
+		pare_text_add(l->out, " %s%s%s", part->what->of, share_at(part, d) > 0 ? "" : " ",
+			share_at(part, d) > 0 ? "" : pare_method_name(PARE_BLOCK, 0));
+	else if (part->what) {
 		char buf[48];
 
 		pare_text_add(

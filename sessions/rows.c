@@ -10,7 +10,7 @@ const struct pare_statement_row pare_statement_rows[PARE_N_SAY] = {
 	[PARE_SAY_SEED] = { "seed", "N", "seed of what is random", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_SET] = { "set", "LAYERS [weights FORMAT] [per-tensor|per-channel|per-group N] [scheme NAME] [activations FORMAT] [range NAME] [calibrate METHOD] [round METHOD] [effort WORK]",
 		"number formats of layers", PARE_IN_RECIPE | PARE_IN_COMMAND },
-	[PARE_SAY_PRUNE] = { "prune", "LAYERS channels N%|to macs|bytes N%|to latency N%|N ms on DEVICE [multiple N] | weights [spread] N% | rank [spread] N% [by CRITERION] [pattern PATTERN] [repair METHOD] [split WAY]", "remove the least important channels, set weights to zero, or make layers two of low rank",
+	[PARE_SAY_PRUNE] = { "prune", "LAYERS block [stays] | channels N%|to macs|bytes N%|to latency N%|N ms on DEVICE [multiple N] | weights [spread] N% | rank [spread] N% [by CRITERION] [pattern PATTERN] [repair METHOD] [split WAY]", "remove residual blocks or the least important channels, set weights to zero, or make layers two of low rank",
 		PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_EXIT] = { "exit", "LAYERS [threshold T|none]", "let samples leave behind a layer when they are told apart there", PARE_IN_RECIPE | PARE_IN_COMMAND },
 	[PARE_SAY_STEP] = { "step", "NAME…|none", "what is done to the whole network around rounding", PARE_IN_RECIPE | PARE_IN_COMMAND },
@@ -39,6 +39,7 @@ const struct pare_dial_word pare_dial_words[] = {
 	{ PARE_SAY_SET, "calibrate", 0, PARE_CALIBRATOR, offsetof(struct pare_dials, calibrator), NULL },
 	{ PARE_SAY_SET, "round", 0, PARE_ROUNDING, offsetof(struct pare_dials, rounding), NULL },
 	{ PARE_SAY_SET, "effort", 0, PARE_EFFORT, offsetof(struct pare_dials, effort), NULL },
+	{ PARE_SAY_PRUNE, "repair", 0, PARE_REPAIR, offsetof(struct pare_dials, block_repair), "block" },
 	{ PARE_SAY_PRUNE, "by", 0, PARE_CHANNEL_CRITERION, offsetof(struct pare_dials, channel_criterion), "channels" },
 	{ PARE_SAY_PRUNE, "repair", 0, PARE_REPAIR, offsetof(struct pare_dials, repair), "channels" },
 	{ PARE_SAY_PRUNE, "by", 0, PARE_CRITERION, offsetof(struct pare_dials, criterion), "weights" },
@@ -49,6 +50,7 @@ const struct pare_dial_word pare_dial_words[] = {
 };
 
 const struct pare_prune_word pare_prune_words[PARE_N_PRUNE] = {
+	[PARE_PRUNE_BLOCK] = { "block", NULL, offsetof(struct pare_dials, block), PARE_CHANGE_BLOCK },
 	[PARE_PRUNE_CHANNELS] = { "channels", "share of the channels", offsetof(struct pare_dials, channels), PARE_CHANGE_CHANNELS },
 	[PARE_PRUNE_WEIGHTS] = { "weights", "share of the weights", offsetof(struct pare_dials, sparsity), PARE_CHANGE_SPARSITY },
 	[PARE_PRUNE_RANK] = { "rank", "share of the multiply-accumulates", offsetof(struct pare_dials, rank), PARE_CHANGE_RANK },
@@ -82,6 +84,8 @@ void pare_change_apply(const struct pare_change *c, struct pare_dials *d)
 		if (c->named & 1u << i)
 			*((uint8_t *)d + at) = *((const uint8_t *)&c->to + at);
 	}
+	if (c->named & 1u << PARE_CHANGE_BLOCK)
+		d->block = c->to.block;
 	if (c->named & 1u << PARE_CHANGE_CHANNELS)
 		d->channels = c->to.channels;
 	if (c->named & 1u << PARE_CHANGE_RANK)

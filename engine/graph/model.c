@@ -204,6 +204,8 @@ static struct pare_model *edit_of(const struct pare_model *m)
 	e->channels = m->channels;
 	e->groups = m->groups;
 	e->n_groups = m->n_groups;
+	e->residuals = m->residuals;
+	e->n_residuals = m->n_residuals;
 	e->n_units = m->n_units;
 	e->kind = m->kind;
 	e->inputs = m->inputs;

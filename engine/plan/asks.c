@@ -122,8 +122,10 @@ bool pare_plan_needs_samples(const struct pare_model *m, const struct pare_plan 
 	if (pare_steps_look(p->steps))
 		return true;
 	for (int i = 0; i < p->n; i++) {
-		const struct pare_dials *d = &p->dials[i];
+		const struct pare_dials all = pare_dials_effective(p->dials[i]), *d = &all;
 
+		if (d->block && pare_repairs[d->block_repair].looks)
+			return true;
 		if (pare_wants_range(m, i, d) || d->exit != 0 ||
 			(pare_rounds_by_samples(d) && !pare_rounds_without(d)) ||
 			pare_prunes_by_samples(d) ||

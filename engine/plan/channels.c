@@ -1,9 +1,10 @@
-/* Which channels a plan takes away. */
+/* Which channels and blocks a plan takes away. */
+#include "../graph/residual.h"
 #include "../prune/prune.h"
 #include "variant.h"
 #include <math.h>
 
-void pare_plan_tie(const struct pare_model *m, struct pare_plan *p, int i)
+static void tie_channels(const struct pare_model *m, struct pare_plan *p, int i)
 {
 	int group = pare_model_layer(m, i)->group;
 	struct pare_dials *d = p->dials, from = d[i];
@@ -18,6 +19,29 @@ void pare_plan_tie(const struct pare_model *m, struct pare_plan *p, int i)
 			d[k].channel_criterion = from.channel_criterion;
 			d[k].repair = from.repair;
 		}
+}
+
+static void tie_block(const struct pare_model *m, struct pare_plan *p, int i)
+{
+	int block = pare_model_layer(m, i)->block;
+	struct pare_dials from = p->dials[i];
+
+	if (block < 0)
+		p->dials[i].block = p->dials[i].block_repair = 0;
+	for (int k = 0; block >= 0 && k < m->residuals[block].n_branch; k++) {
+		int layer = m->node_info[m->residuals[block].branch[k]].layer;
+
+		if (layer < 0)
+			continue;
+		p->dials[layer].block = from.block;
+		p->dials[layer].block_repair = from.block_repair;
+	}
+}
+
+void pare_plan_tie(const struct pare_model *m, struct pare_plan *p, int i)
+{
+	tie_channels(m, p, i);
+	tie_block(m, p, i);
 }
 
 int pare_group_units(const struct pare_model *m, int layer)

@@ -38,6 +38,11 @@ static bool with_sparsity(const struct pare_dials *d)
 	return d->sparsity > 0;
 }
 
+static bool block_goes(const struct pare_dials *d)
+{
+	return d->block != 0;
+}
+
 /* clang-format off */
 #define AT(field) offsetof(struct pare_dials, field)
 const struct pare_field pare_fields[] = {
@@ -55,12 +60,16 @@ const struct pare_field pare_fields[] = {
 	{ AT(factoring), PARE_FACTORING, with_rank },
 	{ AT(rank_criterion), PARE_RANK_CRITERION, with_rank },
 	{ AT(effort), PARE_EFFORT, with_tries },
+	{ AT(block), PARE_BLOCK, NULL },
+	{ AT(block_repair), PARE_REPAIR, block_goes },
 };
 /* clang-format on */
 const int pare_n_fields = sizeof pare_fields / sizeof *pare_fields;
 
 struct pare_dials pare_dials_effective(struct pare_dials d)
 {
+	if (d.block) /* nothing is left that other dials could be about */
+		return (struct pare_dials){ .block = d.block, .block_repair = d.block_repair };
 	d.channels = with_channels(&d) ? d.channels : 0;
 	d.sparsity = with_sparsity(&d) ? d.sparsity : 0;
 	d.rank = with_rank(&d) ? d.rank : 0;

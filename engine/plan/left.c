@@ -1,5 +1,6 @@
 /* What a plan leaves of a model: shapes, and the plan for them. */
 #include "../base/err.h"
+#include "../prune/blocks.h"
 #include "../prune/rank.h"
 #include "variant.h"
 #include <stdlib.h>
@@ -36,6 +37,40 @@ enum pare_status pare_plan_of_parts(const struct pare_model *m, const struct par
 	return PARE_OK;
 }
 
+struct pare_plan *pare_plan_of_rest(
+	const struct pare_model *m, const struct pare_plan *p, const bool *gone, int **whole)
+{
+	struct pare_plan *q = pare_plan_new(p->n);
+	int *from = calloc((size_t)p->n + 1, sizeof *from), n = 0;
+	bool *dead = calloc((size_t)p->n + 1, sizeof *dead);
+
+	if (q && from && dead) {
+		for (int r = 0; r < m->n_residuals; r++)
+			for (int i = 0; gone[r] && i < m->residuals[r].n_branch; i++) {
+				int layer = m->node_info[m->residuals[r].branch[i]].layer;
+
+				if (layer >= 0)
+					dead[layer] = true;
+			}
+		for (int i = 0; i < p->n; i++) {
+			if (dead[i])
+				continue;
+			q->dials[n] = p->dials[i];
+			q->dials[n].block = q->dials[n].block_repair = 0;
+			from[n++] = i;
+		}
+		q->n = n;
+		q->steps = p->steps;
+		*whole = from;
+	} else {
+		pare_plan_free(q);
+		free(from);
+		q = NULL;
+	}
+	free(dead);
+	return q;
+}
+
 static enum pare_status without_channels(const struct pare_model *m, const struct pare_plan *p,
 	struct pare_model **out, struct pare_err *err)
 {
@@ -54,28 +89,55 @@ static enum pare_status without_channels(const struct pare_model *m, const struc
 	return st;
 }
 
+/* The model and the plan without blocks; *rest and *whole stay NULL where none goes. */
+static enum pare_status without_blocks(const struct pare_model *m, const struct pare_plan *p,
+	struct pare_model **out, struct pare_plan **rest, int **whole, struct pare_err *err)
+{
+	bool *gone = calloc((size_t)m->n_residuals + 1, sizeof *gone);
+	enum pare_status st = gone ? PARE_OK : pare_nomem(err, "the shapes of a plan");
+
+	if (!st && pare_plan_blocks(m, p, gone)) {
+		if (!(*rest = pare_plan_of_rest(m, p, gone, whole)))
+			st = pare_nomem(err, "the shapes of a plan");
+		else
+			st = pare_model_without_branches(m, gone, true, out, err);
+	} else if (!st)
+		*out = pare_model_ref(m);
+	free(gone);
+	return st;
+}
+
 enum pare_status pare_plan_shapes(const struct pare_model *m, const struct pare_plan *p,
 	struct pare_left *out, struct pare_err *err)
 {
 	struct pare_left l = { 0 };
-	struct pare_model *cut = NULL;
-	enum pare_status st = PARE_OK;
+	struct pare_model *shorter = NULL, *cut = NULL;
+	struct pare_plan *rest = NULL;
+	int *whole = NULL;
+	enum pare_status st;
 
 	if (p->n != pare_model_info(m)->n_layers)
 		return pare_fail(err, PARE_E_MISMATCH,
 			"the plan is for %d layers, the model has %d", p->n,
 			pare_model_info(m)->n_layers);
-	if (pare_plan_cuts(m, p))
-		st = without_channels(m, p, &cut, err);
-	else
-		cut = pare_model_ref(m);
+	st = without_blocks(m, p, &shorter, &rest, &whole, err);
+	p = rest ? rest : p;
+	if (!st && pare_plan_cuts(shorter, p))
+		st = without_channels(shorter, p, &cut, err);
+	else if (!st)
+		cut = pare_model_ref(shorter);
 	if (!st)
 		st = pare_plan_of_parts(cut, p, &l.plan, &l.whole, err);
+	for (int i = 0; !st && whole && i < l.plan->n; i++)
+		l.whole[i] = whole[l.whole[i]];
 	if (!st && l.plan->n > p->n)
 		st = pare_factor_layers(cut, p, NULL, true, NULL, &l.model, err);
 	else if (!st)
 		l.model = pare_model_ref(cut);
 	pare_model_free(cut);
+	pare_model_free(shorter);
+	pare_plan_free(rest);
+	free(whole);
 	if (st)
 		pare_left_free(&l);
 	else

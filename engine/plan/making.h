@@ -15,7 +15,9 @@ struct making {
 	struct pare_blob **weights, **bias; /* [n_layers] */
 	struct pare_blob **pruned;          /* [n_layers] of layers that look at samples */
 	struct pare_fit_layer *fit;         /* [n_layers] */
-	struct pare_plan *parts;            /* p, where layers became two */
+	struct pare_model *left;         /* what has become of the model; NULL = it is as it was */
+	struct pare_plan *own;           /* p, where layers went or became two */
+	struct pare_calibration *ranges; /* of `left`, where they are asked for */
 };
 
 static inline bool pare_has_samples(const struct making *k)

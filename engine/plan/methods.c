@@ -1,4 +1,5 @@
 /* Names and help of the method rows, for people. */
+#include "../prune/blocks.h"
 #include "../prune/prune.h"
 #include "../prune/rank.h"
 #include "../quantize/quantize.h"
@@ -40,6 +41,8 @@ static struct label label_of(enum pare_method family, int i)
 		return (struct label){ pare_factorings[i].name, pare_factorings[i].help };
 	case PARE_RANK_CRITERION:
 		return (struct label){ pare_rank_criteria[i].name, pare_rank_criteria[i].help };
+	case PARE_BLOCK:
+		return (struct label){ pare_block_choices[i].name, pare_block_choices[i].help };
 	case PARE_GOAL:
 		return (struct label){ pare_goals[i].name, pare_goals[i].help };
 	case PARE_FILE:
@@ -66,7 +69,7 @@ const char *pare_method_title(enum pare_method family)
 	case PARE_CHANNEL_CRITERION:
 		return "Channels that go first";
 	case PARE_REPAIR:
-		return "Repair after channels";
+		return "Repair after channels and blocks";
 	case PARE_SCHEME:
 		return "Codes of weights";
 	case PARE_RANGING:
@@ -77,6 +80,8 @@ const char *pare_method_title(enum pare_method family)
 		return "Steps around rounding";
 	case PARE_FACTORING:
 		return "Layers in two";
+	case PARE_BLOCK:
+		return "Residual blocks";
 	case PARE_RANK_CRITERION:
 		return "What a layer in two keeps";
 	case PARE_GOAL:

@@ -1,6 +1,7 @@
-/* A plan carried out: channels, ranks, steps, layers, exits. */
+/* A plan carried out: blocks, channels, ranks, steps, layers, exits. */
 #include "variant.h"
 #include "../base/err.h"
+#include "../prune/blocks.h"
 #include "../prune/rank.h"
 #include "../quantize/keep.h"
 #include "../quantize/saturate.h"
@@ -30,135 +31,213 @@ static enum pare_status join_exits(struct making *k, struct pare_err *err)
 	return PARE_OK;
 }
 
-/* Ranges of activations are asked for; roundings that look do so by themselves. */
-static bool wants_ranges(const struct pare_model *m, const struct pare_plan *p)
+/* ---- what is done to the whole network ---------------------------------------------------------
+ */
+
+/* The network as it has become; the plan has become one for it. */
+static const struct pare_model *now(const struct making *k)
+{
+	return k->left ? k->left : k->m;
+}
+
+static void become(struct making *k, struct pare_model *m)
+{
+	pare_model_free(k->left);
+	k->left = m;
+}
+
+/* The plan for fewer or more layers, which is taken over; whole [p->n]: that of the plan before of
+ * which each is, or is a part; freed. */
+static void plan_becomes(struct making *k, struct pare_plan *p, int *whole)
 {
 	for (int i = 0; i < p->n; i++)
-		if (pare_wants_range(m, i, &p->dials[i]))
+		whole[i] = k->v->whole[whole[i]];
+	memcpy(k->v->whole, whole, (size_t)p->n * sizeof *whole);
+	free(whole);
+	pare_plan_free(k->own);
+	k->p = k->own = p;
+}
+
+static enum pare_status drop_blocks(struct making *k, struct pare_err *err)
+{
+	bool *gone = calloc((size_t)k->m->n_residuals + 1, sizeof *gone);
+	struct pare_model *m = NULL;
+	struct pare_plan *rest;
+	int *whole;
+	enum pare_status st = gone ? PARE_OK : pare_nomem(err, "the removal of a block");
+
+	if (!st && pare_plan_blocks(k->m, k->p, gone)) {
+		st = pare_prune_blocks(k->m, k->p, gone, k->calibration, k->ctl, &m, err);
+		if (!st && !(rest = pare_plan_of_rest(k->m, k->p, gone, &whole)))
+			st = pare_nomem(err, "the removal of a block");
+		else if (!st)
+			plan_becomes(k, rest, whole);
+		become(k, m);
+	}
+	free(gone);
+	return st;
+}
+
+static enum pare_status
+drop_channels(struct making *k, struct pare_channel_memo *memo, struct pare_err *err)
+{
+	struct pare_model *m;
+	enum pare_status st;
+
+	if (!pare_plan_cuts(now(k), k->p))
+		return PARE_OK;
+	st = pare_prune_channels(
+		now(k), k->p, k->calibration, k->left ? NULL : memo, k->ctl, &m, err);
+	if (!st)
+		become(k, m);
+	return st;
+}
+
+/* Layers become two. */
+static enum pare_status part(struct making *k, struct pare_err *err)
+{
+	struct pare_model *factored;
+	struct pare_plan *parts;
+	int *whole;
+	enum pare_status st;
+
+	if (!pare_plan_factors(now(k), k->p))
+		return PARE_OK;
+	st = pare_factor_layers(now(k), k->p, k->calibration, false, k->ctl, &factored, err);
+	if (st)
+		return st;
+	st = pare_plan_of_parts(now(k), k->p, &parts, &whole, err);
+	if (st) {
+		pare_model_free(factored);
+		return st;
+	}
+	plan_becomes(k, parts, whole);
+	become(k, factored);
+	return PARE_OK;
+}
+
+/* The steps before rounding, on what is left. */
+static enum pare_status prepare(struct making *k, struct pare_err *err)
+{
+	struct pare_model *m;
+	unsigned steps = k->p->steps;
+	enum pare_status st;
+
+	if (pare_steps_look(steps) && !pare_has_samples(k))
+		return pare_fail(err, PARE_E_ARG,
+			"step %s looks at calibration data: name some with --data",
+			pare_steps_look(steps));
+	if (!pare_steps_prepare(steps))
+		return PARE_OK;
+	st = pare_prepare(now(k), steps, k->calibration, k->ctl, &m, err);
+	if (!st)
+		become(k, m);
+	return st;
+}
+
+/* Ranges of activations are asked for; roundings that look do so by themselves. */
+static bool wants_ranges(const struct making *k)
+{
+	for (int i = 0; i < k->p->n; i++)
+		if (pare_wants_range(now(k), i, &k->p->dials[i]))
 			return true;
 	return false;
 }
 
-/* The steps before rounding, on what channels have left. */
-static enum pare_status
-prepare(struct pare_model **narrow, const struct pare_model *m, const struct pare_plan *p,
-	const struct pare_calibration *calibration, struct pare_ctl *ctl, struct pare_err *err)
+/* What enters the layers of another network is new. */
+static enum pare_status range_anew(struct making *k, struct pare_err *err)
 {
-	struct pare_model *prepared = NULL;
-	enum pare_status st =
-		pare_prepare(*narrow ? *narrow : m, p->steps, calibration, ctl, &prepared, err);
+	const struct pare_calibration *c = k->calibration;
+	enum pare_status st;
 
+	if (!k->left || !c || !wants_ranges(k))
+		return PARE_OK;
+	st = pare_calibration_new(k->left, c->dataset, c->n_samples, k->ctl, &k->ranges, err);
 	if (st)
 		return st;
-	pare_model_free(*narrow);
-	*narrow = prepared;
+	pare_keep_free(k->ranges->keep);
+	k->ranges->keep = pare_keep_ref(c->keep);
+	k->calibration = k->ranges;
 	return PARE_OK;
 }
 
-/* Layers become two, and the plan is for them from then on. */
-static enum pare_status part(struct making *k, struct pare_model **narrow, struct pare_err *err)
+/* All of it, in the order of a recipe: blocks, channels, ranks, steps, then layer by layer. */
+static enum pare_status
+carry_out(struct making *k, struct pare_channel_memo *memo, struct pare_err *err)
 {
-	const struct pare_model *m = *narrow ? *narrow : k->m;
-	struct pare_model *factored;
-	int *whole;
+	struct pare_variant *v = k->v;
 	enum pare_status st;
 
-	if (!pare_plan_factors(m, k->p))
-		return PARE_OK;
-	if ((st = pare_plan_of_parts(m, k->p, &k->parts, &whole, err)))
+	if (k->p->n != k->m->info.n_layers)
+		return pare_fail(err, PARE_E_MISMATCH,
+			"the plan is for %d layers, the model has %d", k->p->n,
+			k->m->info.n_layers);
+	if ((st = drop_blocks(k, err)) || (st = drop_channels(k, memo, err)) ||
+		(st = part(k, err)) || (st = prepare(k, err)) || (st = range_anew(k, err)))
 		return st;
-	memcpy(k->v->whole, whole, (size_t)k->parts->n * sizeof *whole);
-	free(whole);
-	st = pare_factor_layers(m, k->p, k->calibration, false, k->ctl, &factored, err);
-	if (st)
+	k->memo = memo && !k->left ? &memo->first : NULL;
+	k->m = now(k);
+	v->plain = pare_model_ref(k->m);
+	if (k->p->n)
+		memcpy(v->dials, k->p->dials, (size_t)k->p->n * sizeof *k->p->dials);
+	if ((st = pare_carry_out(k, err)))
 		return st;
-	pare_model_free(*narrow);
-	*narrow = factored;
-	k->p = k->parts;
-	return PARE_OK;
+	st = pare_model_with_weights(k->m, k->weights, k->bias, &v->model, err);
+	memset(k->weights, 0, (size_t)k->p->n * sizeof *k->weights); /* taken over, come what may */
+	memset(k->bias, 0, (size_t)k->p->n * sizeof *k->bias);
+	return st ? st : join_exits(k, err);
+}
+
+/* Room for everything, each layer becoming two. */
+static struct pare_variant *room_for(struct making *k, struct pare_arena *a)
+{
+	size_t n = 2 * (size_t)k->m->info.n_layers, heads = n + PARE_MAX_EXITS;
+	struct pare_variant *v = k->v = pare_alloc(a, sizeof *v);
+
+	if (!v || !(k->weights = pare_alloc_n(a, n + 1, sizeof *k->weights)) ||
+		!(k->bias = pare_alloc_n(a, n + 1, sizeof *k->bias)) ||
+		!(k->pruned = pare_alloc_n(a, n + 1, sizeof *k->pruned)) ||
+		!(k->fit = pare_alloc_n(a, n, sizeof *k->fit)) ||
+		!(v->store = pare_alloc_n(a, heads, sizeof *v->store)) ||
+		!(v->pack = pare_alloc_n(a, heads, sizeof *v->pack)) ||
+		!(v->acts = pare_alloc_n(a, heads, sizeof *v->acts)) ||
+		!(v->plain_acts = pare_alloc_n(a, n + 1, sizeof *v->plain_acts)) ||
+		!(v->whole = pare_alloc_n(a, n + 1, sizeof *v->whole)) ||
+		!(v->dials = pare_alloc_n(a, n + 1, sizeof *v->dials)) ||
+		!(v->picked = pare_alloc_n(a, n, sizeof *v->picked)) ||
+		!(v->snr = pare_alloc_n(a, n, sizeof *v->snr)))
+		return NULL;
+	v->arena = a;
+	for (int i = 0; i < (int)n; i++)
+		v->whole[i] = i;
+	return v;
 }
 
 static enum pare_status variant_new(const struct pare_model *m, const struct pare_plan *p,
 	const struct pare_calibration *calibration, struct pare_channel_memo *memo,
 	struct pare_ctl *ctl, struct pare_variant **out, struct pare_err *err)
 {
-	struct pare_calibration *narrow_ranges = NULL;
-	struct pare_model *narrow = NULL;
-	size_t n = 2 * (size_t)pare_model_info(m)->n_layers; /* each may become two */
 	struct pare_arena *a = pare_arena_new();
 	struct making k = { .m = m, .p = p, .calibration = calibration, .ctl = ctl };
-	enum pare_status st = PARE_OK;
+	size_t n = 2 * (size_t)m->info.n_layers;
+	enum pare_status st;
 
-	if (!a)
-		return pare_nomem(err, "a variant");
-	if (!(k.v = pare_alloc(a, sizeof *k.v)) ||
-		!(k.weights = pare_alloc_n(a, n, sizeof *k.weights)) ||
-		!(k.bias = pare_alloc_n(a, n, sizeof *k.bias)) ||
-		!(k.pruned = pare_alloc_n(a, n, sizeof *k.pruned)) ||
-		!(k.fit = pare_alloc_n(a, n, sizeof *k.fit)) ||
-		!(k.v->store = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->store)) ||
-		!(k.v->pack = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->pack)) ||
-		!(k.v->acts = pare_alloc_n(a, n + PARE_MAX_EXITS, sizeof *k.v->acts)) ||
-		!(k.v->plain_acts = pare_alloc_n(a, n + 1, sizeof *k.v->plain_acts)) ||
-		!(k.v->whole = pare_alloc_n(a, n + 1, sizeof *k.v->whole)) ||
-		!(k.v->dials = pare_alloc_n(a, n + 1, sizeof *k.v->dials)) ||
-		!(k.v->picked = pare_alloc_n(a, n, sizeof *k.v->picked)) ||
-		!(k.v->snr = pare_alloc_n(a, n, sizeof *k.v->snr))) {
+	if (!a || !room_for(&k, a)) {
 		pare_arena_free(a);
 		return pare_nomem(err, "a variant");
 	}
-	k.v->arena = a;
-	for (int i = 0; i < (int)n; i++)
-		k.v->whole[i] = i;
-	if (p->n != pare_model_info(m)->n_layers)
-		st = pare_fail(err, PARE_E_MISMATCH, "the plan is for %d layers, the model has %d",
-			p->n, pare_model_info(m)->n_layers);
-	else if (pare_plan_cuts(m, p))
-		st = pare_prune_channels(m, p, calibration, memo, ctl, &narrow, err);
-	if (!st)
-		st = part(&k, &narrow, err);
-	if (!st && pare_steps_look(p->steps) && (!calibration || !calibration->dataset))
-		st = pare_fail(err, PARE_E_ARG,
-			"step %s looks at calibration data: name some with --data",
-			pare_steps_look(p->steps));
-	if (!st && pare_steps_prepare(p->steps))
-		st = prepare(&narrow, m, p, calibration, ctl, err);
-	k.m = narrow ? narrow : m;
-	if (!st && narrow && calibration &&
-		wants_ranges(k.m, k.p)) { /* what enters its layers is new */
-		st = pare_calibration_new(narrow, calibration->dataset, calibration->n_samples, ctl,
-			&narrow_ranges, err);
-		if (!st) {
-			pare_keep_free(narrow_ranges->keep);
-			narrow_ranges->keep = pare_keep_ref(calibration->keep);
-		}
-		k.calibration = narrow_ranges;
-	}
-	k.memo = memo && !narrow ? &memo->first : NULL;
-	k.v->plain = pare_model_ref(k.m);
-	if (!st && k.p->n)
-		memcpy(k.v->dials, k.p->dials, (size_t)k.p->n * sizeof *k.p->dials);
-	if (!st)
-		st = pare_carry_out(&k, err);
+	st = carry_out(&k, memo, err);
 	for (size_t i = 0; i < n; i++) {
 		pare_blob_free(k.pruned[i]);
-		if (st) {
-			pare_blob_free(k.weights[i]);
-			pare_blob_free(k.bias[i]);
-		}
+		pare_blob_free(k.weights[i]);
+		pare_blob_free(k.bias[i]);
 	}
-	if (!st)
-		st = pare_model_with_weights(k.m, k.weights, k.bias, &k.v->model, err);
-	if (!st)
-		st = join_exits(&k, err);
-	pare_calibration_free(narrow_ranges);
-	pare_plan_free(k.parts);
-	pare_model_free(narrow);
-	if (st) {
-		pare_model_free(k.v->model);
-		pare_model_free(k.v->plain);
-		pare_arena_free(a);
-	} else
+	pare_calibration_free(k.ranges);
+	pare_plan_free(k.own);
+	pare_model_free(k.left);
+	if (st)
+		pare_variant_free(k.v);
+	else
 		*out = k.v;
 	return st;
 }

@@ -38,6 +38,10 @@ extern const struct pare_file_kind pare_file_kinds[];
 /* To the nearest of a float format; any other leaves them as they are. */
 void pare_round_floats(const struct pare_format *f, float *w, int64_t n);
 
+/* The plan for what is left of a model without the blocks that it takes away: gone
+ * [m->n_residuals]; *whole as of pare_plan_of_parts.  NULL: no memory. */
+struct pare_plan *pare_plan_of_rest(
+	const struct pare_model *m, const struct pare_plan *p, const bool *gone, int **whole);
 /* Does any channel go? */
 bool pare_plan_cuts(const struct pare_model *m, const struct pare_plan *p);
 /* The plan for a model whose layers have become two where `p`, which is for m, says so; whole

@@ -158,12 +158,12 @@ enum pare_status pare_plan_spread_rank(const struct pare_model *m, struct pare_p
 		c->wanted = layers[i] && pare_rank_of(m, i, &d, &c->space) > 0;
 		c->whole = layers[i] && m->layers[i].macs > 0 ? (double)m->layers[i].macs : 0;
 		c->one = c->wanted ? pare_rank_macs(m, i, c->space) : 0;
-		cuts |= pare_group_gone(m, i, d.channels) > 0;
+		cuts |= d.block || pare_group_gone(m, i, d.channels) > 0;
 	}
 	if (!st && cuts)
 		st = pare_fail(err, PARE_E_ARG,
-			"ranks are spread over layers whose channels are all there: say it before "
-			"channels go, or give each layer its own share");
+			"ranks are spread over layers that are whole: say it before channels or "
+			"blocks go, or give each layer its own share");
 	if (!st)
 		st = look(&s, err);
 	if (!st)

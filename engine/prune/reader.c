@@ -114,6 +114,45 @@ void pare_readers_free(struct pare_reader *x, int n)
 	free(x);
 }
 
+enum pare_status pare_readers_settle(const struct pare_reader *x, const struct pare_model *m,
+	int layer, const struct pare_moments *s, struct pare_blob **weights,
+	struct pare_blob **bias, struct pare_err *err)
+{
+	const struct pare_layer *l = &m->layers[layer];
+	struct pare_channels ch = pare_channels_of(&l->weight, l->out_axis);
+	const float *had = pare_model_bias(m, layer);
+	struct pare_blob *w = pare_blob_new((size_t)l->weights * sizeof(float)),
+			 *b = pare_blob_new((size_t)ch.channels * sizeof(float));
+
+	if (!w || !b) {
+		pare_blob_free(w);
+		pare_blob_free(b);
+		return pare_nomem(err, "the weights of a layer");
+	}
+	for (int g = 0; g < s->win.groups; g++)
+		for (int o = 0; o < s->win.o; o++) {
+			int64_t row = (int64_t)g * s->win.o + o;
+			double shift = s->t[row];
+
+			for (int k = 0; k < s->win.k; k++) {
+				double v = x[g].s.w[(int64_t)o * s->win.k + k];
+
+				((float *)w->data)[pare_channel_at(&ch, row, k)] = (float)v;
+				shift -= v * s->x[(int64_t)g * s->win.k + k];
+			}
+			((float *)b->data)[row] = (had ? had[row] : 0) + (float)shift;
+		}
+	pare_blob_free(*weights);
+	*weights = w;
+	if (!had) {
+		pare_blob_free(b);
+		return PARE_OK;
+	}
+	pare_blob_free(*bias);
+	*bias = b;
+	return PARE_OK;
+}
+
 /* Columns that belong to a unit. */
 static int columns_of(const struct pare_reader *x, int unit, int *at)
 {

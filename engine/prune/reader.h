@@ -30,6 +30,11 @@ PARE_MUST_CHECK enum pare_status
 pare_readers_new(const struct pare_model *m, int layer, const float *weights,
 	struct pare_moments *s, struct pare_reader **out, struct pare_err *err);
 void pare_readers_free(struct pare_reader *x, int n);
+/* The solutions become the layer's weights and, where it has one in the file, its bias; what
+ * *weights and *bias held is freed. */
+PARE_MUST_CHECK enum pare_status pare_readers_settle(const struct pare_reader *x,
+	const struct pare_model *m, int layer, const struct pare_moments *s,
+	struct pare_blob **weights, struct pare_blob **bias, struct pare_err *err);
 /* They do without units from <= u < to that are not kept. */
 PARE_MUST_CHECK enum pare_status pare_readers_drop(
 	struct pare_reader *x, int n, int from, int to, const bool *keep, struct pare_err *err);

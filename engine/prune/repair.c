@@ -76,46 +76,6 @@ static enum pare_status mask(struct repair *r, int layer, struct pare_err *err)
 	return PARE_OK;
 }
 
-/* The solution becomes the layer's weights and bias. */
-static enum pare_status settle(struct repair *r, int layer, const struct pare_moments *s,
-	const struct pare_reader *x, struct pare_err *err)
-{
-	const struct pare_layer *l = &r->m->layers[layer];
-	struct pare_channels ch = pare_channels_of(&l->weight, l->out_axis);
-	bool shifts = pare_model_bias(r->m, layer) != NULL; /* files grow by none */
-	const float *bias = pare_model_bias(r->m, layer);
-	struct pare_blob *w = pare_blob_new((size_t)l->weights * sizeof(float)),
-			 *b = pare_blob_new((size_t)ch.channels * sizeof(float));
-
-	if (!w || !b) {
-		pare_blob_free(w);
-		pare_blob_free(b);
-		return pare_nomem(err, "the weights of a layer");
-	}
-	for (int g = 0; g < s->win.groups; g++)
-		for (int o = 0; o < s->win.o; o++) {
-			int64_t row = (int64_t)g * s->win.o + o;
-			double shift = s->t[row];
-
-			for (int k = 0; k < s->win.k; k++) {
-				double v = x[g].s.w[(int64_t)o * s->win.k + k];
-
-				((float *)w->data)[pare_channel_at(&ch, row, k)] = (float)v;
-				shift -= v * s->x[(int64_t)g * s->win.k + k];
-			}
-			((float *)b->data)[row] = (bias ? bias[row] : 0) + (float)shift;
-		}
-	pare_blob_free(r->weights[layer]);
-	r->weights[layer] = w;
-	if (!shifts) {
-		pare_blob_free(b);
-		return PARE_OK;
-	}
-	pare_blob_free(r->bias[layer]);
-	r->bias[layer] = b;
-	return PARE_OK;
-}
-
 /* Groups that a layer reads and that are not chosen yet are chosen by what it alone loses. */
 static enum pare_status
 refit(struct repair *r, int layer, struct pare_moments *s, bool repairs, struct pare_err *err)
@@ -144,7 +104,9 @@ refit(struct repair *r, int layer, struct pare_moments *s, bool repairs, struct 
 	if (!st && repairs)
 		st = pare_readers_refit_behind(x, s, pare_model_bias(m, layer), err);
 	if (!st)
-		st = repairs ? settle(r, layer, s, x, err) : mask(r, layer, err);
+		st = repairs ? pare_readers_settle(
+				       x, m, layer, s, &r->weights[layer], &r->bias[layer], err)
+			     : mask(r, layer, err);
 	pare_readers_free(x, x ? n : 0);
 	return st;
 }

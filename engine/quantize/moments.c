@@ -36,8 +36,10 @@ struct pare_walk {
 	struct pare_program *plain;
 	const struct pare_program *quantized;
 	int lanes, n_blocks, threads;
-	int aside;      /* the first block that is kept aside; n_blocks = none is */
-	int step, from; /* of the layer at hand; where the blocks were kept */
+	int aside; /* the first block that is kept aside; n_blocks = none is */
+	/* of the layer at hand, in both programs, and where the blocks were kept: a network that
+	 * has lost blocks takes fewer steps */
+	int step, from, step_now, from_now;
 	bool keeps;
 	struct pare_cut **cut[2]; /* [n_blocks] of the float and of the compressed network */
 	/* those of the layer that is held, and its step; NONE, NEXT = where the walk goes next */
@@ -78,7 +80,7 @@ advance(struct pare_walk *w, int block, struct worker *k, struct pare_err *err)
 	struct pare_frame *frame[2] = { k->plain, k->quantized };
 	const struct pare_program *p[2] = { w->plain, w->quantized };
 	int64_t first = (int64_t)block * w->lanes, left = w->n - first;
-	int from = w->cut[0][block] ? w->from : 0;
+	int from[2] = { w->from, w->from_now }, to[2] = { w->step, w->step_now };
 	enum pare_status st = PARE_OK;
 
 	if (!w->cut[0][block]) {
@@ -91,11 +93,11 @@ advance(struct pare_walk *w, int block, struct worker *k, struct pare_err *err)
 	for (int i = 0; i < 2 && !st; i++) {
 		if (w->cut[i][block])
 			pare_cut_load(w->cut[i][block], p[i], frame[i]);
-		st = pare_program_run(p[i], frame[i], from, w->step, err);
+		st = pare_program_run(p[i], frame[i], w->cut[i][block] ? from[i] : 0, to[i], err);
 		let_go(w, i, block);
 		if (st || !w->keeps)
 			continue;
-		st = pare_cut_new(p[i], w->step, &w->cut[i][block], err);
+		st = pare_cut_new(p[i], to[i], &w->cut[i][block], err);
 		if (!st)
 			pare_cut_save(w->cut[i][block], p[i], frame[i]);
 	}
@@ -119,15 +121,16 @@ static void find_wanted(const struct pare_walk *w, struct worker *k)
 	struct pare_call call = k->plain->steps[w->step].call;
 	struct pare_tensor want = *call.out[0], *out = &want;
 	const float *f = NULL, *q = NULL;
+	int add = w->quantized->steps[w->step_now].add;
 
 	want.f32 = k->want;
 	call.out = &out;
 	call.after = call.after ? &none : NULL;
 	call.wrong = NULL; /* no layer looks anything up */
 	(void)pare_op_forward(&call);
-	if (s->add >= 0) {
+	if (s->add >= 0 && add >= 0) {
 		f = var_of(k->plain, s->add)->f32;
-		q = var_of(k->quantized, s->add)->f32;
+		q = var_of(k->quantized, add)->f32;
 	}
 	for (int64_t o = 0; o < w->win.groups * w->win.o && (bias || s->bias || f); o++)
 		for (int64_t i = 0; i < w->win.columns; i++) {
@@ -179,7 +182,7 @@ static void widen(float *v, int rows, size_t n, size_t wide)
 static void collect(struct pare_walk *w, struct worker *wk, const struct pare_call *call, int block,
 	int group, int64_t from, int64_t n, int count, struct slot *s)
 {
-	int add = w->plain->steps[w->step].add;
+	int add = w->quantized->steps[w->step_now].add;
 	int k = w->win.k, o = w->win.o;
 	size_t run = (size_t)n * (size_t)w->lanes, vector = (size_t)call->k->lanes;
 	size_t wide = (run + vector - 1) / vector * vector;
@@ -229,7 +232,7 @@ static void collect_inner(
 static enum pare_status
 take_block(struct pare_walk *w, int block, struct worker *k, struct slot *s, struct pare_err *err)
 {
-	const struct pare_step *step = &w->quantized->steps[w->step];
+	const struct pare_step *step = &w->quantized->steps[w->step_now];
 	int64_t left = w->n - (int64_t)block * w->lanes;
 	int count = left < w->lanes ? (int)left : w->lanes;
 	const struct pare_tensor *in[MOST_INPUTS];
@@ -248,7 +251,7 @@ take_block(struct pare_walk *w, int block, struct worker *k, struct slot *s, str
 			step->act.zero, step->act.lo, step->act.hi);
 	if (step->act.on)
 		x.f32 = k->entry;
-	call = k->quantized->steps[w->step].call;
+	call = k->quantized->steps[w->step_now].call;
 	for (int i = 0; i < call.n_in; i++)
 		in[i] = i ? call.in[i] : &x;
 	call.in = in;
@@ -533,6 +536,7 @@ enum pare_status pare_walk_to(struct pare_walk *w, int layer, const struct pare_
 	enum pare_status st;
 
 	w->step = pare_program_step_of_layer(w->plain, layer);
+	w->step_now = pare_program_step_of_layer(quantized, layer);
 	w->layer = layer;
 	w->quantized = quantized;
 	w->ctl = ctl;
@@ -548,6 +552,7 @@ enum pare_status pare_walk_to(struct pare_walk *w, int layer, const struct pare_
 	if (!st && w->win.k) {
 		st = pare_parallel(w->n_slots, take_slot, w, ctl, span, err);
 		w->from = w->step;
+		w->from_now = w->step_now;
 	}
 	if (!st)
 		st = merge(w, w->n_slots, out, err);
@@ -650,7 +655,7 @@ static void take_back(struct pare_walk *w)
 			w->cut[i][b] = w->held[i][b];
 			w->held[i][b] = NULL;
 		}
-	w->from = w->held_at;
+	w->from = w->from_now = w->held_at;
 	w->held_at = NONE;
 }
 
@@ -666,7 +671,7 @@ static enum pare_status show_block(void *ctx, int block, int worker, struct pare
 	const struct again *a = ctx;
 	struct pare_walk *w = a->w;
 	struct worker *k = &w->worker[worker];
-	const struct pare_step *s = &w->quantized->steps[w->step];
+	const struct pare_step *s = &w->quantized->steps[w->step_now];
 	enum pare_status st;
 
 	if (!k->quantized && !frames_begin(w, k))
@@ -688,7 +693,7 @@ pare_walk_again(struct pare_walk *w, int last, const struct pare_program *quanti
 	struct pare_progress_span quiet = { 0 };
 	enum pare_status st;
 
-	w->step = w->held_at;
+	w->step = w->step_now = w->held_at;
 	take_back(w);
 	w->quantized = quantized;
 	st = pare_parallel(w->n_blocks, show_block, &a, ctl, quiet, err);

@@ -87,7 +87,8 @@ distance(const struct pare_study *s, const struct pare_plan *p, const struct stu
 
 		if (!memcmp(a, b, sizeof *a) || pare_dials_equal(a, b))
 			continue;
-		if (!on_map(a) || !on_map(b) || a->exit != b->exit || a->rank != b->rank)
+		if (!on_map(a) || !on_map(b) || a->exit != b->exit || a->rank != b->rank ||
+			a->block != b->block)
 			return INFINITY;
 		layer_terms(s, l, a, b, share);
 		for (int o = 0; o < s->n_options; o++) {

@@ -17,7 +17,7 @@ struct header {
 	double seconds;
 };
 static const char magic[8] = "pareres";
-enum { VERSION = 10 };
+enum { VERSION = 11 };
 
 struct bytes { /* being written, or being read */
 	uint8_t *at;

@@ -74,7 +74,9 @@ static void errors_tell_where_and_what(void)
 		{ PARE_IN_COMMAND, "set * weights int8 weights int4",
 			"'weights' is not known here" },
 		{ PARE_IN_COMMAND, "prune a blocks 30%",
-			"'blocks' is not known here; known: channels, weights or rank" },
+			"'blocks' is not known here; the nearest is 'block'; known: block, "
+			"channels, "
+			"weights or rank" },
 		{ PARE_IN_COMMAND, "prune a rank 100%", "'100%' is no share of the multiply-acc" },
 		{ PARE_IN_COMMAND, "prune a rank 50% split up", "known: best, channel or spatial" },
 		{ PARE_IN_COMMAND, "prune a channels to macs 0%", "'0%' is no share" },

@@ -38,6 +38,7 @@ static json_t *layer_json(const struct pare_layer *l)
 	json_object_set_new(o, "stored_weight_bits", json_integer(l->stored_weight_bits));
 	json_object_set_new(o, "stored_activation_bits", json_integer(l->stored_act_bits));
 	json_object_set_new(o, "group", l->group < 0 ? json_null() : json_integer(l->group));
+	json_object_set_new(o, "block", l->block < 0 ? json_null() : json_integer(l->block));
 	if (l->group < 0 && l->stuck)
 		json_object_set_new(o, "stuck", json_string(l->stuck));
 	return o;

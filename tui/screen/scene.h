@@ -29,6 +29,7 @@ struct scene_row { /* of the map: a layer */
 	char objection[160];    /* what a device does not take of it; "" */
 	bool heard;             /* noise is known: the plan was measured */
 	struct pare_noise noise;
+	bool gone;       /* with its residual block */
 	int rank;        /* values between the two layers that it becomes; 0 = one */
 	char beside[96]; /* what has no column: a rank, methods that are not the usual ones */
 };

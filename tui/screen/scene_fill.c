@@ -217,7 +217,8 @@ static struct pare_value choice_drop(const struct scene *s, int row)
 	struct pare_value sum = unknown;
 	int n = 0;
 
-	for (int d = 0; d < PARE_N_DIALS && !r->rank; d++) { /* a rank is not on the map */
+	for (int d = 0; d < PARE_N_DIALS && !r->rank && !r->gone;
+		d++) { /* these are not on the map */
 		int from = 0;
 		const struct pare_value *v = &s->cell[row * s->n_columns + r->at[d]];
 
@@ -260,7 +261,9 @@ static void fill_beside(struct scene_row *r, struct pare_dials d)
 	const struct pare_dial_word *w = pare_dial_words;
 
 	*r->beside = 0;
-	if (r->rank)
+	if (r->gone)
+		append(r->beside, sizeof r->beside, "", "gone with its residual block");
+	else if (r->rank)
 		append(r->beside, sizeof r->beside, "", "two layers, %d value%s between", r->rank,
 			r->rank == 1 ? "" : "s");
 	d = pare_dials_effective(d);
@@ -316,7 +319,8 @@ static void fill_map(struct scene *s, const struct pare_workspace *w)
 		}
 		r->exit = p->dials[i].exit != 0;
 		r->rank = pare_layer_rank(pare_workspace_model(w), i, &p->dials[i], NULL);
-		r->changed |= r->rank > 0;
+		r->gone = p->dials[i].block != 0;
+		r->changed |= r->rank > 0 || r->gone;
 		fill_beside(r, p->dials[i]);
 		objection(w, &p->dials[i], r->objection, sizeof r->objection);
 		if ((r->heard = noise != NULL))

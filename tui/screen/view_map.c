@@ -105,8 +105,11 @@ row_fields(struct grid *g, const struct layout *l, int y, const struct scene_row
 	short_name(r->label, l->field_w[F_NAME] - 1, name, sizeof name);
 	grid_put(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, r->changed ? ST_TEXT : dim, "%s",
 		name);
-	if (r->exit || r->rank)
-		grid_set(g, y, l->field_x[F_NAME] + l->field_w[F_NAME] - 1, r->exit ? 0x2192 : 0xF7,
+	if (r->exit || r->rank || r->gone)
+		grid_set(g, y, l->field_x[F_NAME] + l->field_w[F_NAME] - 1,
+			r->gone   ? 0xD7
+			: r->exit ? 0x2192
+				  : 0xF7,
 			ST_MARK);
 	if (l->field_w[F_OP])
 		grid_put(g, y, l->field_x[F_OP] + 1, l->field_w[F_OP] - 2, dim, "%s", r->op);

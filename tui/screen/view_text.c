@@ -35,7 +35,8 @@ static const struct help_line signs[] = {
 	{ "×÷2", "between half of it and twice as much, nine times of ten", ST_DIM, false },
 	{ "╭ ├ ╰", "layers whose channels can only be removed together", ST_RULE, false },
 	{ "◆", "marked", ST_MARK, false },
-	{ "→ ÷", "samples may leave behind it; it becomes two layers", ST_MARK, false },
+	{ "→ ÷ ×", "samples may leave behind it; it becomes two layers; it is gone", ST_MARK,
+		false },
 };
 
 /* Line i; false: there are not so many. */
