@@ -59,6 +59,80 @@ static void depthwise_pixel(const struct pare_conv *v, const struct row *r, int 
 	store(r->out + (size_t)x * LANES, clamp(acc, r->lo, r->hi));
 }
 
+enum { MOST_SPAN = 6 };
+
+/* N pixels from x on, of a 3×3 kernel of stride 1: each input is looked at once.  Columns from <= c
+ * < to of the N + 2 under them lie on the input. */
+INLINE void
+depthwise_sweep(const int N, const int from, const int to, const struct row *r, int x, int first)
+{
+	vec acc[MOST_SPAN];
+
+	UNROLL for (int i = 0; i < N; i++) acc[i] = r->bias;
+	UNROLL for (int j = 0; j < 3; j++)
+	{
+		const float *in = r->in[j] + (ptrdiff_t)first * LANES;
+		vec w[3] = { splat(r->w[j * 3]), splat(r->w[j * 3 + 1]), splat(r->w[j * 3 + 2]) };
+
+		UNROLL for (int c = from; c < to; c++)
+		{
+			vec v = load(in + c * LANES);
+
+			UNROLL for (int k = 0; k < 3; k++) if (c - k >= 0 && c - k < N)
+				acc[c - k] += w[k] * v;
+		}
+	}
+	UNROLL for (int i = 0; i < N; i++)
+	{
+		vec v = acc[i];
+
+		if (r->add)
+			v += load(r->add + (x + i) * LANES);
+		store(r->out + (x + i) * LANES, clamp(v, r->lo, r->hi));
+	}
+}
+
+/* The same with an edge of the input left or right of them. */
+INLINE void
+depthwise_edges(const int N, const struct row *r, int x, int first, bool left, bool right)
+{
+	if (left && right)
+		depthwise_sweep(N, 1, N + 1, r, x, first);
+	else if (left)
+		depthwise_sweep(N, 1, N + 2, r, x, first);
+	else if (right)
+		depthwise_sweep(N, 0, N + 1, r, x, first);
+	else
+		depthwise_sweep(N, 0, N + 2, r, x, first);
+}
+
+/* A row of a 3×3 kernel of stride 1 that hangs over by at most a column, in spans as long as each
+ * other. */
+static void depthwise_row_1(const struct pare_conv *v, const struct row *r)
+{
+	int spans = (v->out[2] + MOST_SPAN - 1) / MOST_SPAN;
+
+	for (int x = 0, n; x < v->out[2]; x += n, spans--) {
+		int first = x - v->pad[2];
+		bool left = first < 0, right;
+
+		n = (v->out[2] - x + spans - 1) / spans;
+		right = first + n + 2 > v->in[2];
+		if (n == 6)
+			depthwise_edges(6, r, x, first, left, right);
+		else if (n == 5)
+			depthwise_edges(5, r, x, first, left, right);
+		else if (n == 4)
+			depthwise_edges(4, r, x, first, left, right);
+		else if (n == 3)
+			depthwise_edges(3, r, x, first, left, right);
+		else if (n == 2)
+			depthwise_edges(2, r, x, first, left, right);
+		else
+			depthwise_edges(1, r, x, first, left, right);
+	}
+}
+
 /* A row of a 3×3 kernel, stride S: four pixels at a time where all columns are there. */
 INLINE void depthwise_row_3(const int S, const struct pare_conv *v, const struct row *r)
 {
@@ -91,9 +165,14 @@ INLINE void depthwise_row_3(const int S, const struct pare_conv *v, const struct
 
 static void depthwise_row(const struct pare_conv *v, const struct row *r)
 {
-	if (v->kernel[1] == 3 && v->kernel[2] == 3 && v->dilation[2] == 1 && v->stride[2] == 1)
+	bool three = v->kernel[1] == 3 && v->kernel[2] == 3 && v->dilation[2] == 1;
+
+	if (three && v->stride[2] == 1 && v->pad[2] <= 1 &&
+		v->out[2] + 2 - v->pad[2] <= v->in[2] + 1)
+		depthwise_row_1(v, r);
+	else if (three && v->stride[2] == 1)
 		depthwise_row_3(1, v, r);
-	else if (v->kernel[1] == 3 && v->kernel[2] == 3 && v->dilation[2] == 1 && v->stride[2] == 2)
+	else if (three && v->stride[2] == 2)
 		depthwise_row_3(2, v, r);
 	else
 		for (int x = 0; x < v->out[2]; x++)
