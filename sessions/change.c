@@ -152,7 +152,7 @@ static enum pare_status change_plan(const struct saying *y, const char *who)
 	struct pare_exit exits[PARE_MAX_EXITS + 1];
 	bool later = false;
 	int n, changed, n_exits;
-	char beside[300], pairs[200], devices[170], told[480];
+	char beside[300], pairs[260], devices[170], told[760];
 
 	if (!p)
 		return pare_nomem(y->err, "a plan");
