@@ -189,6 +189,8 @@ static enum pare_status change_plan(const struct saying *y, const char *who)
 	saying_moved(y);
 	if (n == 1)
 		return *told ? saying_answer(y, "%s", told + 2) : PARE_OK;
+	if (changed > n) /* others are tied to those that were named */
+		return saying_answer(y, "%d layers changed%s", changed, told);
 	return saying_answer(y, "%d of %d layers changed%s", changed, n, told);
 }
 

@@ -315,6 +315,22 @@ static void sorting_keeps_the_cursor_on_its_layer(void)
 	made_free(m);
 }
 
+static void a_block_that_is_gone(void)
+{
+	struct made *m = made_scene(6, 6);
+	struct tui_state s;
+
+	for (int i = 2; i < 4; i++) {
+		m->scene.row[i].gone = m->scene.row[i].changed = true;
+		m->scene.row[i].drop = (struct pare_value){ PARE_UNKNOWN, NAN, NAN, NAN, 0 };
+	}
+	tui_init(&s, &m->scene, 24, 100);
+	press(m, &s, "jj");
+	golden(&s, "map-gone");
+	tui_free(&s);
+	made_free(m);
+}
+
 static void the_other_views(void)
 {
 	struct made *m = made_scene(20, 14);
@@ -499,6 +515,7 @@ int main(void)
 	many_marks_still_make_one_command();
 	a_filter_narrows_as_it_is_typed();
 	sorting_keeps_the_cursor_on_its_layer();
+	a_block_that_is_gone();
 	the_other_views();
 	without_data_and_with_gaps();
 	the_line_at_the_bottom();

@@ -103,8 +103,8 @@ row_fields(struct grid *g, const struct layout *l, int y, const struct scene_row
 	char buf[FIGURE_LEN], name[sizeof r->label + 4];
 
 	short_name(r->label, l->field_w[F_NAME] - 1, name, sizeof name);
-	grid_put(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1, r->changed ? ST_TEXT : dim, "%s",
-		name);
+	grid_put(g, y, l->field_x[F_NAME], l->field_w[F_NAME] - 1,
+		r->changed && !r->gone ? ST_TEXT : dim, "%s", name);
 	if (r->exit || r->rank || r->gone)
 		grid_set(g, y, l->field_x[F_NAME] + l->field_w[F_NAME] - 1,
 			r->gone   ? 0xD7
@@ -115,13 +115,13 @@ row_fields(struct grid *g, const struct layout *l, int y, const struct scene_row
 		grid_put(g, y, l->field_x[F_OP] + 1, l->field_w[F_OP] - 2, dim, "%s", r->op);
 	if (l->field_w[F_OUTPUT])
 		grid_put(g, y, l->field_x[F_OUTPUT] + 1, l->field_w[F_OUTPUT] - 2, dim, "%s",
-			r->output);
+			r->gone ? "gone" : r->output);
 	if (l->field_w[F_PARAMS])
 		grid_put_right(g, y, l->field_x[F_PARAMS], l->field_w[F_PARAMS], dim, "%s",
-			figure_count(r->params, buf));
+			figure_count(r->gone ? 0 : r->params, buf));
 	if (l->field_w[F_MACS])
 		grid_put_right(g, y, l->field_x[F_MACS], l->field_w[F_MACS], dim, "%s",
-			figure_count(r->macs, buf));
+			figure_count(r->gone ? 0 : r->macs, buf));
 }
 
 static void row_drop(struct grid *g, int y, int x, const struct scene_row *r)
@@ -149,7 +149,7 @@ static void draw_row(const struct tui_state *s, struct grid *g, const struct lay
 		grid_set(g, y, 1, bracket(s, i), ST_RULE);
 	row_fields(g, l, y, r, on);
 	for (int c = 0; c < s->scene->n_columns && c < 64; c++)
-		if (l->column_x[c] &&
+		if (l->column_x[c] && !r->gone &&
 			!(r->group < 0 && s->scene->column[c].dial == PARE_DIAL_CHANNELS))
 			frame_cell(s, g, y, l->column_x[c], row, c);
 	row_drop(g, y, l->drop_x, r);
@@ -208,6 +208,11 @@ static void explain(const struct tui_state *s, struct sentence *out)
 	tui_dial_span(sc, s->dial, &from, &to);
 	v = tui_cell(s, row, at);
 	short_name(r->label, out->room / 3, name, sizeof name);
+	if (r->gone) {
+		say(out, "%s is gone with its residual block", name);
+		say(out, "; undo, or prune %s block stays, brings it back", r->label);
+		return;
+	}
 	say(out, "%s %s %s", name, dial[s->dial], sc->column[at].name);
 	if (at == from)
 		say(out, ": as it is");
