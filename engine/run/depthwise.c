@@ -78,8 +78,8 @@ depthwise_sweep(const int N, const int from, const int to, const struct row *r, 
 		{
 			vec v = load(in + c * LANES);
 
-			UNROLL for (int k = 0; k < 3; k++) if (c - k >= 0 && c - k < N)
-				acc[c - k] += w[k] * v;
+			UNROLL for (int k = 0; k < 3; k++) if (c - k >= 0 && c - k < N) acc[c - k] =
+				fused(w[k], v, acc[c - k]);
 		}
 	}
 	UNROLL for (int i = 0; i < N; i++)
